@@ -1,0 +1,2 @@
+//! milena binary.
+fn main() {}
