@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod codec;
 pub mod error_code;
 pub mod ids;
+pub mod message;
 pub mod record;
