@@ -1,0 +1,72 @@
+//! What every handler works with: the state of one broker, shared by all its connections.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use milena_protocol::codec::Text;
+use milena_protocol::ids::{NodeId, Timestamp};
+
+use crate::config::Config;
+use crate::drivers::controller::ControllerHandle;
+use crate::drivers::producer_ids::ProducerIds;
+use crate::endpoints::Endpoints;
+use crate::fetch_session::Sessions;
+use crate::metadata::Published;
+use crate::limits::Limits;
+use crate::limits::budget::Budget;
+use crate::replicas::Replicas;
+use crate::security::Authorizer;
+use crate::telemetry::metrics::Metrics;
+
+/// One broker.
+pub struct Broker {
+    /// Its configuration as it was at start.
+    pub config: Config,
+    /// Its id.
+    pub node_id: NodeId,
+    /// The cluster's id.
+    pub cluster_id: Text,
+    /// The metadata image.
+    pub metadata: Published,
+    /// The partitions it hosts.
+    pub replicas: Replicas,
+    /// The way to the controller.
+    pub controller: ControllerHandle,
+    /// The block of producer ids at hand.
+    pub producer_ids: ProducerIds,
+    /// Incremental fetch sessions.
+    pub sessions: Sessions,
+    /// What clients are told to connect to.
+    pub endpoints: Endpoints,
+    /// Who may do what.
+    pub authorizer: Authorizer,
+    /// What connections may cost.
+    pub limits: Limits,
+    /// Request bytes held by all connections.
+    pub request_budget: Budget,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The wall clock.
+    pub clock: WallClock,
+}
+
+/// The wall clock: record timestamps and retention only, never a timeout.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WallClock;
+
+impl WallClock {
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn now(self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(since.as_millis() as i64)
+    }
+}
+
+impl Broker {
+    /// The static configuration as the controller's rules want it.
+    #[must_use]
+    pub fn static_config(&self) -> &BTreeMap<String, String> {
+        self.config.static_values()
+    }
+}

@@ -1,0 +1,165 @@
+//! The one place where a request meets its handler: version, authorisation, quota, handler, answer.
+//!
+//! What a handler needs no waiting for is answered at once, without a box or a task. A produce
+//! appends here and now, in the order of its connection; only its acknowledgement may wait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use milena_protocol::api::header::RequestHeader;
+use milena_protocol::api::{self, ApiKey, Request};
+use milena_protocol::codec::Reader;
+
+use super::{api_versions, served};
+use crate::broker::Broker;
+use crate::request::{Answer, Context, Opened, Peer, Refusal};
+
+/// An answer that has to be waited for.
+pub type Later = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// What became of a request when it began.
+pub enum Begun {
+    /// It is answered.
+    Done(Answer),
+    /// A produce has appended and waits for its acknowledgement.
+    Produce(Later),
+    /// Anything else that waits; it begins when it is first polled.
+    Other(Later),
+}
+
+/// Reads a frame's header and decides whether the API is served.
+///
+/// # Errors
+/// [`Refusal`] when the connection must be closed.
+pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
+    let frame_bytes = frame.len();
+    let mut body = Reader::new(frame);
+    let header = RequestHeader::read(&mut body).map_err(Refusal::Malformed)?;
+    let key =
+        ApiKey::from_number(header.api_key).ok_or(Refusal::UnknownApi(header.api_key))?;
+    let Some(versions) = served::versions(key) else {
+        return Err(Refusal::UnknownApi(header.api_key));
+    };
+    // An ApiVersions of the future is answered: the client then asks in a version it is told.
+    if !versions.contains(header.api_version) && key != ApiKey::ApiVersions {
+        return Err(Refusal::UnsupportedVersion(key, header.api_version));
+    }
+    let context = Context {
+        peer: peer.clone(),
+        version: header.api_version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id.unwrap_or_default(),
+        received_at: Instant::now(),
+        frame_bytes,
+    };
+    Ok(Opened { context, key, body })
+}
+
+/// Begins a request.
+///
+/// # Errors
+/// [`Refusal`] when the connection must be closed.
+pub fn begin(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
+    use super::*;
+    match opened.key {
+        ApiKey::Produce => begin_produce(broker, opened),
+        ApiKey::Fetch => later(broker, opened, fetch::handle),
+        ApiKey::ListOffsets => later(broker, opened, list_offsets::handle),
+        ApiKey::Metadata => later(broker, opened, metadata::handle),
+        ApiKey::ApiVersions => begin_api_versions(broker, opened),
+        ApiKey::InitProducerId => later(broker, opened, init_producer_id::handle),
+        ApiKey::OffsetForLeaderEpoch => now(broker, opened, offset_for_leader_epoch::handle),
+        key => Err(Refusal::UnknownApi(key.number())),
+    }
+}
+
+/// Runs a handler that needs no waiting.
+fn now<R: Request>(
+    broker: &Arc<Broker>,
+    opened: Opened,
+    handle: impl FnOnce(&Broker, &Context, R) -> R::Response,
+) -> Result<Begun, Refusal> {
+    let Opened { context, body, .. } = opened;
+    let request = context.decode::<R>(body)?;
+    let response = handle(broker, &context, request);
+    Ok(Begun::Done(finish::<R>(broker, &context, &response)))
+}
+
+/// Makes the future of a handler that may wait.
+fn later<R, F>(
+    broker: &Arc<Broker>,
+    opened: Opened,
+    handle: impl FnOnce(Arc<Broker>, Context, R) -> F + Send + 'static,
+) -> Result<Begun, Refusal>
+where
+    R: Request + Send + 'static,
+    R::Response: Send,
+    F: Future<Output = R::Response> + Send,
+{
+    let Opened { context, body, .. } = opened;
+    let request = context.decode::<R>(body)?;
+    let broker = broker.clone();
+    Ok(Begun::Other(Box::pin(async move {
+        let response = handle(broker.clone(), context.clone(), request).await;
+        finish::<R>(&broker, &context, &response)
+    })))
+}
+
+fn finish<R: Request>(broker: &Broker, context: &Context, response: &R::Response) -> Answer {
+    let answer = context.answer::<R>(response);
+    account(broker, R::KEY, context, &answer);
+    answer
+}
+
+fn account(broker: &Broker, key: ApiKey, context: &Context, answer: &Answer) {
+    let sent = match answer {
+        Answer::Send(chunks) => chunks.iter().map(Bytes::len).sum(),
+        Answer::Nothing | Answer::Close(_) => 0,
+    };
+    broker.metrics.request(key, context.received_at.elapsed(), context.frame_bytes, sent);
+}
+
+fn begin_api_versions(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
+    let known = served::versions(ApiKey::ApiVersions);
+    if known.is_some_and(|versions| versions.contains(opened.context.version)) {
+        return now(broker, opened, api_versions::handle);
+    }
+    let response = api_versions::unsupported_version();
+    let answer = opened.context.frame(ApiKey::ApiVersions, &response, 0, 0);
+    account(broker, ApiKey::ApiVersions, &opened.context, &answer);
+    Ok(Begun::Done(answer))
+}
+
+fn begin_produce(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
+    use super::produce::{self, Outcome};
+    type Produce = api::produce::ProduceRequest;
+    let Opened { context, body, .. } = opened;
+    let request = context.decode::<Produce>(body)?;
+    let acks = request.acks;
+    match produce::begin(broker, &context, request) {
+        Outcome::Done(response) if acks == 0 => {
+            // There is no answer to acks=0: an error can only be told by closing.
+            let failed = produce::has_failed(&response);
+            let answer = if failed {
+                Answer::Close(Refusal::UnacknowledgedFailure)
+            } else {
+                Answer::Nothing
+            };
+            account(broker, ApiKey::Produce, &context, &answer);
+            Ok(Begun::Done(answer))
+        }
+        Outcome::Done(response) => {
+            Ok(Begun::Done(finish::<Produce>(broker, &context, &response)))
+        }
+        Outcome::Waiting(waiting) => {
+            let broker = broker.clone();
+            Ok(Begun::Produce(Box::pin(async move {
+                let response = waiting.acknowledged().await;
+                finish::<Produce>(&broker, &context, &response)
+            })))
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Fetch (1), versions 4–18.
+//!
+//! Answers at once when enough is there, when something is wrong, or when the client will not wait;
+//! else it waits on the partitions' published offsets. What leaves are views of the log, never
+//! copies. The first partition with data may exceed the limits by one whole batch.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use milena_protocol::api::fetch::{
+    FetchAbortedTransaction, FetchEpochEndOffset, FetchPartitionResponse, FetchRequest,
+    FetchResponse, FetchTopicResponse,
+};
+use milena_protocol::codec::{Records, Text};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
+use milena_storage::{ReadError, ReadLimit};
+
+use super::error::read_error_code;
+use crate::fetch_session::{Asked, Fetching, Key, News, Said, Session, Wanted};
+use super::resolve;
+use crate::broker::Broker;
+use crate::request::Context;
+use crate::replicas::partition::Partition;
+use crate::replicas::progress::Waiting;
+use crate::security::{Operation, Resource};
+
+/// The replica id of a consumer.
+const CONSUMER: i32 = -1;
+/// The replica id of a tool that may read up to the log end of any replica.
+const DEBUGGING_REPLICA: i32 = -2;
+
+/// Serves a fetch.
+pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest) -> FetchResponse {
+    let by_id = context.version >= 13;
+    let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
+    let max_bytes = request.max_bytes.min(broker.config.fetch_max_bytes).max(0) as usize;
+    let replica = if context.version >= 15 {
+        request.replica_state.replica_id.0
+    } else {
+        request.replica_id.0
+    };
+    let limits = Limits {
+        max_bytes,
+        min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
+        committed_only: request.isolation_level == 1,
+        to_log_end: replica == DEBUGGING_REPLICA,
+        is_follower: replica >= 0,
+    };
+    debug_assert!(replica >= 0 || replica == CONSUMER || replica == DEBUGGING_REPLICA);
+    let deadline = Instant::now() + max_wait;
+    let fetching = match broker.sessions.resolve(asked(request, by_id), Instant::now()) {
+        Ok(fetching) => fetching,
+        Err(error_code) => return FetchResponse { error_code, ..Default::default() },
+    };
+    let (session, wanted, only_news) = match fetching {
+        Fetching::Sessionless(wanted) => (None, wanted, false),
+        Fetching::Full(session, wanted) => (Some(session), wanted, false),
+        Fetching::Incremental(session, wanted) => (Some(session), wanted, true),
+    };
+    let look = Look { broker: &broker, context: &context, by_id, limits };
+    let targets: Vec<Target> =
+        wanted.into_iter().map(|(key, wanted)| look.target(key, wanted)).collect();
+    let results = look.read_or_wait(&targets, deadline).await;
+    look.respond(session, only_news, targets, results)
+}
+
+fn asked(request: FetchRequest, by_id: bool) -> Asked {
+    let key = |topic: &Text, topic_id: Uuid, partition: PartitionIndex| Key {
+        topic_id: if by_id { topic_id } else { Uuid::ZERO },
+        topic: if by_id { Text::default() } else { topic.clone() },
+        partition,
+    };
+    let wanted = request
+        .topics
+        .iter()
+        .flat_map(|topic| {
+            topic.partitions.iter().map(move |partition| {
+                let wanted = Wanted {
+                    fetch_offset: partition.fetch_offset,
+                    current_leader_epoch: partition.current_leader_epoch,
+                    last_fetched_epoch: partition.last_fetched_epoch,
+                    max_bytes: partition.partition_max_bytes,
+                };
+                (key(&topic.topic, topic.topic_id, partition.partition), wanted)
+            })
+        })
+        .collect();
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| {
+            topic.partitions.iter().map(move |p| key(&topic.topic, topic.topic_id, *p))
+        })
+        .collect();
+    Asked {
+        id: request.session_id,
+        epoch: request.session_epoch,
+        by_id,
+        wanted,
+        forgotten,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    max_bytes: usize,
+    min_bytes: usize,
+    committed_only: bool,
+    to_log_end: bool,
+    is_follower: bool,
+}
+
+/// A partition to read, or why it cannot be.
+struct Target {
+    key: Key,
+    wanted: Wanted,
+    partition: Result<Arc<Partition>, ErrorCode>,
+}
+
+/// What was read of a partition.
+#[derive(Default)]
+struct Found {
+    error_code: ErrorCode,
+    high_watermark: Offset,
+    last_stable_offset: Offset,
+    log_start_offset: Offset,
+    diverging: Option<(LeaderEpoch, Offset)>,
+    aborted: Option<Vec<FetchAbortedTransaction>>,
+    records: Bytes,
+    is_cold: bool,
+}
+
+impl Found {
+    fn fault(error_code: ErrorCode) -> Self {
+        Self {
+            error_code,
+            high_watermark: Offset::NONE,
+            last_stable_offset: Offset::NONE,
+            log_start_offset: Offset::NONE,
+            ..Self::default()
+        }
+    }
+
+    fn must_be_told(&self) -> bool {
+        !self.error_code.is_none() || self.diverging.is_some()
+    }
+}
+
+struct Look<'a> {
+    broker: &'a Arc<Broker>,
+    context: &'a Context,
+    by_id: bool,
+    limits: Limits,
+}
+
+impl Look<'_> {
+    fn target(&self, key: Key, wanted: Wanted) -> Target {
+        let partition = self.find(&key);
+        Target { key, wanted, partition }
+    }
+
+    fn find(&self, key: &Key) -> Result<Arc<Partition>, ErrorCode> {
+        let topic = resolve::topic(self.broker, self.by_id, &key.topic, key.topic_id)?;
+        let principal = &self.context.peer.principal;
+        let resource = Resource::Topic(&topic.name);
+        if !self.broker.authorizer.allows(principal, Operation::Read, resource) {
+            return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        }
+        if self.limits.is_follower {
+            // No other node replicates from this one.
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
+        self.broker.replicas.leading(&topic.id, key.partition)
+    }
+
+    /// Reads; where that is too little, waits for more and reads again (fact F1).
+    async fn read_or_wait(&self, targets: &[Target], deadline: Instant) -> Vec<Found> {
+        let results = self.read(targets);
+        if self.is_enough(&results, deadline) {
+            return self.warmed(targets, results).await;
+        }
+        let partitions = targets.iter().filter_map(|target| target.partition.as_ref().ok());
+        let waiting = Waiting::on(partitions.map(|partition| partition.progress()));
+        loop {
+            let results = self.read(targets);
+            if self.is_enough(&results, deadline) {
+                return self.warmed(targets, results).await;
+            }
+            let until = tokio::time::Instant::from_std(deadline);
+            if tokio::time::timeout_at(until, waiting.moved()).await.is_err() {
+                let results = self.read(targets);
+                return self.warmed(targets, results).await;
+            }
+        }
+    }
+
+    fn is_enough(&self, results: &[Found], deadline: Instant) -> bool {
+        let bytes: usize = results.iter().map(|found| found.records.len()).sum();
+        results.is_empty()
+            || bytes >= self.limits.min_bytes.max(1)
+            || self.limits.min_bytes == 0
+            || results.iter().any(Found::must_be_told)
+            || Instant::now() >= deadline
+    }
+
+    /// Faults cold pages in on a thread that may block, so that the reactor never does.
+    async fn warmed(&self, _: &[Target], results: Vec<Found>) -> Vec<Found> {
+        let cold: Vec<Bytes> =
+            results.iter().filter(|found| found.is_cold).map(|f| f.records.clone()).collect();
+        if !cold.is_empty() {
+            // A cancelled warm-up costs only time: the pages fault in when they are sent.
+            let _ = tokio::task::spawn_blocking(move || {
+                cold.iter().for_each(|bytes| milena_storage::warm(bytes));
+            })
+            .await;
+        }
+        results
+    }
+
+    fn read(&self, targets: &[Target]) -> Vec<Found> {
+        let mut left = self.limits.max_bytes;
+        let mut first = true;
+        targets
+            .iter()
+            .map(|target| {
+                let found = match &target.partition {
+                    Ok(partition) => self.read_one(partition, target.wanted, left, first),
+                    Err(code) => Found::fault(self.downgraded(*code)),
+                };
+                left = left.saturating_sub(found.records.len());
+                first &= found.records.is_empty();
+                found
+            })
+            .collect()
+    }
+
+    fn read_one(
+        &self,
+        partition: &Partition,
+        wanted: Wanted,
+        bytes_left: usize,
+        first: bool,
+    ) -> Found {
+        if let Err(code) = partition.check_epoch(wanted.current_leader_epoch) {
+            return Found::fault(code);
+        }
+        let reader = partition.reader();
+        // The offsets in the answer are those from before the read (fact F10).
+        let offsets = reader.offsets();
+        let mut found = Found {
+            high_watermark: offsets.high_watermark,
+            last_stable_offset: offsets.last_stable_offset,
+            log_start_offset: offsets.log_start_offset,
+            aborted: self.limits.committed_only.then(Vec::new),
+            ..Found::default()
+        };
+        if let Some(diverging) = diverging(partition, wanted) {
+            match diverging {
+                Ok(place) => found.diverging = Some(place),
+                Err(code) => return Found::fault(code),
+            }
+            return found;
+        }
+        let upper = if self.limits.to_log_end {
+            offsets.log_end_offset
+        } else if self.limits.committed_only {
+            offsets.last_stable_offset
+        } else {
+            offsets.high_watermark
+        };
+        let limit = ReadLimit {
+            upper,
+            max_bytes: bytes_left.min(wanted.max_bytes.max(0) as usize),
+            at_least_one_batch: first,
+        };
+        match reader.read(wanted.fetch_offset, limit) {
+            Ok(slice) => {
+                if self.limits.committed_only && !slice.records.is_empty() {
+                    found.aborted = Some(aborted(partition, &slice, upper));
+                }
+                found.is_cold = slice.is_cold;
+                found.records = slice.records;
+                found
+            }
+            Err(error) => Found {
+                high_watermark: offsets.high_watermark,
+                log_start_offset: offsets.log_start_offset,
+                ..Found::fault(self.downgraded(self.read_fault(partition, error)))
+            },
+        }
+    }
+
+    fn read_fault(&self, partition: &Partition, error: ReadError) -> ErrorCode {
+        let code = read_error_code(&error);
+        if code == ErrorCode::KAFKA_STORAGE_ERROR {
+            tracing::error!(?partition, %error, "cannot read");
+        }
+        code
+    }
+
+    /// Versions up to 5 do not know KAFKA_STORAGE_ERROR (fact F23).
+    fn downgraded(&self, code: ErrorCode) -> ErrorCode {
+        if code == ErrorCode::KAFKA_STORAGE_ERROR && self.context.version <= 5 {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        } else {
+            code
+        }
+    }
+
+    fn respond(
+        &self,
+        session: Option<Arc<parking_lot::Mutex<Session>>>,
+        only_news: bool,
+        targets: Vec<Target>,
+        results: Vec<Found>,
+    ) -> FetchResponse {
+        let mut session = session.as_ref().map(|session| session.lock());
+        let mut responses: Vec<FetchTopicResponse> = Vec::new();
+        for (target, found) in targets.into_iter().zip(results) {
+            let news = News {
+                said: Said {
+                    high_watermark: found.high_watermark,
+                    log_start_offset: found.log_start_offset,
+                },
+                has_records: !found.records.is_empty(),
+                must_be_told: found.must_be_told(),
+            };
+            let is_news =
+                session.as_mut().is_none_or(|session| session.is_news(&target.key, news));
+            if only_news && !is_news {
+                continue;
+            }
+            if let Ok(partition) = &target.partition {
+                self.broker.metrics.fetched(partition.topic(), found.records.len());
+            }
+            let key = target.key;
+            let partition = partition_response(key.partition, found);
+            match responses.last_mut() {
+                Some(last) if last.topic == key.topic && last.topic_id == key.topic_id => {
+                    last.partitions.push(partition);
+                }
+                _ => responses.push(FetchTopicResponse {
+                    topic: key.topic,
+                    topic_id: key.topic_id,
+                    partitions: vec![partition],
+                }),
+            }
+        }
+        FetchResponse {
+            session_id: session.as_ref().map_or(0, |session| session.id()),
+            responses,
+            ..Default::default()
+        }
+    }
+}
+
+/// Whether the client's history differs from the log's (KIP-595, fact F15).
+fn diverging(
+    partition: &Partition,
+    wanted: Wanted,
+) -> Option<Result<(LeaderEpoch, Offset), ErrorCode>> {
+    if wanted.last_fetched_epoch == LeaderEpoch::NONE {
+        return None;
+    }
+    let (epoch, end) = partition.reader().end_offset_for_epoch(wanted.last_fetched_epoch);
+    if epoch == LeaderEpoch::NONE || end == Offset::NONE {
+        return Some(Err(ErrorCode::OFFSET_OUT_OF_RANGE));
+    }
+    let differs = epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset;
+    differs.then_some(Ok((epoch, end)))
+}
+
+fn aborted(
+    partition: &Partition,
+    slice: &milena_storage::ReadSlice,
+    upper: Offset,
+) -> Vec<FetchAbortedTransaction> {
+    partition
+        .reader()
+        .aborted_transactions(slice.first_offset, upper)
+        .into_iter()
+        .map(|transaction| FetchAbortedTransaction {
+            producer_id: transaction.producer_id,
+            first_offset: transaction.first_offset,
+        })
+        .collect()
+}
+
+fn partition_response(index: PartitionIndex, found: Found) -> FetchPartitionResponse {
+    FetchPartitionResponse {
+        partition_index: index,
+        error_code: found.error_code,
+        high_watermark: found.high_watermark,
+        last_stable_offset: found.last_stable_offset,
+        log_start_offset: found.log_start_offset,
+        diverging_epoch: found
+            .diverging
+            .map(|(epoch, end_offset)| FetchEpochEndOffset { epoch, end_offset })
+            .unwrap_or_default(),
+        aborted_transactions: found.aborted,
+        records: Some(Records(found.records)),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,280 @@
+//! Produce (0), versions 3–13.
+//!
+//! Topics are named up to version 12 and given by id from 13 on. One batch per partition. A
+//! transactional batch is refused: there is no transaction coordinator to ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_protocol::api::produce::{
+    ProduceBatchError, ProducePartitionData, ProducePartitionResponse, ProduceRequest,
+    ProduceResponse, ProduceTopicData, ProduceTopicResponse,
+};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{Offset, Timestamp};
+use milena_protocol::record::batch::{Batch, LOG_OVERHEAD_BYTES};
+
+use super::error::{AppendFault, append_fault};
+use super::resolve;
+use crate::broker::Broker;
+use crate::request::Context;
+use crate::replicas::partition::{Partition, Placed, ProduceError};
+use crate::security::{Operation, Resource};
+
+/// Clients that may write to Kafka's own topics.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+
+/// What became of a produce.
+pub enum Outcome {
+    /// It can be answered.
+    Done(ProduceResponse),
+    /// It has appended, and waits for its acknowledgement.
+    Waiting(Waiting),
+}
+
+/// Appends that are not acknowledged yet.
+pub struct Waiting {
+    response: ProduceResponse,
+    appends: Vec<Append>,
+    timeout: Duration,
+}
+
+/// One append, and where its answer stands.
+struct Append {
+    partition: Arc<Partition>,
+    end: Offset,
+    topic_at: usize,
+    partition_at: usize,
+}
+
+/// Appends everything; what needs no acknowledgement, or has it already, is answered.
+#[must_use]
+pub fn begin(broker: &Arc<Broker>, context: &Context, request: ProduceRequest) -> Outcome {
+    let mut run = Run {
+        broker,
+        context,
+        acks: request.acks,
+        now: broker.clock.now(),
+        appends: Vec::new(),
+    };
+    let refused = run.refusal(&request);
+    let responses = request
+        .topic_data
+        .into_iter()
+        .enumerate()
+        .map(|(topic_at, topic)| run.topic(topic_at, topic, refused))
+        .collect();
+    let response = ProduceResponse { responses, ..Default::default() };
+    if request.acks != -1 || run.appends.is_empty() {
+        return Outcome::Done(response);
+    }
+    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    Outcome::Waiting(Waiting { response, appends: run.appends, timeout })
+}
+
+/// Whether any partition failed.
+#[must_use]
+pub fn has_failed(response: &ProduceResponse) -> bool {
+    response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses)
+        .any(|partition| !partition.error_code.is_none())
+}
+
+impl Waiting {
+    /// Waits for all of them, at most as long as the request allows.
+    pub async fn acknowledged(self) -> ProduceResponse {
+        let Self { mut response, appends, timeout } = self;
+        let deadline = tokio::time::Instant::now() + timeout;
+        for append in appends {
+            let acknowledged = append.partition.acknowledged(append.end);
+            let error_code = match tokio::time::timeout_at(deadline, acknowledged).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => {
+                    tracing::error!(partition = ?append.partition, %error, "sync failed");
+                    ErrorCode::KAFKA_STORAGE_ERROR
+                }
+                // The records may still count later (fact P3).
+                Err(_) => ErrorCode::REQUEST_TIMED_OUT,
+            };
+            let answer = response
+                .responses
+                .get_mut(append.topic_at)
+                .and_then(|topic| topic.partition_responses.get_mut(append.partition_at));
+            if let Some(answer) = answer {
+                *answer = failed(answer.index, error_code, None);
+            }
+        }
+        response
+    }
+}
+
+struct Run<'a> {
+    broker: &'a Arc<Broker>,
+    context: &'a Context,
+    acks: i16,
+    now: Timestamp,
+    appends: Vec<Append>,
+}
+
+impl Run<'_> {
+    /// A reason to refuse every partition of the request.
+    fn refusal(&self, request: &ProduceRequest) -> Option<ErrorCode> {
+        if !matches!(request.acks, -1..=1) {
+            return Some(ErrorCode::INVALID_REQUIRED_ACKS);
+        }
+        None
+    }
+
+    fn topic(
+        &mut self,
+        topic_at: usize,
+        topic: ProduceTopicData,
+        refused: Option<ErrorCode>,
+    ) -> ProduceTopicResponse {
+        let by_id = self.context.version >= 13;
+        let found = resolve::topic(self.broker, by_id, &topic.name, topic.topic_id);
+        let allowed = found.as_ref().map_err(|code| *code).and_then(|found| self.may_write(found));
+        let partition_responses = topic
+            .partition_data
+            .into_iter()
+            .enumerate()
+            .map(|(partition_at, data)| {
+                let refusal = refused.map_or(allowed, Err);
+                let hosted = refusal.and_then(|()| {
+                    self.broker.replicas.leading(&found.as_ref().map_err(|c| *c)?.id, data.index)
+                });
+                match hosted {
+                    Ok(partition) => self.append(partition, data, topic_at, partition_at),
+                    Err(code) => failed(data.index, code, None),
+                }
+            })
+            .collect();
+        ProduceTopicResponse { name: topic.name, topic_id: topic.topic_id, partition_responses }
+    }
+
+    fn may_write(&self, topic: &resolve::Topic) -> Result<(), ErrorCode> {
+        let principal = &self.context.peer.principal;
+        let resource = Resource::Topic(&topic.name);
+        if !self.broker.authorizer.allows(principal, Operation::Write, resource) {
+            return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        }
+        if topic.is_internal && self.context.client_id != ADMIN_CLIENT_ID {
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        partition: Arc<Partition>,
+        data: ProducePartitionData,
+        topic_at: usize,
+        partition_at: usize,
+    ) -> ProducePartitionResponse {
+        let index = data.index;
+        let records = match data.records {
+            Some(records) if !records.0.is_empty() => records.0,
+            _ => return failed(index, ErrorCode::INVALID_RECORD, Some(NO_RECORDS.into())),
+        };
+        if let Err((code, message)) = self.check_batch(&records) {
+            return failed(index, code, Some(message.into()));
+        }
+        match partition.append_as_leader(&records, self.acks, self.now) {
+            Ok(placed) => {
+                self.broker.metrics.produced(partition.topic(), placed.records, records.len());
+                self.placed(partition, &placed, index, topic_at, partition_at)
+            }
+            Err(ProduceError::Refused(code)) => failed(index, code, None),
+            Err(ProduceError::Append(error)) => self.refused(&partition, index, error),
+        }
+    }
+
+    /// What can be said of a batch before the log sees it.
+    fn check_batch(&self, records: &[u8]) -> Result<(), (ErrorCode, &'static str)> {
+        let Ok((batch, rest)) = Batch::parse(records) else {
+            // The log says precisely what is wrong.
+            return Ok(());
+        };
+        if !rest.is_empty() {
+            return Err((ErrorCode::INVALID_RECORD, ONE_BATCH));
+        }
+        let attributes = batch.attributes();
+        if attributes.is_transactional() {
+            let code = if self.context.version >= 11 {
+                ErrorCode::TRANSACTION_ABORTABLE
+            } else {
+                ErrorCode::INVALID_TXN_STATE
+            };
+            return Err((code, NO_TRANSACTION));
+        }
+        if self.context.version < 7 && attributes.is_zstd() {
+            return Err((ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, ZSTD_TOO_EARLY));
+        }
+        Ok(())
+    }
+
+    fn placed(
+        &mut self,
+        partition: Arc<Partition>,
+        placed: &Placed,
+        index: milena_protocol::ids::PartitionIndex,
+        topic_at: usize,
+        partition_at: usize,
+    ) -> ProducePartitionResponse {
+        let high_watermark = partition.reader().offsets().high_watermark;
+        if self.acks == -1 && high_watermark < placed.acknowledged_at {
+            let end = placed.acknowledged_at;
+            self.appends.push(Append { partition, end, topic_at, partition_at });
+        }
+        ProducePartitionResponse {
+            index,
+            base_offset: placed.appended.base_offset,
+            log_append_time_ms: placed.appended.log_append_time.unwrap_or(Timestamp::NONE),
+            log_start_offset: placed.appended.log_start_offset,
+            ..Default::default()
+        }
+    }
+
+    fn refused(
+        &self,
+        partition: &Partition,
+        index: milena_protocol::ids::PartitionIndex,
+        error: milena_storage::AppendError,
+    ) -> ProducePartitionResponse {
+        tracing::debug!(?partition, %error, client = %self.context.client_id, "produce refused");
+        let AppendFault { code, message, records } = append_fault(&error);
+        ProducePartitionResponse {
+            record_errors: records
+                .into_iter()
+                .map(|(batch_index, message)| ProduceBatchError {
+                    batch_index,
+                    batch_index_error_message: message.map(Into::into),
+                })
+                .collect(),
+            ..failed(index, code, message)
+        }
+    }
+}
+
+const NO_RECORDS: &str = "the partition's data holds no record batch";
+const ONE_BATCH: &str = "a produce request must hold exactly one record batch per partition";
+const NO_TRANSACTION: &str = "the batch is transactional, but no transaction is open for it";
+const ZSTD_TOO_EARLY: &str = "zstd needs Produce version 7 or later";
+
+fn failed(
+    index: milena_protocol::ids::PartitionIndex,
+    error_code: ErrorCode,
+    message: Option<String>,
+) -> ProducePartitionResponse {
+    ProducePartitionResponse {
+        index,
+        error_code,
+        base_offset: Offset::NONE,
+        log_append_time_ms: Timestamp::NONE,
+        log_start_offset: Offset::NONE,
+        error_message: message.map(Into::into),
+        ..Default::default()
+    }
+}

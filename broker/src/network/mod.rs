@@ -1,0 +1,5 @@
+//! Sockets: accepting, framing and the order of answers.
+
+pub mod connection;
+pub mod frame;
+pub mod listener;

@@ -1,0 +1,232 @@
+//! One partition on this broker: its log, its role, one lock, and those who wait for it.
+//!
+//! The lock is held for validation and the copy into the log, never across an await. Readers take
+//! no lock: they see the log through its published offsets.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use milena_cluster::replica;
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_storage::{
+    AppendContext, AppendError, Appended, FlushHandle, Log, LogConfig, LogReader, Origin,
+    ProducerEntry, TruncateError,
+};
+use parking_lot::Mutex;
+
+use super::durable::Durable;
+use super::progress::Progress;
+
+/// A partition whose log this broker keeps.
+pub struct Partition {
+    topic: Text,
+    topic_id: Uuid,
+    index: PartitionIndex,
+    leader: NodeId,
+    leader_epoch: AtomicI32,
+    reader: Arc<LogReader>,
+    state: Mutex<State>,
+    flush: FlushHandle,
+    durable: Durable,
+    progress: Progress,
+}
+
+struct State {
+    log: Log,
+    role: replica::Leader,
+}
+
+/// Where an append went, and up to where acks=all has to wait.
+#[derive(Debug)]
+pub struct Placed {
+    /// What the log says.
+    pub appended: Appended,
+    /// The high watermark that acknowledges it.
+    pub acknowledged_at: Offset,
+    /// Whether it must be on stable storage before it counts.
+    pub must_flush: bool,
+}
+
+/// Why a produce was not appended.
+#[derive(Debug)]
+pub enum ProduceError {
+    /// The role refuses: not the leader, or too few replicas in sync.
+    Refused(ErrorCode),
+    /// The log refuses.
+    Append(AppendError),
+}
+
+impl Partition {
+    /// Takes a log into service as its leader.
+    #[must_use]
+    pub fn lead(
+        topic: Text,
+        topic_id: Uuid,
+        index: PartitionIndex,
+        mut log: Log,
+        role: replica::Leader,
+    ) -> Self {
+        let reader = log.reader();
+        let flush = log.flush_handle();
+        let leader_epoch = role.leader_epoch();
+        log.update_high_watermark(role.high_watermark());
+        Self {
+            topic,
+            topic_id,
+            index,
+            leader: role.node(),
+            leader_epoch: AtomicI32::new(leader_epoch.0),
+            reader,
+            state: Mutex::new(State { log, role }),
+            flush,
+            durable: Durable::default(),
+            progress: Progress::default(),
+        }
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &Text {
+        &self.topic
+    }
+
+    /// The topic's id.
+    #[must_use]
+    pub fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    /// The partition's number.
+    #[must_use]
+    pub fn index(&self) -> PartitionIndex {
+        self.index
+    }
+
+    /// The node that leads it.
+    #[must_use]
+    pub fn leader(&self) -> NodeId {
+        self.leader
+    }
+
+    /// The epoch of its leader.
+    #[must_use]
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// The log, for reading.
+    #[must_use]
+    pub fn reader(&self) -> &Arc<LogReader> {
+        &self.reader
+    }
+
+    /// Those who wait for it.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Compares the leader epoch that a client believes in with ours; −1 believes anything.
+    ///
+    /// # Errors
+    /// FENCED_LEADER_EPOCH for an older one, UNKNOWN_LEADER_EPOCH for a newer one (KIP-320).
+    pub fn check_epoch(&self, believed: LeaderEpoch) -> Result<(), ErrorCode> {
+        let ours = self.leader_epoch();
+        if believed == LeaderEpoch::NONE || believed == ours {
+            Ok(())
+        } else if believed < ours {
+            Err(ErrorCode::FENCED_LEADER_EPOCH)
+        } else {
+            Err(ErrorCode::UNKNOWN_LEADER_EPOCH)
+        }
+    }
+
+    /// Appends one batch of a client.
+    ///
+    /// # Errors
+    /// When the role or the log refuses it; nothing is stored then.
+    pub fn append_as_leader(
+        &self,
+        batch: &[u8],
+        acks: i16,
+        now: Timestamp,
+    ) -> Result<Placed, ProduceError> {
+        let mut state = self.state.lock();
+        let State { log, role } = &mut *state;
+        role.admit(acks).map_err(ProduceError::Refused)?;
+        let context =
+            AppendContext { leader_epoch: role.leader_epoch(), now, origin: Origin::Client };
+        let appended = log.append_as_leader(batch, context).map_err(ProduceError::Append)?;
+        let end = appended.last_offset.plus(1);
+        let must_flush = log.config().flush_messages == 1;
+        if !appended.duplicate && !must_flush {
+            let high_watermark = role.appended(log.log_end_offset());
+            log.update_high_watermark(high_watermark);
+        }
+        drop(state);
+        self.progress.wake();
+        Ok(Placed { appended, acknowledged_at: end, must_flush })
+    }
+
+    /// Returns once everything below `end` counts: it is on stable storage where the topic asks
+    /// for it, and the high watermark has passed it.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub async fn acknowledged(&self, end: Offset) -> io::Result<()> {
+        self.durable.reach(&self.flush, end).await?;
+        let flushed = self.flush.flushed_offset();
+        let mut state = self.state.lock();
+        let State { log, role } = &mut *state;
+        let high_watermark = role.appended(flushed.min(log.log_end_offset()));
+        log.update_high_watermark(high_watermark);
+        drop(state);
+        self.progress.wake();
+        Ok(())
+    }
+
+    /// Moves the log start offset forward, as DeleteRecords asks.
+    ///
+    /// # Errors
+    /// When the offset is above the high watermark or the disk failed.
+    pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, TruncateError> {
+        let mut state = self.state.lock();
+        state.log.advance_log_start_offset(offset)?;
+        drop(state);
+        self.progress.wake();
+        Ok(self.reader.offsets().log_start_offset)
+    }
+
+    /// Applies a topic's new configuration.
+    pub fn configure(&self, config: LogConfig, min_insync_replicas: i32) {
+        let mut state = self.state.lock();
+        state.role.set_min_insync_replicas(min_insync_replicas);
+        state.log.set_config(config);
+    }
+
+    /// Removes what retention allows; answers how many segments went.
+    pub fn retain(&self, now: Timestamp) -> usize {
+        self.state.lock().log.retain(now)
+    }
+
+    /// The producers that the log remembers.
+    #[must_use]
+    pub fn producers(&self) -> Vec<ProducerEntry> {
+        self.state.lock().log.producers()
+    }
+
+    /// Gives the log back, to be deleted or moved.
+    #[must_use]
+    pub fn into_log(self) -> Log {
+        self.state.into_inner().log
+    }
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Partition({}-{})", self.topic, self.index)
+    }
+}

@@ -1,0 +1,80 @@
+//! Who asks, and whether they may.
+//!
+//! Every request carries a principal. There is one place that decides, [`Authorizer`]; without
+//! access control lists it lets everyone do everything, as Kafka does without an authorizer.
+
+use std::sync::Arc;
+
+/// Whoever a connection speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// `User` for everybody today.
+    pub kind: Arc<str>,
+    /// `ANONYMOUS` on a listener without authentication.
+    pub name: Arc<str>,
+}
+
+impl Principal {
+    /// The principal of a connection that did not authenticate.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { kind: "User".into(), name: "ANONYMOUS".into() }
+    }
+}
+
+/// What a request wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the operations are Kafka's own")]
+pub enum Operation {
+    Read,
+    Write,
+    Create,
+    Delete,
+    Alter,
+    Describe,
+    ClusterAction,
+    DescribeConfigs,
+    AlterConfigs,
+    IdempotentWrite,
+}
+
+/// What a request wants to do it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// The whole cluster.
+    Cluster,
+    /// A topic by name.
+    Topic(&'a str),
+    /// A consumer group.
+    Group(&'a str),
+    /// A transactional id.
+    TransactionalId(&'a str),
+}
+
+/// The one place that decides.
+#[derive(Debug, Default)]
+pub struct Authorizer;
+
+impl Authorizer {
+    /// Whether the principal may do the operation to the resource.
+    #[must_use]
+    pub fn allows(&self, _: &Principal, _: Operation, _: Resource<'_>) -> bool {
+        true
+    }
+
+    /// What the principal may do to a topic, as the bits of `authorizedOperations` (KIP-430).
+    #[must_use]
+    pub fn topic_operations(&self, _: &Principal) -> i32 {
+        bits(&[3, 4, 5, 6, 7, 8, 10, 11])
+    }
+
+    /// What the principal may do to the cluster, as bits.
+    #[must_use]
+    pub fn cluster_operations(&self, _: &Principal) -> i32 {
+        bits(&[5, 7, 8, 9, 10, 11, 12])
+    }
+}
+
+fn bits(operations: &[u32]) -> i32 {
+    operations.iter().fold(0, |bits, operation| bits | 1 << operation)
+}
