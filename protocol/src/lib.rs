@@ -7,7 +7,11 @@
 
 pub mod api;
 pub mod codec;
+pub mod consumer_protocol;
+pub mod control_record;
+pub mod coordinator_record;
 pub mod error_code;
 pub mod ids;
 pub mod message;
+pub mod metadata_record;
 pub mod record;
