@@ -1,1 +1,60 @@
-//! Milena storage.
+//! The log of one partition on disk, in Kafka's own layout and bytes.
+//!
+//! A [`LogDirectory`] holds logs; a [`Log`] is the one writer of one; a [`LogReader`] reads it
+//! from any thread without a lock; a [`FlushHandle`] waits for it to be durable. Storage knows
+//! nothing of replication: the high watermark is something it is told.
+//!
+//! Modules, each importing only those above it:
+//!
+//! | module | what |
+//! |---|---|
+//! | `config`, `error` | settings and failures as values |
+//! | `disk` | the trait, the real disk, one that fails on purpose |
+//! | `map` | mapped files, the only unsafe code |
+//! | `descriptors`, `checkpoint`, `ledger`, `health` | open files, small files, what is remembered of all logs, whether the directory is sound |
+//! | `index`, `epochs`, `producers` | what is derived from a log |
+//! | `environment` | what the logs of a directory share |
+//! | `segment`, `state` | one file with its indexes; one log |
+//! | `admission`, `flush`, `save`, `recovery`, `truncate`, `retention`, `reader`, `log` | one verb each |
+//! | `registry`, `directory` | all logs of a directory, its threads, its identity |
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod admission;
+mod checkpoint;
+mod config;
+mod descriptors;
+mod directory;
+pub mod disk;
+mod environment;
+mod epochs;
+mod error;
+mod flush;
+mod health;
+mod index;
+mod ledger;
+mod log;
+#[allow(unsafe_code, reason = "mapping files is unsafe; the module's head says why it holds")]
+mod map;
+mod producers;
+mod reader;
+mod recovery;
+mod registry;
+mod retention;
+mod save;
+mod segment;
+mod state;
+mod truncate;
+
+pub use admission::Origin;
+pub use config::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
+pub use directory::{DirectoryOptions, FoundPartition, LogDirectory, Usage, Witness};
+pub use disk::{Disk, RealDisk};
+pub use epochs::EpochEntry;
+pub use error::{AppendError, OpenDirectoryError, OpenLogError, ReadError, StorageError};
+pub use flush::FlushHandle;
+pub use index::AbortedTransaction;
+pub use log::{AppendContext, Appended, Log};
+pub use producers::{ActiveProducer, ProducerBatch};
+pub use reader::{FoundOffset, LogOffsets, LogReader, ReadLimit, ReadSlice};
+pub use retention::{RemovedSegment, RetentionReason};

@@ -1,0 +1,52 @@
+//! Whether a data directory may still be trusted.
+//!
+//! The first failed write, sync or unmap ends it: after such a failure nobody knows what the
+//! pages of a file hold (the kernel marks them clean), so nothing is tried again on it until the
+//! process starts anew and recovers. A full disk is not such a failure.
+
+use std::io;
+use std::sync::OnceLock;
+
+use rustix::io::Errno;
+
+use crate::error::StorageError;
+
+/// The state of one data directory, shared by everything that lives in it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    offline: OnceLock<String>,
+}
+
+impl Health {
+    /// Why the directory is offline, if it is.
+    pub(crate) fn offline_reason(&self) -> Option<&str> {
+        self.offline.get().map(String::as_str)
+    }
+
+    /// Refuses work in an offline directory.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        match self.offline.get() {
+            None => Ok(()),
+            Some(reason) => Err(StorageError::Offline { reason: reason.clone() }),
+        }
+    }
+
+    /// Judges a failed operation: a full disk heals by itself, exhausted descriptors too,
+    /// everything else takes the directory offline for good.
+    pub(crate) fn failed(&self, operation: &'static str, error: &io::Error) -> StorageError {
+        match Errno::from_io_error(error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => StorageError::Full,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+                StorageError::Exhausted { operation, reason: error.to_string() }
+            }
+            _ => self.poison(operation, error),
+        }
+    }
+
+    /// Takes the directory offline, whatever the code.
+    pub(crate) fn poison(&self, operation: &'static str, error: &io::Error) -> StorageError {
+        let reason = format!("{operation}: {error}");
+        StorageError::Offline { reason: self.offline.get_or_init(|| reason).clone() }
+    }
+}

@@ -1,0 +1,583 @@
+//! Opening a log: finding out what it holds, by reading as little as can be justified.
+//!
+//! Where reading starts:
+//!
+//! * Behind the ledger's tail mark, if this kernel wrote it: the page cache is what it was, so
+//!   everything before the mark is as whole as when the mark was made.
+//! * Else at the beginning of the segment that holds the recovery point: everything before that
+//!   was synced.
+//!
+//! From there on every batch must parse, follow the one before and match its checksum. The first
+//! that does not ends the log, whatever comes behind it: bytes behind it are kept aside under
+//! `.quarantined` if they are not zeros, and so are later segments. Nothing is deleted.
+//! Indexes, epochs and producers of what is read are rebuilt on the way.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use milena_protocol::ids::{Offset, PartitionIndex, Timestamp, Uuid};
+use milena_protocol::record::batch::Batch;
+
+use crate::admission;
+use crate::config::LogConfig;
+use crate::disk::{Disk, Mode};
+use crate::environment::Environment;
+use crate::epochs::Epochs;
+use crate::error::{OpenLogError, StorageError};
+use crate::index::{AbortedTransaction, OffsetIndex, TimeIndex, TransactionIndex};
+use crate::ledger::{Marks, TailMark};
+use crate::map::SegmentMap;
+use crate::producers::{ProducerWrite, Producers};
+use crate::segment::{Kind, Largest, Segment};
+use crate::state::{Beginning, LogState, Tail};
+
+/// What a file that recovery puts aside is called.
+const QUARANTINED_SUFFIX: &str = ".quarantined";
+
+/// Which log to open.
+pub(crate) struct Target {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: PartitionIndex,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) config: LogConfig,
+    pub(crate) marks: Marks,
+    pub(crate) is_new: bool,
+}
+
+/// The offset and kind of a file that belongs to a segment, by its name.
+pub(crate) fn parse_name(name: &str) -> Option<(Offset, Kind)> {
+    let (stem, extension) = name.split_once('.')?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
+    let is_number = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
+    Some((Offset(is_number.then(|| stem.parse().ok())??), kind))
+}
+
+struct Recovery<'r> {
+    environment: &'r Environment,
+    directory: Arc<Path>,
+    index_interval_bytes: usize,
+    epochs: Epochs,
+    producers: Producers,
+    largest: Largest,
+    bytes_since_index: usize,
+}
+
+/// Opens a log whose directory exists.
+pub(crate) fn recover(
+    environment: &Arc<Environment>,
+    target: Target,
+) -> Result<LogState, OpenLogError> {
+    let directory = Arc::clone(&target.directory);
+    let number = environment.next_log();
+    let mut files = Files::default();
+    if !target.is_new {
+        files =
+            Files::list(environment, &directory).map_err(|error| io_error(&directory, error))?;
+    }
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(files.logs.len().max(1));
+    for base_offset in &files.logs {
+        let path = Kind::Log.path(&directory, *base_offset);
+        let size = std::fs::metadata(&path).map_err(|error| io_error(&path, error))?.len();
+        segments.push(Arc::new(Segment::new(
+            environment,
+            number,
+            Arc::clone(&directory),
+            *base_offset,
+            size,
+        )));
+    }
+    let begins_empty = segments.is_empty();
+    if begins_empty {
+        let base_offset = target.marks.log_start.unwrap_or(Offset::ZERO);
+        let path = Kind::Log.path(&directory, base_offset);
+        let created = environment.disk.open(&path, Mode::Replace);
+        environment.judge("create a segment", created)?;
+        let segment = Segment::new(environment, number, Arc::clone(&directory), base_offset, 0);
+        segments.push(Arc::new(segment));
+    }
+    let mut recovery = Recovery {
+        environment,
+        directory: Arc::clone(&directory),
+        index_interval_bytes: target.config.index_interval_bytes as usize,
+        epochs: Epochs::default(),
+        producers: Producers::default(),
+        largest: Largest::NONE,
+        bytes_since_index: 0,
+    };
+    let start = Start::choose(&segments, &target);
+    for segment in segments.iter().take(start.segment) {
+        let loaded = load_sealed(environment, segment, recovery.index_interval_bytes);
+        environment.judge("read an index", loaded)?;
+    }
+    recovery.load_epochs(&segments, start)?;
+    recovery.load_producers(&segments, &files.snapshots, start)?;
+    let (log_end, scanned_bytes) = recovery.scan(&mut segments, start)?;
+
+    let first = segments.first().map_or(Offset::ZERO, |segment| segment.base_offset);
+    let log_start = target.marks.log_start.unwrap_or(first).max(first).min(log_end);
+    let recovery_point = target.marks.recovery_point.unwrap_or(first).max(first).min(log_end);
+    let high_watermark = target.marks.high_watermark.unwrap_or(log_start);
+    for segment in segments.iter().rev().skip(1) {
+        segment.sealed.store(true, Ordering::Release);
+        segment.finished.store(true, Ordering::Release);
+    }
+    recovery.epochs.advance_start(log_start);
+    let bases: Vec<Offset> = segments.iter().map(|segment| segment.base_offset).collect();
+    let loose_snapshot =
+        files.snapshots.iter().rev().copied().find(|offset| !bases.contains(offset));
+    let tail = Tail {
+        config: Arc::new(target.config),
+        writer: None,
+        producers: recovery.producers,
+        producers_changed: scanned_bytes > 0,
+        epochs_changed: scanned_bytes > 0,
+        bytes_since_index: recovery.bytes_since_index,
+        largest: recovery.largest,
+        first_timestamp: None,
+        created_at: Timestamp::NONE,
+        snapshots: Vec::new(),
+    };
+    let beginning = Beginning {
+        topic: target.topic,
+        topic_id: target.topic_id,
+        partition: target.partition,
+        number,
+        directory,
+        segments,
+        epochs: recovery.epochs,
+        tail,
+        loose_snapshot,
+        log_start,
+        log_end,
+        high_watermark: high_watermark.max(log_start).min(log_end),
+        recovery_point,
+        unsaved_bytes: scanned_bytes,
+        is_new: begins_empty,
+    };
+    Ok(LogState::new(Arc::clone(environment), beginning))
+}
+
+/// Rebuilds the producers of a log that was cut, from snapshots and the batches behind them.
+pub(crate) fn replay_producers(state: &LogState, tail: &mut Tail) -> Result<(), StorageError> {
+    let environment = &*state.environment;
+    let files = environment.judge("list a log", Files::list(environment, &state.directory))?;
+    let mut recovery = Recovery {
+        environment,
+        directory: Arc::clone(&state.directory),
+        index_interval_bytes: usize::MAX,
+        epochs: Epochs::default(),
+        producers: Producers::default(),
+        largest: Largest::NONE,
+        bytes_since_index: 0,
+    };
+    recovery.replay_to(&state.segments.load_full(), &files.snapshots, state.log_end())?;
+    tail.producers = recovery.producers;
+    Ok(())
+}
+
+/// The names in a log's directory, sorted out.
+#[derive(Default)]
+struct Files {
+    logs: Vec<Offset>,
+    snapshots: Vec<Offset>,
+}
+
+impl Files {
+    fn list(environment: &Environment, directory: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        for entry in environment.disk.list(directory)? {
+            match parse_name(&entry.name) {
+                Some((offset, Kind::Log)) => files.logs.push(offset),
+                Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
+                Some(_) => {}
+                None => remove_leftover(environment, &directory.join(&entry.name), &entry.name)?,
+            }
+        }
+        files.logs.sort_unstable();
+        files.snapshots.sort_unstable();
+        Ok(files)
+    }
+}
+
+/// Finishes what a crash interrupted: files on their way out, and new ones that never got their
+/// name. Everything else that is unknown stays untouched.
+fn remove_leftover(environment: &Environment, path: &Path, name: &str) -> io::Result<()> {
+    let is_ours = [".deleted", ".truncated", ".tmp"].iter().any(|suffix| {
+        let Some(stem) = name.strip_suffix(suffix) else { return false };
+        parse_name(stem).is_some() || stem == "leader-epoch-checkpoint"
+    });
+    if is_ours { environment.disk.remove_file(path) } else { Ok(()) }
+}
+
+/// Where reading starts.
+#[derive(Clone, Copy)]
+struct Start {
+    segment: usize,
+    position: u64,
+    offset: Offset,
+    mark: Option<TailMark>,
+}
+
+impl Start {
+    fn choose(segments: &[Arc<Segment>], target: &Target) -> Self {
+        if let Some(mark) = target.marks.tail.filter(|mark| mark.topic_id == target.topic_id) {
+            let found = segments.iter().position(|segment| segment.base_offset == mark.segment);
+            if let Some(segment) = found
+                && segments.get(segment).is_some_and(|segment| mark.position <= segment.size())
+            {
+                let TailMark { position, offset, .. } = mark;
+                return Self { segment, position, offset, mark: Some(mark) };
+            }
+        }
+        let point = target.marks.recovery_point.unwrap_or(Offset::ZERO);
+        let count = segments.partition_point(|segment| segment.base_offset <= point);
+        let segment = count.saturating_sub(1);
+        let offset = segments.get(segment).map_or(Offset::ZERO, |segment| segment.base_offset);
+        Self { segment, position: 0, offset, mark: None }
+    }
+}
+
+impl Recovery<'_> {
+    fn load_epochs(&mut self, segments: &[Arc<Segment>], start: Start) -> Result<(), StorageError> {
+        let text = std::fs::read_to_string(self.directory.join("leader-epoch-checkpoint"));
+        if let Some(epochs) = text.ok().and_then(|text| Epochs::parse(&text)) {
+            self.epochs = epochs;
+            self.epochs.truncate_to(start.offset);
+            return Ok(());
+        }
+        // The file can be deleted: the batches say the same.
+        for segment in segments {
+            if segment.base_offset >= start.offset {
+                break;
+            }
+            self.visit(segment, start.offset, |recovery, batch| {
+                recovery.epochs.assign(batch.leader_epoch(), batch.base_offset());
+            })?;
+        }
+        Ok(())
+    }
+
+    fn load_producers(
+        &mut self,
+        segments: &[Arc<Segment>],
+        snapshots: &[Offset],
+        start: Start,
+    ) -> Result<(), StorageError> {
+        if start.mark.is_some_and(|mark| !mark.has_producers) {
+            return Ok(());
+        }
+        self.replay_to(segments, snapshots, start.offset)
+    }
+
+    /// Producers as of `end`: the newest whole snapshot at or before it, and the batches between.
+    fn replay_to(
+        &mut self,
+        segments: &[Arc<Segment>],
+        snapshots: &[Offset],
+        end: Offset,
+    ) -> Result<(), StorageError> {
+        let mut from = Offset(i64::MIN);
+        for offset in snapshots.iter().rev().filter(|offset| **offset <= end) {
+            let path = Kind::Snapshot.path(&self.directory, *offset);
+            if let Some(producers) = std::fs::read(path).ok().and_then(|b| Producers::decode(&b)) {
+                self.producers = producers;
+                from = *offset;
+                break;
+            }
+        }
+        if from >= end {
+            return Ok(());
+        }
+        for (index, segment) in segments.iter().enumerate() {
+            let next = segments.get(index + 1).map_or(Offset(i64::MAX), |next| next.base_offset);
+            if next <= from || segment.base_offset >= end {
+                continue;
+            }
+            self.visit(segment, end, |recovery, batch| {
+                if batch.base_offset() >= from {
+                    recovery.note_producer(batch);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Visits the batches of a segment that begin before `end`. They were checked before, or
+    /// will be; the first that cannot be read ends the visit.
+    fn visit(
+        &mut self,
+        segment: &Segment,
+        end: Offset,
+        mut visitor: impl FnMut(&mut Self, &Batch<'_>),
+    ) -> Result<(), StorageError> {
+        let Some(map) = segment.map(self.environment)? else { return Ok(()) };
+        let limit = segment.limit(&map);
+        let mut position = 0;
+        while let Ok(Some(batch)) = segment.batch_at(&map, position, limit) {
+            if batch.base_offset() >= end {
+                break;
+            }
+            visitor(self, &batch);
+            position += batch.total_bytes();
+        }
+        Ok(())
+    }
+
+    fn note_producer(&mut self, batch: &Batch<'_>) -> Option<AbortedTransaction> {
+        if let Some((marker, aborts)) = admission::marker(batch, batch.base_offset()) {
+            return self.producers.ended(&marker, aborts);
+        }
+        if let Some(write) = ProducerWrite::of(batch, batch.base_offset()) {
+            self.producers.appended(&write);
+        }
+        None
+    }
+
+    /// Reads everything from `start` on; returns the log's end and how many bytes were read.
+    fn scan(
+        &mut self,
+        segments: &mut Vec<Arc<Segment>>,
+        start: Start,
+    ) -> Result<(Offset, u64), StorageError> {
+        let mut next_offset = start.offset;
+        let mut scanned_bytes = 0;
+        let mut index = start.segment;
+        while let Some(segment) = segments.get(index).cloned() {
+            let is_first = index == start.segment;
+            let from = if is_first { start.position } else { 0 };
+            self.largest = match start.mark {
+                Some(mark) if is_first => {
+                    Largest { timestamp: mark.largest_timestamp, offset: mark.largest_offset }
+                }
+                _ => Largest::NONE,
+            };
+            let file_bytes = segment.size();
+            next_offset = next_offset.max(segment.base_offset);
+            let end = self.scan_segment(&segment, from, &mut next_offset)?;
+            scanned_bytes += end - from;
+            let follower = segments.get(index + 1).map(|next| next.base_offset);
+            let is_clean = self.cut(&segment, end, file_bytes, next_offset)?;
+            segment.set_size(end);
+            // A gap before the next segment is lawful only behind a clean end (compaction).
+            if follower.is_some_and(|base| base < next_offset || base > next_offset && !is_clean) {
+                self.quarantine_from(segments, index + 1)?;
+                break;
+            }
+            if follower.is_some() {
+                *segment.largest.lock() = Some(self.largest);
+                segment.note_time(self.largest);
+                let persisted = segment.persist_indexes(self.environment);
+                self.environment.judge("write an index", persisted)?;
+                segment.release_index_memory();
+            }
+            index += 1;
+        }
+        Ok((next_offset, scanned_bytes))
+    }
+
+    /// Reads one segment from a position on and rebuilds its indexes behind it; returns where
+    /// its last good batch ends.
+    fn scan_segment(
+        &mut self,
+        segment: &Segment,
+        from: u64,
+        next_offset: &mut Offset,
+    ) -> Result<u64, StorageError> {
+        self.bytes_since_index = 0;
+        let is_whole = from == segment.size();
+        let disk = &*self.environment.disk;
+        let indexes = load_indexes(disk, segment, from, *next_offset, is_whole && from > 0);
+        self.environment.judge("read an index", indexes)?;
+        if is_whole {
+            return Ok(from);
+        }
+        let map = {
+            let opened = File::open(segment.path(Kind::Log));
+            let len = usize::try_from(segment.size()).unwrap_or(usize::MAX);
+            let map = opened.and_then(|file| SegmentMap::read_only(&file, len));
+            self.environment.judge("map a segment", map)?
+        };
+        let mut position = usize::try_from(from).unwrap_or(usize::MAX);
+        while let Ok(Some(batch)) = segment.batch_at(&map, position, map.published()) {
+            let follows = batch.base_offset() >= *next_offset
+                && batch.last_offset_delta() >= 0
+                && batch.last_offset().0 < i64::MAX
+                && self.epochs.latest().is_none_or(|latest| batch.leader_epoch() >= latest);
+            if !follows || batch.verify_crc().is_err() {
+                break;
+            }
+            self.epochs.assign(batch.leader_epoch(), batch.base_offset());
+            if let Some(aborted) = self.note_producer(&batch) {
+                segment.with_transactions(|index| index.push(aborted));
+            }
+            self.largest.observe(batch.max_timestamp(), batch.last_offset());
+            if self.bytes_since_index > self.index_interval_bytes && position > 0 {
+                segment.index(batch.last_offset(), position, self.largest);
+                self.bytes_since_index = 0;
+            }
+            self.bytes_since_index += batch.total_bytes();
+            *next_offset = batch.next_offset();
+            position += batch.total_bytes();
+        }
+        Ok(position as u64)
+    }
+
+    /// Cuts a segment's file behind its last good batch; whether only zeros were cut, or
+    /// nothing.
+    fn cut(
+        &self,
+        segment: &Segment,
+        end: u64,
+        file_bytes: u64,
+        next_offset: Offset,
+    ) -> Result<bool, StorageError> {
+        if end == file_bytes {
+            return Ok(true);
+        }
+        let path = segment.path(Kind::Log);
+        let disk = &*self.environment.disk;
+        let cut = || -> io::Result<bool> {
+            let file = disk.open(&path, Mode::Write)?;
+            let len = usize::try_from(file_bytes).unwrap_or(usize::MAX);
+            let map = SegmentMap::read_only(&file, len)?;
+            let start = usize::try_from(end).unwrap_or(usize::MAX);
+            let rest = map.bytes(start..len).unwrap_or_default();
+            let kept = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            if let Some(kept) = rest.get(..kept).filter(|kept| !kept.is_empty()) {
+                let aside =
+                    self.directory.join(format!("{:020}{QUARANTINED_SUFFIX}", next_offset.0));
+                let aside = disk.open(&aside, Mode::Replace)?;
+                disk.write_at(&aside, kept, 0)?;
+                disk.sync_data(&aside)?;
+            }
+            drop(map);
+            disk.set_len(&file, end)?;
+            Ok(kept == 0)
+        };
+        self.environment.judge("cut a torn log", cut())
+    }
+
+    /// Puts segments aside that cannot follow what was read.
+    fn quarantine_from(
+        &self,
+        segments: &mut Vec<Arc<Segment>>,
+        index: usize,
+    ) -> Result<(), StorageError> {
+        for segment in segments.drain(index..).rev() {
+            for kind in Kind::ALL {
+                let path = segment.path(kind);
+                let aside = aside(&path);
+                match self.environment.disk.rename(&path, &aside) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    renamed => self.environment.judge("put a segment aside", renamed)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(QUARANTINED_SUFFIX);
+    PathBuf::from(name)
+}
+
+/// Takes over the part of a segment's indexes that lies before what will be read.
+fn load_indexes(
+    disk: &dyn Disk,
+    segment: &Segment,
+    from: u64,
+    offset: Offset,
+    is_whole: bool,
+) -> io::Result<()> {
+    let read = |kind: Kind| match std::fs::read(segment.path(kind)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    };
+    let below = segment.relative(offset);
+    if is_whole {
+        // Nothing will be read, and all that the index file has is below the end.
+        let len = std::fs::metadata(segment.path(Kind::OffsetIndex)).map_or(0, |file| file.len());
+        let index = OffsetIndex::with_file(OffsetIndex::entries_in(len));
+        segment.offset_index.store(Arc::new(index));
+    } else {
+        let bytes = read(Kind::OffsetIndex)?;
+        let entries = OffsetIndex::valid_prefix(&bytes, from);
+        shorten(disk, segment, Kind::OffsetIndex, bytes.len(), entries * 8)?;
+        segment.offset_index.store(Arc::new(OffsetIndex::with_file(entries)));
+    }
+    let bytes = read(Kind::TimeIndex)?;
+    let (entries, last) = TimeIndex::valid_prefix(&bytes, below);
+    shorten(disk, segment, Kind::TimeIndex, bytes.len(), entries * 12)?;
+    *segment.time_index.lock() = TimeIndex::with_file(entries, last);
+    let transactions = read(Kind::TransactionIndex)?;
+    if !transactions.is_empty() {
+        *segment.transactions.lock() = Some(TransactionIndex::decode(&transactions, offset));
+    }
+    Ok(())
+}
+
+/// Cuts an index file, so that what is written behind its good part ends it.
+fn shorten(
+    disk: &dyn Disk,
+    segment: &Segment,
+    kind: Kind,
+    from: usize,
+    to: usize,
+) -> io::Result<()> {
+    if to < from {
+        disk.set_len(&disk.open(&segment.path(kind), Mode::Write)?, to as u64)?;
+    }
+    Ok(())
+}
+
+/// Makes the indexes of a sealed segment usable: as their files are, or anew if they are gone.
+fn load_sealed(environment: &Environment, segment: &Segment, interval: usize) -> io::Result<()> {
+    let len = |kind: Kind| std::fs::metadata(segment.path(kind)).map(|file| file.len());
+    match (len(Kind::OffsetIndex), len(Kind::TimeIndex)) {
+        (Ok(offsets), Ok(times)) => {
+            let entries = OffsetIndex::entries_in(offsets);
+            segment.offset_index.store(Arc::new(OffsetIndex::with_file(entries)));
+            *segment.time_index.lock() = TimeIndex::with_file(TimeIndex::entries_in(times), None);
+        }
+        _ if segment.size() > interval as u64 => rebuild(environment, segment, interval)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Makes a sealed segment's indexes anew from its batch headers.
+fn rebuild(environment: &Environment, segment: &Segment, interval: usize) -> io::Result<()> {
+    for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+        match environment.disk.remove_file(&segment.path(kind)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
+    let file = File::open(segment.path(Kind::Log))?;
+    let map = SegmentMap::read_only(&file, usize::try_from(segment.size()).unwrap_or(usize::MAX))?;
+    let mut largest = Largest::NONE;
+    let (mut since, mut position) = (0, 0);
+    while let Ok(Some(batch)) = segment.batch_at(&map, position, map.published()) {
+        largest.observe(batch.max_timestamp(), batch.last_offset());
+        if since > interval {
+            segment.index(batch.last_offset(), position, largest);
+            since = 0;
+        }
+        since += batch.total_bytes();
+        position += batch.total_bytes();
+    }
+    segment.note_time(largest);
+    segment.persist_indexes(environment)?;
+    segment.release_index_memory();
+    Ok(())
+}
+
+fn io_error(path: &Path, error: io::Error) -> OpenLogError {
+    OpenLogError::Io { path: path.to_owned(), error }
+}

@@ -1,0 +1,302 @@
+//! The open logs of a data directory and the work that its threads do for them.
+//!
+//! | thread | when | what |
+//! |---|---|---|
+//! | sync | every second | syncs logs with unsynced records; every fifth time writes the ledger |
+//! | save | every second, or when a log asks | bounds recovery, puts idle logs to rest, unlinks |
+//! | populate | when a log grows | makes pages present ahead of the writer |
+//!
+//! A failure needs no handling here: it took the directory offline, which everyone sees.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use milena_protocol::ids::{Offset, PartitionIndex};
+use parking_lot::Mutex;
+
+use crate::checkpoint::Survives;
+use crate::disk::Disk;
+use crate::environment::{Environment, LogNumber};
+use crate::error::StorageError;
+use crate::ledger::Page;
+use crate::state::LogState;
+use crate::truncate::DELETED_SUFFIX;
+
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two writings of the ledger's synced pages.
+const LEDGER_TICKS: u32 = 5;
+/// From so many unsynced logs on, one `syncfs` costs less than syncing each.
+const SYNC_ALL_LOGS: usize = 32;
+/// Unsaved bytes that are worth saving at a tick.
+const WORTH_SAVING_BYTES: u64 = 256 << 10;
+/// Seconds without an append after which a log rests, and without a read after which a sealed
+/// segment is unmapped.
+const IDLE_SECONDS: u32 = 10;
+/// Logs that may be awake, or have mapped segments, before idleness is judged more strictly.
+const AWAKE_BUDGET: usize = 16_384;
+
+pub(crate) type LogKey = (Arc<str>, PartitionIndex);
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) environment: Arc<Environment>,
+    logs: Mutex<Logs>,
+    unlinks: Mutex<Vec<Unlink>>,
+}
+
+#[derive(Debug, Default)]
+struct Logs {
+    by_key: HashMap<LogKey, Weak<LogState>>,
+    by_number: HashMap<LogNumber, Weak<LogState>>,
+}
+
+#[derive(Debug)]
+struct Unlink {
+    due_at: Instant,
+    what: Unlinked,
+}
+
+#[derive(Debug)]
+enum Unlinked {
+    /// A whole directory.
+    Directory(PathBuf),
+    /// The `.deleted` files in a log's directory.
+    DeletedFiles(Arc<Path>),
+}
+
+impl Registry {
+    pub(crate) fn new(environment: Arc<Environment>) -> Self {
+        Self { environment, logs: Mutex::default(), unlinks: Mutex::default() }
+    }
+
+    pub(crate) fn find(&self, key: &LogKey) -> Option<Arc<LogState>> {
+        self.logs.lock().by_key.get(key)?.upgrade()
+    }
+
+    pub(crate) fn add(&self, state: &Arc<LogState>) {
+        let mut logs = self.logs.lock();
+        let key = (Arc::clone(&state.topic), state.partition);
+        logs.by_key.insert(key, Arc::downgrade(state));
+        logs.by_number.insert(state.number, Arc::downgrade(state));
+    }
+
+    pub(crate) fn remove(&self, key: &LogKey) -> Option<Arc<LogState>> {
+        let mut logs = self.logs.lock();
+        let state = logs.by_key.remove(key)?.upgrade()?;
+        logs.by_number.remove(&state.number);
+        Some(state)
+    }
+
+    pub(crate) fn unlink_directory(&self, path: PathBuf, delay: Duration) {
+        let due_at = Instant::now() + delay;
+        self.unlinks.lock().push(Unlink { due_at, what: Unlinked::Directory(path) });
+    }
+
+    fn by_numbers(&self, numbers: &[LogNumber]) -> Vec<Arc<LogState>> {
+        let logs = self.logs.lock();
+        let of = |number: &LogNumber| logs.by_number.get(number).and_then(Weak::upgrade);
+        numbers.iter().filter_map(of).filter(|state| !state.is_deleted()).collect()
+    }
+
+    fn awake(&self) -> Vec<Arc<LogState>> {
+        let numbers = self.environment.attention.awake_logs();
+        let states = self.by_numbers(&numbers);
+        if states.len() < numbers.len() {
+            // Logs that are gone ask for nothing more.
+            for number in numbers {
+                if !states.iter().any(|state| state.number == number) {
+                    self.environment.attention.asleep(number);
+                }
+            }
+        }
+        states
+    }
+
+    /// One round of the sync thread.
+    pub(crate) fn sync(&self, writes_ledger: bool) -> Result<(), StorageError> {
+        let awake = self.awake();
+        let is_dirty = |state: &&Arc<LogState>| state.recovery_point() < state.log_end();
+        let dirty: Vec<&Arc<LogState>> = awake.iter().filter(is_dirty).collect();
+        if dirty.len() > SYNC_ALL_LOGS {
+            self.sync_together(&dirty)?;
+        } else {
+            for state in &dirty {
+                match state.flush(state.log_end()) {
+                    Ok(()) | Err(StorageError::Deleted) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if writes_ledger && !awake.is_empty() {
+            awake.iter().for_each(|state| state.note_marks());
+            self.write(Page::RecoveryPoint, Survives::Power)?;
+            self.write(Page::HighWatermark, Survives::Process)?;
+        }
+        Ok(())
+    }
+
+    fn sync_together(&self, dirty: &[&Arc<LogState>]) -> Result<(), StorageError> {
+        let mut begun: Vec<(&Arc<LogState>, Offset)> = Vec::with_capacity(dirty.len());
+        let mut refused = Ok(());
+        for state in dirty {
+            match state.begin_sync_all() {
+                Ok(Some(end)) => begun.push((state, end)),
+                Ok(None) => {}
+                Err(error) => refused = Err(error),
+            }
+        }
+        let environment = &self.environment;
+        let synced = environment.disk.sync_all(&environment.root);
+        for (state, end) in begun {
+            state.end_sync_all(synced.is_ok().then_some(end));
+        }
+        synced.map_err(|error| environment.health.poison("syncfs", &error))?;
+        refused
+    }
+
+    pub(crate) fn write(&self, page: Page, survives: Survives) -> Result<(), StorageError> {
+        let environment = &self.environment;
+        let written = environment.ledger.write(&*environment.disk, page, survives);
+        environment.judge("write a checkpoint", written)
+    }
+
+    /// One round of the save thread; `urgent` logs are saved whatever it is worth.
+    pub(crate) fn save(&self, urgent: &[LogNumber]) -> Result<(), StorageError> {
+        let mut saved = 0;
+        let mut save = |state: &LogState| match state.save() {
+            Ok(()) => {
+                saved += 1;
+                Ok(())
+            }
+            Err(StorageError::Deleted | StorageError::Full) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.by_numbers(urgent).iter().try_for_each(|state| save(state))?;
+        if urgent.is_empty() {
+            let awake = self.awake();
+            let idle_seconds = if awake.len() > AWAKE_BUDGET { 1 } else { IDLE_SECONDS };
+            for state in &awake {
+                if state.unsaved_bytes() >= WORTH_SAVING_BYTES {
+                    save(state)?;
+                }
+            }
+            for state in &awake {
+                if matches!(state.rest(idle_seconds), Ok(true)) {
+                    saved += 1;
+                }
+            }
+            self.unmap_idle();
+        }
+        if saved > 0 {
+            self.write(Page::Tail, Survives::Process)?;
+        }
+        self.unlink_due(Instant::now());
+        Ok(())
+    }
+
+    fn unmap_idle(&self) {
+        let attention = &self.environment.attention;
+        let mapped = self.by_numbers(&attention.take_mapped());
+        let idle_seconds = if mapped.len() > AWAKE_BUDGET { 1 } else { IDLE_SECONDS };
+        let now = self.environment.seconds();
+        for state in mapped {
+            let segments = state.segments.load_full();
+            let is_awake = state.tail.lock().writer.is_some();
+            let sealed = segments.len() - usize::from(is_awake);
+            let mut is_left = false;
+            for segment in segments.iter().take(sealed) {
+                is_left |= !segment.unmap_idle(now, idle_seconds);
+            }
+            if is_left {
+                attention.mapped(state.number);
+            }
+        }
+    }
+
+    /// Unlinks what has waited long enough.
+    pub(crate) fn unlink_due(&self, now: Instant) {
+        for state in self.by_numbers(&self.environment.attention.take_discarded()) {
+            let delay = state.tail.lock().config.file_delete_delay_ms;
+            let due_at = now + Duration::from_millis(delay);
+            let what = Unlinked::DeletedFiles(Arc::clone(&state.directory));
+            self.unlinks.lock().push(Unlink { due_at, what });
+        }
+        let mut due = Vec::new();
+        self.unlinks.lock().retain_mut(|unlink| {
+            let keeps = unlink.due_at > now;
+            if !keeps {
+                due.push(std::mem::replace(&mut unlink.what, Unlinked::Directory(PathBuf::new())));
+            }
+            keeps
+        });
+        let disk = &*self.environment.disk;
+        for what in due {
+            // What cannot be unlinked now is found again at the next start.
+            let _ = match what {
+                Unlinked::Directory(path) => remove_tree(disk, &path),
+                Unlinked::DeletedFiles(directory) => remove_deleted(disk, &directory),
+            };
+        }
+    }
+
+    pub(crate) fn run_sync(&self) {
+        let mut ticks = 0u32;
+        while !self.environment.attention.wait_stopping(TICK) {
+            ticks = ticks.wrapping_add(1);
+            if self.sync(ticks.is_multiple_of(LEDGER_TICKS)).is_err() {
+                continue;
+            }
+        }
+    }
+
+    pub(crate) fn run_save(&self) {
+        let attention = &self.environment.attention;
+        let mut ticked_at = Instant::now();
+        while !attention.is_stopping() {
+            let urgent = attention.wait_urgent(TICK);
+            if attention.is_stopping() {
+                break;
+            }
+            let _ = self.save(&urgent);
+            if !urgent.is_empty() && ticked_at.elapsed() >= TICK {
+                let _ = self.save(&[]);
+            }
+            if ticked_at.elapsed() >= TICK {
+                ticked_at = Instant::now();
+            }
+        }
+    }
+
+    pub(crate) fn run_populate(&self) {
+        while let Some(populate) = self.environment.attention.next_populate() {
+            if let Some(map) = populate.map.upgrade() {
+                map.populate(populate.range);
+            }
+        }
+    }
+}
+
+/// Removes a directory and the files in it. Directories of logs hold no directories.
+fn remove_tree(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    for entry in disk.list(path)? {
+        let child = path.join(&entry.name);
+        if entry.is_directory {
+            remove_tree(disk, &child)?;
+        } else {
+            disk.remove_file(&child)?;
+        }
+    }
+    disk.remove_directory(path)
+}
+
+fn remove_deleted(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    for entry in disk.list(directory)? {
+        if entry.name.ends_with(DELETED_SUFFIX) {
+            disk.remove_file(&directory.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}

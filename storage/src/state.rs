@@ -1,0 +1,534 @@
+//! The state of one log, shared by its writer, its readers and the directory's threads.
+//!
+//! Who may do what:
+//!
+//! * The writer (`Log`) holds `tail` while it appends, rolls or truncates.
+//! * Readers take no lock that a writer holds while it works: they load the end offset, then the
+//!   segment list, then a map's published length, each published after what it covers.
+//! * The threads of the directory take `tail` for moments, to learn what to save or to put an
+//!   idle log to rest.
+//!
+//! Order of publication in an append: bytes in the map → published length → index entry → size
+//! of the segment → log end offset. Order of locks: `sync` → `saving` → `tail` → everything else.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::config::LogConfig;
+use crate::disk::Mode;
+use crate::environment::{Environment, LogNumber, Populate};
+use crate::epochs::Epochs;
+use crate::error::{ReadError, StorageError};
+use crate::map::{MapError, MapWriter};
+use crate::producers::Producers;
+use crate::segment::{Kind, Largest, Segment};
+
+/// The first piece of a file; later ones double up to [`LARGEST_CHUNK`].
+const SMALLEST_CHUNK: usize = 64 << 10;
+const LARGEST_CHUNK: usize = 16 << 20;
+/// Batches from this size on are written to the file instead of copied into the map.
+const WRITE_FROM_BYTES: usize = 256 << 10;
+/// Unsaved bytes after which the log asks for its recovery to be shortened.
+const URGENT_BYTES: u64 = 8 << 20;
+
+/// Segments in the order of their offsets; the last one is active. Never empty.
+pub(crate) type Segments = Vec<Arc<Segment>>;
+
+#[derive(Debug)]
+pub(crate) struct LogState {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: PartitionIndex,
+    pub(crate) number: LogNumber,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) segments: ArcSwap<Segments>,
+    pub(crate) epochs: RwLock<Epochs>,
+    pub(crate) tail: Mutex<Tail>,
+    pub(crate) saving: Mutex<Saving>,
+    pub(crate) sync: Mutex<Sync>,
+    pub(crate) sync_ended: Condvar,
+    log_start: AtomicI64,
+    log_end: AtomicI64,
+    high_watermark: AtomicI64,
+    recovery_point: AtomicI64,
+    sealed_bytes: AtomicU64,
+    unsaved_bytes: AtomicU64,
+    appended_at: AtomicU32,
+    names_dirty: AtomicBool,
+    deleted: AtomicBool,
+}
+
+/// What only the writer changes, and what the directory's threads look at for moments.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) config: Arc<LogConfig>,
+    pub(crate) writer: Option<MapWriter>,
+    pub(crate) producers: Producers,
+    pub(crate) producers_changed: bool,
+    pub(crate) epochs_changed: bool,
+    pub(crate) bytes_since_index: usize,
+    pub(crate) largest: Largest,
+    /// Largest timestamp of the active segment's first batch, which its age counts from.
+    pub(crate) first_timestamp: Option<Timestamp>,
+    pub(crate) created_at: Timestamp,
+    /// Producer snapshots of rolls that are not in their files yet.
+    pub(crate) snapshots: Vec<(Offset, Vec<u8>)>,
+}
+
+/// What the saver remembers from one time to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Saving {
+    /// The newest snapshot that is at no segment's base, to be removed after the next.
+    pub(crate) loose_snapshot: Option<Offset>,
+}
+
+/// Who syncs.
+#[derive(Debug, Default)]
+pub(crate) struct Sync {
+    pub(crate) running: bool,
+}
+
+/// A batch that is ready to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) head: &'a [u8],
+    pub(crate) body: &'a [u8],
+    pub(crate) base_offset: Offset,
+    pub(crate) last_offset: Offset,
+    pub(crate) max_timestamp: Timestamp,
+    pub(crate) leader_epoch: LeaderEpoch,
+    /// May use the space that is kept back for internal logs.
+    pub(crate) is_internal: bool,
+}
+
+/// What a recovered or new log begins with.
+pub(crate) struct Beginning {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: PartitionIndex,
+    pub(crate) number: LogNumber,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) segments: Segments,
+    pub(crate) epochs: Epochs,
+    pub(crate) tail: Tail,
+    pub(crate) loose_snapshot: Option<Offset>,
+    pub(crate) log_start: Offset,
+    pub(crate) log_end: Offset,
+    pub(crate) high_watermark: Offset,
+    pub(crate) recovery_point: Offset,
+    pub(crate) unsaved_bytes: u64,
+    pub(crate) is_new: bool,
+}
+
+impl LogState {
+    pub(crate) fn new(environment: Arc<Environment>, beginning: Beginning) -> Self {
+        let sealed = beginning.segments.iter().rev().skip(1).map(|segment| segment.size()).sum();
+        let state = Self {
+            topic: beginning.topic,
+            topic_id: beginning.topic_id,
+            partition: beginning.partition,
+            number: beginning.number,
+            directory: beginning.directory,
+            segments: ArcSwap::from_pointee(beginning.segments),
+            epochs: RwLock::new(beginning.epochs),
+            tail: Mutex::new(beginning.tail),
+            saving: Mutex::new(Saving { loose_snapshot: beginning.loose_snapshot }),
+            sync: Mutex::default(),
+            sync_ended: Condvar::new(),
+            log_start: AtomicI64::new(beginning.log_start.0),
+            log_end: AtomicI64::new(beginning.log_end.0),
+            high_watermark: AtomicI64::new(beginning.high_watermark.0),
+            recovery_point: AtomicI64::new(beginning.recovery_point.0),
+            sealed_bytes: AtomicU64::new(sealed),
+            unsaved_bytes: AtomicU64::new(beginning.unsaved_bytes),
+            appended_at: AtomicU32::new(environment.seconds()),
+            names_dirty: AtomicBool::new(beginning.is_new),
+            deleted: AtomicBool::new(false),
+            environment,
+        };
+        if beginning.recovery_point < beginning.log_end {
+            state.environment.attention.awake(state.number);
+        }
+        state
+    }
+
+    pub(crate) fn log_start(&self) -> Offset {
+        Offset(self.log_start.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn log_end(&self) -> Offset {
+        Offset(self.log_end.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark.load(Ordering::Acquire))
+    }
+
+    /// Everything below this offset is on the medium.
+    pub(crate) fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn raise_log_start(&self, offset: Offset) {
+        self.log_start.fetch_max(offset.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn raise_high_watermark(&self, offset: Offset) {
+        self.high_watermark.fetch_max(offset.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn raise_recovery_point(&self, offset: Offset) {
+        self.recovery_point.fetch_max(offset.0, Ordering::AcqRel);
+    }
+
+    /// Sets the ends after a truncation, which is the one thing that lowers them.
+    pub(crate) fn truncated(&self, start: Offset, end: Offset) {
+        self.log_end.store(end.0, Ordering::Release);
+        self.log_start.store(start.0, Ordering::Release);
+        for mark in [&self.high_watermark, &self.recovery_point] {
+            mark.fetch_min(end.0, Ordering::AcqRel);
+            mark.fetch_max(start.0.min(end.0), Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn set_sealed_bytes(&self, bytes: u64) {
+        self.sealed_bytes.store(bytes, Ordering::Release);
+    }
+
+    /// Bytes of all batches.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let active = self.active().size();
+        self.sealed_bytes.load(Ordering::Acquire) + active
+    }
+
+    pub(crate) fn active(&self) -> Arc<Segment> {
+        let segments = self.segments.load();
+        Arc::clone(segments.last().expect("a log has at least its active segment"))
+    }
+
+    pub(crate) fn unsaved_bytes(&self) -> u64 {
+        self.unsaved_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn saved(&self, bytes: u64) {
+        self.unsaved_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Seconds of the environment's clock at the last append.
+    pub(crate) fn appended_at(&self) -> u32 {
+        self.appended_at.load(Ordering::Relaxed)
+    }
+
+    /// Whether names in the log's directory are not on the medium yet; clears the mark.
+    pub(crate) fn take_names_dirty(&self) -> bool {
+        self.names_dirty.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn names_changed(&self) {
+        self.names_dirty.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+        for segment in self.segments.load().iter() {
+            self.environment.descriptors.forget(segment.file_id);
+        }
+    }
+
+    /// Refuses work on a log that is gone or whose directory is offline.
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        if self.is_deleted() {
+            return Err(StorageError::Deleted);
+        }
+        self.environment.health.check()
+    }
+
+    /// Stores a batch at the end of the log, rolling before it if the rules say so.
+    pub(crate) fn append(
+        &self,
+        tail: &mut Tail,
+        incoming: Incoming<'_>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.check()?;
+        let bytes = incoming.head.len() + incoming.body.len();
+        let mut segment = self.active();
+        if self.must_roll(tail, &segment, incoming, bytes, now)? {
+            self.roll(tail, self.log_end(), now)?;
+            segment = self.active();
+        }
+        let position = usize::try_from(segment.size()).unwrap_or(usize::MAX);
+        self.make_room(tail, &segment, position, bytes, incoming.is_internal)?;
+        self.copy(tail, &segment, incoming, bytes)?;
+
+        // Nothing below can fail: the batch is in the log.
+        tail.largest.observe(incoming.max_timestamp, incoming.last_offset);
+        if position == 0 {
+            tail.first_timestamp = Some(incoming.max_timestamp);
+        }
+        if tail.bytes_since_index > tail.config.index_interval_bytes as usize {
+            segment.index(incoming.last_offset, position, tail.largest);
+            tail.bytes_since_index = 0;
+        }
+        tail.bytes_since_index += bytes;
+        if self.epochs.read().latest().is_none_or(|latest| latest < incoming.leader_epoch)
+            && self.epochs.write().assign(incoming.leader_epoch, incoming.base_offset)
+        {
+            tail.epochs_changed = true;
+        }
+        segment.set_size((position + bytes) as u64);
+        self.log_end.store(incoming.last_offset.0 + 1, Ordering::Release);
+        self.appended_at.store(self.environment.seconds(), Ordering::Relaxed);
+        let unsaved = self.unsaved_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if unsaved / URGENT_BYTES < (unsaved + bytes as u64) / URGENT_BYTES {
+            self.environment.attention.urgent(self.number);
+        }
+        Ok(())
+    }
+
+    fn must_roll(
+        &self,
+        tail: &mut Tail,
+        segment: &Segment,
+        incoming: Incoming<'_>,
+        bytes: usize,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let size = segment.size();
+        if size == 0 {
+            return Ok(false);
+        }
+        let config = Arc::clone(&tail.config);
+        if size + bytes as u64 > u64::from(config.segment_bytes)
+            || incoming.last_offset.0 - segment.base_offset.0 > i64::from(i32::MAX)
+        {
+            return Ok(true);
+        }
+        let jitter = jitter(self.number, segment.base_offset, config.segment_jitter_ms);
+        let limit = config.segment_ms.saturating_sub(jitter);
+        // Age goes by the records' own time, where they have one (so replaying old data rolls
+        // as the original did).
+        let age = match self.first_timestamp(tail, segment)? {
+            first if first.0 >= 0 => incoming.max_timestamp.0.saturating_sub(first.0),
+            _ => now.0.saturating_sub(tail.created_at.0),
+        };
+        let index_bytes = config.segment_index_bytes as usize;
+        Ok(age > limit
+            || segment.offset_index.load().file_bytes() + 8 > index_bytes
+            || segment.time_index.lock().file_bytes() + 12 > index_bytes)
+    }
+
+    fn first_timestamp(
+        &self,
+        tail: &mut Tail,
+        segment: &Segment,
+    ) -> Result<Timestamp, StorageError> {
+        if let Some(timestamp) = tail.first_timestamp {
+            return Ok(timestamp);
+        }
+        let mut timestamp = Timestamp::NONE;
+        if let Some(map) = segment.map(&self.environment)? {
+            let batch = segment.batch_at(&map, 0, segment.limit(&map));
+            if let Ok(Some(batch)) = batch {
+                timestamp = batch.max_timestamp();
+            }
+        }
+        tail.first_timestamp = Some(timestamp);
+        Ok(timestamp)
+    }
+
+    /// Seals the active segment and begins one at `base_offset`, unless the active one is empty
+    /// and begins there already.
+    pub(crate) fn roll(
+        &self,
+        tail: &mut Tail,
+        base_offset: Offset,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.check()?;
+        let old = self.active();
+        if old.base_offset == base_offset {
+            return Ok(());
+        }
+        let new = self.create_segment(base_offset)?;
+        old.note_time(tail.largest);
+        *old.largest.lock() = Some(tail.largest);
+        old.sealed.store(true, Ordering::Release);
+        tail.writer = None;
+        tail.largest = Largest::NONE;
+        tail.first_timestamp = None;
+        tail.created_at = now;
+        tail.bytes_since_index = 0;
+        tail.snapshots.push((base_offset, tail.producers.encode()));
+        let mut segments = Segments::clone(&self.segments.load());
+        segments.push(new);
+        self.sealed_bytes.fetch_add(old.size(), Ordering::AcqRel);
+        self.segments.store(Arc::new(segments));
+        self.environment.attention.mapped(self.number);
+        self.environment.attention.awake(self.number);
+        self.environment.attention.urgent(self.number);
+        Ok(())
+    }
+
+    /// Makes the file of a new, empty segment.
+    pub(crate) fn create_segment(&self, base_offset: Offset) -> Result<Arc<Segment>, StorageError> {
+        let environment = &self.environment;
+        let segment =
+            Segment::new(environment, self.number, Arc::clone(&self.directory), base_offset, 0);
+        let file = environment.disk.open(&segment.path(Kind::Log), Mode::Replace);
+        let file = environment.judge("create a segment", file)?;
+        environment.descriptors.keep(segment.file_id, Arc::new(file));
+        self.names_changed();
+        Ok(Arc::new(segment))
+    }
+
+    /// Sees to it that `bytes` can be written at `position`.
+    fn make_room(
+        &self,
+        tail: &mut Tail,
+        segment: &Segment,
+        position: usize,
+        bytes: usize,
+        is_internal: bool,
+    ) -> Result<(), StorageError> {
+        let environment = &self.environment;
+        let end = position + bytes;
+        let capacity = (tail.config.segment_bytes as usize).max(end);
+        let writer = match &mut tail.writer {
+            Some(writer) => writer,
+            empty => {
+                let file = environment.judge("open a segment", segment.file(environment))?;
+                let opened = MapWriter::open(&file, capacity, position);
+                let writer = environment.judge("map a segment", opened)?;
+                segment.attach(writer.map());
+                environment.attention.awake(self.number);
+                empty.insert(writer)
+            }
+        };
+        let allocated = writer.allocated();
+        let chunk = allocated.clamp(SMALLEST_CHUNK, LARGEST_CHUNK);
+        if end <= allocated && (allocated - end >= chunk / 4 || allocated >= capacity) {
+            return Ok(());
+        }
+        let wanted = (end.max(allocated) + chunk).next_multiple_of(4096).min(capacity);
+        let needed = end.next_multiple_of(4096).min(capacity);
+        let grown = self.grow(writer, segment, wanted, is_internal).or_else(|error| {
+            // Growing ahead of need may fail; so may a big step where a small one fits.
+            match error {
+                _ if end <= allocated => Ok(()),
+                StorageError::Full => self.grow(writer, segment, needed, is_internal),
+                error => Err(error),
+            }
+        });
+        grown?;
+        let grown_to = writer.allocated();
+        if bytes < WRITE_FROM_BYTES && grown_to - allocated.min(grown_to) > SMALLEST_CHUNK {
+            environment.attention.populate(Populate {
+                map: Arc::downgrade(writer.map()),
+                range: allocated.max(end)..grown_to,
+            });
+        }
+        Ok(())
+    }
+
+    fn grow(
+        &self,
+        writer: &mut MapWriter,
+        segment: &Segment,
+        end: usize,
+        is_internal: bool,
+    ) -> Result<(), StorageError> {
+        let environment = &self.environment;
+        let step = end.saturating_sub(writer.allocated()) as u64;
+        let space =
+            environment.judge("ask for space", environment.disk.space(&environment.root))?;
+        let kept_back = if is_internal { 0 } else { environment.reserve_bytes };
+        if space.usable_bytes < step + kept_back {
+            return Err(StorageError::Full);
+        }
+        let file = environment.judge("open a segment", segment.file(environment))?;
+        environment.judge("allocate", writer.reserve(&*environment.disk, &file, end))
+    }
+
+    fn copy(
+        &self,
+        tail: &mut Tail,
+        segment: &Segment,
+        incoming: Incoming<'_>,
+        bytes: usize,
+    ) -> Result<(), StorageError> {
+        let environment = &self.environment;
+        let disk = &*environment.disk;
+        let parts = [incoming.head, incoming.body];
+        let writer = tail.writer.as_mut().expect("make_room attached a writer");
+        let result = if bytes >= WRITE_FROM_BYTES {
+            let file = environment.judge("open a segment", segment.file(environment))?;
+            writer.append_by_write(disk, &file, parts)
+        } else {
+            writer.append(disk, parts)
+        };
+        match result {
+            Ok(()) => Ok(()),
+            // Whatever the code: nobody knows what is behind the published end now.
+            Err(MapError::Io(error)) => Err(environment.health.poison("write a batch", &error)),
+            Err(MapError::Beyond) => {
+                unreachable!("make_room reserved {bytes} bytes in segment {}", segment.base_offset)
+            }
+        }
+    }
+
+    /// The segment that holds `offset`, or the first one behind it.
+    pub(crate) fn segment_index(segments: &Segments, offset: Offset) -> usize {
+        segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
+    }
+
+    /// Bytes of batches between two offsets, roughly: whole batches, as positions tell.
+    pub(crate) fn bytes_between(&self, from: Offset, upper: Offset) -> Result<u64, ReadError> {
+        if from >= upper {
+            return Ok(0);
+        }
+        let segments = self.segments.load_full();
+        let mut total = 0;
+        for segment in segments.iter().skip(Self::segment_index(&segments, from)) {
+            if segment.base_offset >= upper {
+                break;
+            }
+            total += self.position_in(segment, upper)? - self.position_in(segment, from)?;
+        }
+        Ok(total)
+    }
+
+    fn position_in(&self, segment: &Segment, offset: Offset) -> Result<u64, ReadError> {
+        if offset <= segment.base_offset {
+            return Ok(0);
+        }
+        if offset >= self.log_end() {
+            return Ok(segment.size());
+        }
+        match segment.map(&self.environment)? {
+            None => Ok(0),
+            Some(map) => Ok(segment.position_of_end(&self.environment, &map, offset)? as u64),
+        }
+    }
+}
+
+/// A stable number of milliseconds below `jitter_ms`, different from log to log and from segment
+/// to segment.
+fn jitter(log: LogNumber, base_offset: Offset, jitter_ms: i64) -> i64 {
+    if jitter_ms <= 0 {
+        return 0;
+    }
+    let mixed =
+        (log.0 ^ (base_offset.0 as u64).rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 1) as i64 % jitter_ms
+}
