@@ -1,1 +1,3 @@
 //! Milena broker.
+
+pub mod config;

@@ -1,0 +1,37 @@
+//! What a node was told, by whom, and what it makes of it.
+//!
+//! Kafka's vocabulary from four sources in rising order: defaults, a properties file, the
+//! environment, `--set`. Nothing unknown stops a node; a wrong value does, and is named together
+//! with its key, its source and the values that would be right.
+
+mod acting;
+mod declared;
+mod environment;
+mod error;
+mod interim;
+mod listeners;
+mod load;
+mod properties;
+mod reading;
+mod reference;
+mod secret;
+mod settings;
+mod typed;
+
+pub use acting::{Acting, acting};
+pub use declared::{Declared, Kind, Legal, Scope, all, find};
+pub use environment::settings_of as environment_settings;
+pub use error::{ConfigError, Problem, Warning};
+pub use listeners::{HostPort, HttpListener, Listener, SecurityProtocol, Voter};
+pub use load::Sources;
+pub use properties::{Property, PropertyError, parse as parse_properties};
+pub use reference::markdown;
+pub use secret::Secret;
+pub use settings::{Setting, Settings, Source, Value};
+pub use typed::{
+    Config, LogDefaults, MetadataLogConfig, ProcessRoles, QuorumConfig, RecordValidation,
+    ReplicaConfig, SocketConfig,
+};
+
+#[cfg(test)]
+mod tests;
