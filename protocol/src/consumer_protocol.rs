@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::codec::Text;
 use crate::ids::PartitionIndex;
 use crate::message;
+use crate::message::Shape;
 
 message! {
     /// What a classic consumer subscribes to.
@@ -48,3 +49,7 @@ message! {
         partitions: Vec<PartitionIndex> [0..],
     }
 }
+
+/// The shapes of all that is declared here.
+pub const ALL: &[Shape] =
+    &[Shape::of::<ConsumerProtocolSubscription>(), Shape::of::<ConsumerProtocolAssignment>()];

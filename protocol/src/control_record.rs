@@ -7,6 +7,7 @@
 use crate::codec::Text;
 use crate::ids::{NodeId, Timestamp, Uuid};
 use crate::message;
+use crate::message::Shape;
 
 message! {
     /// A new leader of the quorum and who voted for it; the first record of its epoch.
@@ -95,3 +96,13 @@ message! {
         coordinator_epoch: i32 [0..],
     }
 }
+
+/// The shapes of all that is declared here.
+pub const ALL: &[Shape] = &[
+    Shape::of::<LeaderChangeMessage>(),
+    Shape::of::<SnapshotHeaderRecord>(),
+    Shape::of::<SnapshotFooterRecord>(),
+    Shape::of::<KRaftVersionRecord>(),
+    Shape::of::<VotersRecord>(),
+    Shape::of::<EndTxnMarker>(),
+];

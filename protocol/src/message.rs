@@ -72,7 +72,7 @@ pub struct Schema {
 }
 
 /// A top-level message: a request, a response, a record or a header.
-pub trait Message: Wire {
+pub trait Message: Wire + Default {
     /// The versions Milena can read and write.
     const VERSIONS: Versions;
     /// The first flexible version.
@@ -127,6 +127,79 @@ pub trait Message: Wire {
         let message = Self::read(&mut reader, version)?;
         reader.finish()?;
         Ok(message)
+    }
+}
+
+/// A message as a value instead of a type: what lists of messages are made of, for tools that
+/// compare, generate or fuzz all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The versions Milena can read and write.
+    pub versions: Versions,
+    /// The first flexible version.
+    pub flexible_from: i16,
+    /// The declaration.
+    pub schema: &'static Schema,
+    check: fn(Bytes, i16) -> Result<(), DecodeError>,
+    recode: fn(Bytes, i16) -> Result<Result<Bytes, EncodeError>, DecodeError>,
+    default: fn(i16) -> Result<Bytes, EncodeError>,
+}
+
+impl Shape {
+    /// The shape of a message type.
+    #[must_use]
+    pub const fn of<M: Message>() -> Self {
+        Self {
+            versions: M::VERSIONS,
+            flexible_from: M::FLEXIBLE_FROM,
+            schema: M::SCHEMA,
+            check: |bytes, version| M::from_bytes(bytes, version).map(drop),
+            recode: |bytes, version| {
+                M::from_bytes(bytes, version).map(|message| message.to_bytes(version))
+            },
+            default: |version| M::default().to_bytes(version),
+        }
+    }
+
+    /// The message's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.schema.name
+    }
+
+    /// Whether a version is flexible.
+    #[must_use]
+    pub const fn is_flexible(&self, version: i16) -> bool {
+        version >= self.flexible_from
+    }
+
+    /// Decodes bytes that must be exactly one message, and forgets it.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check(&self, bytes: Bytes, version: i16) -> Result<(), DecodeError> {
+        (self.check)(bytes, version)
+    }
+
+    /// Decodes bytes that must be exactly one message, and encodes it again.
+    ///
+    /// # Errors
+    /// The outer one when the bytes are no such message, the inner one when what was decoded
+    /// cannot be written, which would be a bug.
+    pub fn recode(
+        &self,
+        bytes: Bytes,
+        version: i16,
+    ) -> Result<Result<Bytes, EncodeError>, DecodeError> {
+        (self.recode)(bytes, version)
+    }
+
+    /// The message with all fields at their defaults, as bytes.
+    ///
+    /// # Errors
+    /// When the version does not exist, or a field that is null by default may not be null in it.
+    pub fn default_bytes(&self, version: i16) -> Result<Bytes, EncodeError> {
+        (self.default)(version)
     }
 }
 

@@ -84,6 +84,7 @@ pub mod share_group_heartbeat;
 pub mod streams_group_describe;
 pub mod streams_group_heartbeat;
 pub mod sync_group;
+mod table;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
 pub mod update_features;
@@ -93,6 +94,7 @@ pub mod write_share_group_state;
 pub mod write_txn_markers;
 
 pub use key::ApiKey;
+pub use table::{ALL, Api};
 
 use crate::message::Message;
 

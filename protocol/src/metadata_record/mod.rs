@@ -27,7 +27,7 @@ pub use topic::*;
 pub use transaction::*;
 
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
-use crate::message::{Message, Schema, Versions};
+use crate::message::{Message, Shape, Versions};
 
 /// The only version of the framing.
 const FRAME_VERSION: u32 = 1;
@@ -83,9 +83,8 @@ macro_rules! metadata_records {
         }
 
         impl MetadataRecord {
-            /// Ids, versions and declarations of all records, ordered by id.
-            pub const ALL: &[(u32, Versions, &Schema)] =
-                &[$(($id, $record::VERSIONS, $record::SCHEMA),)*];
+            /// Ids and shapes of all records, ordered by id.
+            pub const ALL: &[(u32, Shape)] = &[$(($id, Shape::of::<$record>()),)*];
 
             /// The number that stands for this kind of record in the log.
             #[must_use]
