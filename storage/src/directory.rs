@@ -431,8 +431,11 @@ impl LogDirectory {
     /// # Errors
     /// When the disk refuses.
     pub fn maintain(&self) -> Result<(), StorageError> {
-        self.registry.sync(true)?;
+        let awake = self.registry.environment.attention.awake_logs();
+        self.registry.sync(false)?;
+        self.registry.save(&awake)?;
         self.registry.save(&[])?;
+        self.registry.sync(true)?;
         self.registry.write(Page::Tail, Survives::Process)?;
         self.registry.unlink_due(Instant::now());
         Ok(())

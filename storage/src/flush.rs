@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use milena_protocol::ids::Offset;
 
@@ -156,7 +157,13 @@ impl LogState {
 
     /// Tells the ledger how far the log is synced and committed.
     pub(crate) fn note_marks(&self) {
-        let (point, watermark) = (self.recovery_point(), self.high_watermark());
+        let watermark = self.high_watermark();
+        // Recovery takes segments before the point as they are, so they must be in final form.
+        let segments = self.segments.load();
+        let sealed = segments.iter().rev().skip(1);
+        let unfinished = sealed.filter(|segment| !segment.finished.load(Ordering::Acquire)).last();
+        let point = self.recovery_point();
+        let point = unfinished.map_or(point, |segment| point.min(segment.base_offset));
         self.environment.ledger.update(&self.topic, self.partition, |marks| {
             marks.recovery_point = Some(point);
             marks.high_watermark = Some(watermark);

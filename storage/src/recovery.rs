@@ -234,7 +234,8 @@ impl Start {
             }
         }
         let point = target.marks.recovery_point.unwrap_or(Offset::ZERO);
-        let count = segments.partition_point(|segment| segment.base_offset <= point);
+        // A segment that ends right at the point may have been sealed since, and not trimmed.
+        let count = segments.partition_point(|segment| segment.base_offset < point);
         let segment = count.saturating_sub(1);
         let offset = segments.get(segment).map_or(Offset::ZERO, |segment| segment.base_offset);
         Self { segment, position: 0, offset, mark: None }

@@ -12,13 +12,16 @@ use std::sync::atomic::Ordering;
 use milena_protocol::ids::Offset;
 
 use crate::checkpoint::{self, Survives};
+use crate::disk::Mode;
 use crate::error::StorageError;
 use crate::ledger::TailMark;
 use crate::segment::{Kind, Segment};
-use crate::state::{LogState, Saving};
+use crate::state::{LogState, Saving, Segments};
 
 struct Captured {
     mark: TailMark,
+    /// As of the mark: every segment before the mark's must be finished with it.
+    segments: Arc<Segments>,
     unsaved_bytes: u64,
     producers: Option<Vec<u8>>,
     rolled: Vec<(Offset, Vec<u8>)>,
@@ -31,10 +34,9 @@ impl LogState {
     pub(crate) fn save(&self) -> Result<(), StorageError> {
         let mut saving = self.saving.lock();
         self.check()?;
-        let segments = self.segments.load_full();
         let captured = self.capture();
         let environment = &self.environment;
-        for segment in segments.iter() {
+        for segment in captured.segments.iter() {
             if segment.finished.load(Ordering::Acquire) {
                 continue;
             }
@@ -62,6 +64,7 @@ impl LogState {
         let has_producers = tail.producers.len() > 0;
         tail.producers_changed = false;
         Captured {
+            segments: self.segments.load_full(),
             mark: TailMark {
                 topic_id: self.topic_id,
                 offset: self.log_end(),
@@ -83,6 +86,13 @@ impl LogState {
         let environment = &self.environment;
         let file = segment.file(environment)?;
         environment.disk.set_len(&file, segment.size())?;
+        // From here on recovery trusts the indexes, so they must be as durable as the log.
+        for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+            match environment.disk.open(&segment.path(kind), Mode::Write) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => environment.disk.sync_data(&file?)?,
+            }
+        }
         segment.release_index_memory();
         segment.finished.store(true, Ordering::Release);
         environment.attention.mapped(self.number);

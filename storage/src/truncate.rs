@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::record::batch::Batch;
 
-use crate::checkpoint::Survives;
+use crate::checkpoint::{self, Survives};
 use crate::disk::Mode;
 use crate::environment::Environment;
 use crate::error::{ReadError, StorageError};
@@ -114,7 +114,13 @@ impl LogState {
             let (replaced, actual_end) = self.rewrite(cut, end)?;
             let mut kept: Segments = segments.iter().take(keep).cloned().collect();
             kept.push(Arc::new(replaced));
-            self.after_cut(&mut tail, kept, self.log_start().min(actual_end), actual_end, now)
+            let start = self.log_start().min(actual_end);
+            self.after_cut(&mut tail, kept, start, actual_end, now)?;
+            // The batch that holds the log start offset went as a whole.
+            if self.environment.ledger.marks(&self.topic, self.partition).log_start > Some(start) {
+                self.keep_log_start()?;
+            }
+            Ok(())
         })
     }
 
@@ -129,6 +135,13 @@ impl LogState {
             for segment in segments.iter().rev() {
                 self.discard(segment)?;
             }
+            // No record is left that could tell epochs from the file to be outdated.
+            self.epochs.write().clear();
+            let path = self.directory.join("leader-epoch-checkpoint");
+            let text = self.epochs.read().render();
+            let disk = &*self.environment.disk;
+            let written = checkpoint::replace(disk, &path, text.as_bytes(), Survives::Power);
+            self.environment.judge("write leader epochs", written)?;
             let empty = self.create_segment(start)?;
             self.after_cut(&mut tail, vec![empty], start, start, now)
         })
@@ -152,13 +165,7 @@ impl LogState {
         self.segments.store(Arc::new(segments));
         self.truncated(start, end);
         self.recount();
-        let mut epochs = self.epochs.write();
-        epochs.truncate_to(end);
-        if start == end {
-            epochs.clear();
-        }
-        drop(epochs);
-        tail.epochs_changed = true;
+        tail.epochs_changed |= self.epochs.write().truncate_to(end);
         tail.first_timestamp = None;
         tail.created_at = now;
         tail.bytes_since_index = 0;

@@ -157,17 +157,6 @@ impl OffsetIndex {
         }
         entries.len()
     }
-
-    /// How many entries at the front of `bytes` point below `position`.
-    pub(crate) fn entries_below(bytes: &[u8], position: u64) -> usize {
-        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
-        entries.partition_point(|entry| u64::from(decode(*entry).position) < position)
-    }
-
-    /// Entry number `index` of the bytes of a file.
-    pub(crate) fn entry_of(bytes: &[u8], index: usize) -> Option<OffsetEntry> {
-        bytes.as_chunks::<ENTRY_BYTES>().0.get(index).map(|entry| decode(*entry))
-    }
 }
 
 fn decode(entry: [u8; ENTRY_BYTES]) -> OffsetEntry {
@@ -212,6 +201,5 @@ mod tests {
         bytes.extend_from_slice(&[0; 64]);
         assert_eq!(OffsetIndex::valid_prefix(&bytes, 1000), 2);
         assert_eq!(OffsetIndex::valid_prefix(&bytes, 200), 1);
-        assert_eq!(OffsetIndex::entries_below(&bytes[..16], 200), 1);
     }
 }

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!((start, bytes.len()), (0, 68));
         let index = TransactionIndex::decode(&bytes, Offset(100));
         let mut found = Vec::new();
-        assert!(!index.collect(Offset(10), Offset(20), &mut found));
+        assert!(index.collect(Offset(10), Offset(20), &mut found));
         assert_eq!(found, [aborted(0, 10, 5)]);
         found.clear();
         index.collect(Offset(5), Offset(25), &mut found);
