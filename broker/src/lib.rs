@@ -1,3 +1,5 @@
 //! Milena broker.
 
 pub mod config;
+pub mod screen;
+pub mod telemetry;

@@ -1,0 +1,136 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
+
+use super::*;
+use crate::telemetry::state::{LogDirectoryState, QuorumState};
+
+fn node() -> NodeState {
+    NodeState {
+        node_id: NodeId(1),
+        cluster_id: "c".to_owned(),
+        address: "127.0.0.1:9092".to_owned(),
+        is_active_controller: true,
+        active_brokers: 1,
+        topics: vec![("orders".to_owned(), 1)],
+        quorum: QuorumState {
+            leader: NodeId(1),
+            epoch: LeaderEpoch(4),
+            voted_for: NodeId(1),
+            role: "leader",
+            high_watermark: Offset(10),
+            log_end_offset: Offset(11),
+        },
+        log_directories: vec![LogDirectoryState {
+            path: "/data \"x\"".into(),
+            total_bytes: 100,
+            free_bytes: 60,
+            is_offline: false,
+        }],
+        partitions: vec![PartitionState {
+            topic: "orders".to_owned(),
+            partition: PartitionIndex(0),
+            leader: NodeId(1),
+            is_leader: true,
+            leader_is_preferred: true,
+            replicas: 3,
+            in_sync_replicas: 1,
+            min_in_sync_replicas: 2,
+            log_start_offset: Offset(5),
+            high_watermark: Offset(9),
+            log_bytes: 77,
+        }],
+        ..NodeState::default()
+    }
+}
+
+fn page() -> String {
+    let metrics = Metrics::new();
+    metrics.produced("orders", 3, 300);
+    metrics.request(ApiKey::Produce, Duration::from_micros(70), 350, 40);
+    metrics.connection_opened();
+    metrics.encode(node())
+}
+
+/// Dashboards and alerts that people have would show nothing.
+#[test]
+fn the_names_are_those_of_the_dashboards() {
+    let page = page();
+    for line in [
+        "kafka_server_brokertopicmetrics_messagesin_total 3",
+        "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"} 3",
+        "kafka_server_brokertopicmetrics_bytesin_total 300",
+        "kafka_server_brokertopicmetrics_bytesout_total 0",
+        "kafka_server_brokertopicmetrics_totalproducerequests_total 1",
+        "kafka_server_brokertopicmetrics_totalfetchrequests_total 0",
+        "kafka_server_brokertopicmetrics_failedproducerequests_total 0",
+        "kafka_server_brokertopicmetrics_failedfetchrequests_total 0",
+        "kafka_server_replicamanager_leadercount 1",
+        "kafka_server_replicamanager_partitioncount 1",
+        "kafka_server_replicamanager_underreplicatedpartitions 1",
+        "kafka_server_replicamanager_underminisrpartitioncount 1",
+        "kafka_controller_kafkacontroller_activecontrollercount 1",
+        "kafka_controller_kafkacontroller_offlinepartitionscount 0",
+        "kafka_controller_controllerstats_uncleanleaderelections_total 0",
+        "kafka_cluster_partition_replicascount{topic=\"orders\",partition=\"0\"} 3",
+        "kafka_cluster_partition_underminisr{topic=\"orders\",partition=\"0\"} 1",
+        "kafka_cluster_partition_atminisr{topic=\"orders\",partition=\"0\"} 0",
+        "kafka_log_log_size{topic=\"orders\",partition=\"0\"} 77",
+        "kafka_log_logmanager_offlinelogdirectorycount 0",
+        "kafka_server_socket_server_metrics_connection_count 1",
+        "kafka_server_raftmetrics_current_leader 1",
+        "kafka_server_raftmetrics_current_epoch 4",
+        "kafka_server_raftmetrics_current_vote 1",
+        "kafka_server_raftmetrics_current_state{current_state=\"leader\"} 1",
+        "kafka_server_raftmetrics_high_watermark 10",
+        "kafka_server_raftmetrics_log_end_offset 11",
+        "kafka_topic_partitions{topic=\"orders\"} 1",
+        "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"} 9",
+        "kafka_topic_partition_oldest_offset{topic=\"orders\",partition=\"0\"} 5",
+        "kafka_topic_partition_under_replicated_partition{topic=\"orders\",partition=\"0\"} 1",
+        "kafka_broker_info{id=\"1\",address=\"127.0.0.1:9092\"} 1",
+        "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 1",
+        "milena_request_duration_seconds_bucket{le=\"0.0001\",request=\"Produce\"} 1",
+        "milena_request_duration_seconds_count{request=\"Produce\"} 1",
+        "milena_log_directory_free_bytes{path=\"/data \\\"x\\\"\"} 60",
+    ] {
+        assert!(page.lines().any(|other| other == line), "{line}\n{page}");
+    }
+    for name in [
+        "kafka_network_socketserver_networkprocessoravgidle_percent ",
+        "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent ",
+        "process_cpu_seconds_total ",
+        "process_start_time_seconds ",
+    ] {
+        assert!(page.lines().any(|line| line.starts_with(name)), "{name}\n{page}");
+    }
+}
+
+/// Prometheus would refuse the whole page.
+#[test]
+fn the_page_is_well_formed() {
+    let page = page();
+    assert!(page.ends_with("# EOF\n"));
+    let types: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    let unique: BTreeSet<_> = types.iter().collect();
+    assert_eq!(types.len(), unique.len(), "a family is there twice");
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (_, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+/// A node with very many partitions would answer with a page that nobody can take.
+#[test]
+fn partitions_are_capped() {
+    let mut state = node();
+    let one = state.partitions[0].clone();
+    state.partitions = (0..MAX_PARTITIONS as i32 + 7)
+        .map(|index| PartitionState { partition: PartitionIndex(index), ..one.clone() })
+        .collect();
+    let page = Metrics::new().encode(state);
+    let told = page.lines().filter(|line| line.starts_with("kafka_log_log_size{")).count();
+    assert_eq!(told, MAX_PARTITIONS);
+    assert!(page.contains("milena_partitions_left_out 7\n"));
+}

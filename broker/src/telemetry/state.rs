@@ -1,0 +1,99 @@
+//! What a node knows about itself when somebody asks for its figures.
+//!
+//! Counters count as things happen; these figures are looked up at the moment of the scrape.
+
+use std::path::PathBuf;
+
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
+
+/// The state of a node at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct NodeState {
+    /// The node.
+    pub node_id: NodeId,
+    /// The cluster.
+    pub cluster_id: String,
+    /// What clients are told to connect to, as `host:port`; empty where it depends on them.
+    pub address: String,
+    /// Whether this node is the active controller.
+    pub is_active_controller: bool,
+    /// Brokers that are registered and not fenced.
+    pub active_brokers: usize,
+    /// Brokers that are registered and fenced.
+    pub fenced_brokers: usize,
+    /// Topics of the cluster and how many partitions each has.
+    pub topics: Vec<(String, usize)>,
+    /// Partitions of the cluster without a leader.
+    pub offline_partitions: usize,
+    /// Partitions of the cluster that are not led by their preferred replica.
+    pub preferred_replica_imbalance: usize,
+    /// Elections that took a replica which was not in sync.
+    pub unclean_leader_elections: u64,
+    /// The metadata quorum as this node sees it.
+    pub quorum: QuorumState,
+    /// Where this node keeps data.
+    pub log_directories: Vec<LogDirectoryState>,
+    /// The partitions that this node hosts.
+    pub partitions: Vec<PartitionState>,
+    /// Incremental fetch sessions.
+    pub fetch_sessions: usize,
+    /// Request bytes held by all connections.
+    pub request_bytes_held: usize,
+}
+
+/// The metadata quorum.
+#[derive(Clone, Debug, Default)]
+pub struct QuorumState {
+    /// The leader; −1 none.
+    pub leader: NodeId,
+    /// Its epoch.
+    pub epoch: LeaderEpoch,
+    /// Whom this node voted for; −1 nobody.
+    pub voted_for: NodeId,
+    /// This node's role: `leader`, `follower`, `observer`, `candidate`, …
+    pub role: &'static str,
+    /// What is committed, exclusive.
+    pub high_watermark: Offset,
+    /// What is written here, exclusive.
+    pub log_end_offset: Offset,
+}
+
+/// One data directory.
+#[derive(Clone, Debug, Default)]
+pub struct LogDirectoryState {
+    /// Where.
+    pub path: PathBuf,
+    /// Whether it failed.
+    pub is_offline: bool,
+    /// The size of its file system.
+    pub total_bytes: u64,
+    /// What is free on it.
+    pub free_bytes: u64,
+}
+
+/// One partition on this node.
+#[derive(Clone, Debug, Default)]
+pub struct PartitionState {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// The leader; −1 none.
+    pub leader: NodeId,
+    /// Whether it is this node.
+    pub is_leader: bool,
+    /// Whether the leader is the first of the replicas.
+    pub leader_is_preferred: bool,
+    /// How many replicas there are.
+    pub replicas: usize,
+    /// How many of them are in sync.
+    pub in_sync_replicas: usize,
+    /// How many of them must be in sync for acks=all.
+    pub min_in_sync_replicas: usize,
+    /// First readable offset.
+    pub log_start_offset: Offset,
+    /// What consumers may read, exclusive.
+    pub high_watermark: Offset,
+    /// Bytes on disk.
+    pub log_bytes: u64,
+}
