@@ -168,7 +168,7 @@ impl LogReader {
             let wanted = first.position.saturating_add(limit.max_bytes);
             end = segment.position_of_end(environment, &map, upper)?.min(wanted);
         }
-        let range = first.position..end;
+        let range = first.position..segment.checked_end(&map, first.position..end)?;
         let records = map.view(range.clone()).ok_or(ReadError::Corrupt {
             segment: segment.base_offset,
             position: first.position as u64,

@@ -356,12 +356,11 @@ impl Recovery<'_> {
                 }
                 _ => Largest::NONE,
             };
-            let file_bytes = segment.size();
             next_offset = next_offset.max(segment.base_offset);
             let end = self.scan_segment(&segment, from, &mut next_offset)?;
             scanned_bytes += end - from;
             let follower = segments.get(index + 1).map(|next| next.base_offset);
-            let is_clean = self.cut(&segment, end, file_bytes, next_offset)?;
+            let is_clean = self.cut(&segment, end, next_offset, follower.is_some())?;
             segment.set_size(end);
             // A gap before the next segment is lawful only behind a clean end (compaction).
             if follower.is_some_and(|base| base < next_offset || base > next_offset && !is_clean) {
@@ -424,6 +423,7 @@ impl Recovery<'_> {
             *next_offset = batch.next_offset();
             position += batch.total_bytes();
         }
+        segment.set_checked_from(from);
         Ok(position as u64)
     }
 
@@ -433,9 +433,10 @@ impl Recovery<'_> {
         &self,
         segment: &Segment,
         end: u64,
-        file_bytes: u64,
         next_offset: Offset,
+        is_sealed: bool,
     ) -> Result<bool, StorageError> {
+        let file_bytes = segment.size();
         if end == file_bytes {
             return Ok(true);
         }
@@ -457,6 +458,10 @@ impl Recovery<'_> {
             }
             drop(map);
             disk.set_len(&file, end)?;
+            if is_sealed {
+                // Nothing else would make the cut durable before the recovery point passes it.
+                disk.sync_data(&file)?;
+            }
             Ok(kept == 0)
         };
         self.environment.judge("cut a torn log", cut())

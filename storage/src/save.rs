@@ -86,6 +86,7 @@ impl LogState {
         let environment = &self.environment;
         let file = segment.file(environment)?;
         environment.disk.set_len(&file, segment.size())?;
+        environment.disk.sync_data(&file)?;
         // From here on recovery trusts the indexes, so they must be as durable as the log.
         for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
             match environment.disk.open(&segment.path(kind), Mode::Write) {

@@ -85,6 +85,8 @@ pub(crate) struct Segment {
     pub(crate) log: LogNumber,
     pub(crate) file_id: FileId,
     size: AtomicU64,
+    /// Bytes from here on were checked by this process, when it appended or recovered them.
+    checked_from: AtomicU64,
     map: ArcSwapOption<SegmentMap>,
     used_at: AtomicU32,
     pub(crate) offset_index: ArcSwap<OffsetIndex>,
@@ -121,6 +123,7 @@ impl Segment {
             log,
             file_id: environment.descriptors.next_id(),
             size: AtomicU64::new(size),
+            checked_from: AtomicU64::new(size),
             map: ArcSwapOption::empty(),
             used_at: AtomicU32::new(environment.seconds()),
             offset_index: ArcSwap::default(),
@@ -148,6 +151,36 @@ impl Segment {
     /// The offset relative to the base, saturated: an index key.
     pub(crate) fn relative(&self, offset: Offset) -> u32 {
         u32::try_from(offset.0.saturating_sub(self.base_offset.0).max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Notes that recovery checked the bytes from a position on.
+    pub(crate) fn set_checked_from(&self, position: u64) {
+        self.checked_from.store(position, Ordering::Release);
+    }
+
+    /// Where the batches of a range end that may be shown: before the first one whose checksum
+    /// does not match. Bytes that this process has checked before are not checked again.
+    pub(crate) fn checked_end(
+        &self,
+        map: &SegmentMap,
+        range: Range<usize>,
+    ) -> Result<usize, ReadError> {
+        let limit = self.limit(map);
+        let checked_from = usize::try_from(self.checked_from.load(Ordering::Acquire));
+        let until = range.end.min(checked_from.unwrap_or(usize::MAX));
+        let mut position = range.start;
+        while position < until {
+            let is_good = match self.batch_at(map, position, limit) {
+                Ok(Some(batch)) if batch.verify_crc().is_ok() => Some(batch.total_bytes()),
+                _ => None,
+            };
+            match is_good {
+                Some(bytes) => position += bytes,
+                None if position == range.start => return Err(self.corrupt(position)),
+                None => return Ok(position),
+            }
+        }
+        Ok(range.end)
     }
 
     /// The log file.

@@ -40,10 +40,28 @@ struct State {
     fault: Option<(u64, Fault)>,
     crashed: bool,
     usable_bytes: Option<u64>,
-    /// Bytes by inode as of the last sync.
-    synced: HashMap<u64, Vec<u8>>,
-    /// Names by directory as of the last sync, each with its inode.
-    names: HashMap<PathBuf, Vec<(String, u64, bool)>>,
+    /// Bytes as of the last sync.
+    synced: HashMap<FileNumber, Vec<u8>>,
+    /// Names by directory as of the last sync; directories have no number.
+    names: HashMap<PathBuf, Vec<(String, Option<FileNumber>)>>,
+    /// Inode numbers are used again, so each new file gets a number of its own.
+    numbers: HashMap<u64, FileNumber>,
+    next_number: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FileNumber(u64);
+
+impl State {
+    fn new_file(&mut self, inode: u64) -> FileNumber {
+        self.next_number += 1;
+        self.numbers.insert(inode, FileNumber(self.next_number));
+        FileNumber(self.next_number)
+    }
+
+    fn number_of(&mut self, inode: u64) -> FileNumber {
+        self.numbers.get(&inode).copied().unwrap_or_else(|| self.new_file(inode))
+    }
 }
 
 enum Admission {
@@ -130,16 +148,16 @@ impl FaultDisk {
 
 fn restore(
     directory: &Path,
-    files: &HashMap<u64, Vec<u8>>,
-    names: &HashMap<PathBuf, Vec<(String, u64, bool)>>,
+    files: &HashMap<FileNumber, Vec<u8>>,
+    names: &HashMap<PathBuf, Vec<(String, Option<FileNumber>)>>,
 ) -> io::Result<()> {
-    for (name, inode, is_directory) in names.get(directory).into_iter().flatten() {
+    for (name, number) in names.get(directory).into_iter().flatten() {
         let path = directory.join(name);
-        if *is_directory {
+        if let Some(number) = number {
+            std::fs::write(&path, files.get(number).map_or(&[][..], Vec::as_slice))?;
+        } else {
             std::fs::create_dir_all(&path)?;
             restore(&path, files, names)?;
-        } else {
-            std::fs::write(&path, files.get(inode).map_or(&[][..], Vec::as_slice))?;
         }
     }
     Ok(())
@@ -147,10 +165,16 @@ fn restore(
 
 impl Disk for FaultDisk {
     fn open(&self, path: &Path, mode: Mode) -> io::Result<File> {
-        if matches!(mode, Mode::CreateNew | Mode::Replace) {
-            self.whole_step()?;
+        if matches!(mode, Mode::Read | Mode::Write) {
+            return RealDisk.open(path, mode);
         }
-        RealDisk.open(path, mode)
+        self.whole_step()?;
+        let is_new = !path.exists();
+        let file = RealDisk.open(path, mode)?;
+        if is_new {
+            self.state.lock().new_file(file.metadata()?.ino());
+        }
+        Ok(file)
     }
 
     fn write_at(&self, file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
@@ -188,21 +212,25 @@ impl Disk for FaultDisk {
         let metadata = file.metadata()?;
         let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut bytes, 0)?;
-        self.state.lock().synced.insert(metadata.ino(), bytes);
+        let mut state = self.state.lock();
+        let number = state.number_of(metadata.ino());
+        state.synced.insert(number, bytes);
         Ok(())
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.whole_step()?;
         let mut names = Vec::new();
+        let mut state = self.state.lock();
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             if let Ok(name) = entry.file_name().into_string() {
                 let metadata = entry.metadata()?;
-                names.push((name, metadata.ino(), metadata.is_dir()));
+                let number = metadata.is_file().then(|| state.number_of(metadata.ino()));
+                names.push((name, number));
             }
         }
-        self.state.lock().names.insert(path.to_path_buf(), names);
+        state.names.insert(path.to_path_buf(), names);
         Ok(())
     }
 
