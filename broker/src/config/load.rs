@@ -178,7 +178,8 @@ fn unknown(key: &str, source: &Source) -> Warning {
 }
 
 /// The declared key that is written most like this one, if one is written much like it.
-pub(super) fn nearest(key: &str) -> Option<&'static str> {
+#[must_use]
+pub fn nearest(key: &str) -> Option<&'static str> {
     let bound = 2 + key.len() / 10;
     declared::all()
         .iter()

@@ -20,11 +20,9 @@ mod typed;
 
 pub use acting::{Acting, acting};
 pub use declared::{Declared, Kind, Legal, Scope, all, find};
-pub use environment::settings_of as environment_settings;
 pub use error::{ConfigError, Problem, Warning};
 pub use listeners::{HostPort, HttpListener, Listener, SecurityProtocol, Voter};
-pub use load::Sources;
-pub use properties::{Property, PropertyError, parse as parse_properties};
+pub use load::{Sources, nearest};
 pub use reference::markdown;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Source, Value};
