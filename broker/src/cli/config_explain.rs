@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::config::{Acting, Config, ConfigError, Declared, Sources, acting, all, find, nearest};
+use crate::config::{
+    Acting, Config, ConfigError, Declared, Scope, Sources, acting, all, at_run_time, find,
+    legal_values, nearest,
+};
 
 /// The arguments of `milena config explain`.
 #[derive(Args, Clone, Debug)]
@@ -95,9 +98,12 @@ pub fn explain(
     if json { write_json(&explanation, out) } else { explanation.write(out).map_err(Into::into) }
 }
 
-/// Every declared key, and the keys for one listener that somebody set.
+/// Every declared key, internal ones where somebody set them, and the keys for one listener that somebody set.
 fn all_keys(config: &Config, json: bool, out: &mut impl Write) -> Result<(), ExplainError> {
-    let declared = all().iter().map(|declared| (declared.name, declared));
+    let is_told = |declared: &&Declared| {
+        declared.scope != Scope::Internal || config.setting(declared.name).is_some()
+    };
+    let declared = all().iter().filter(is_told).map(|declared| (declared.name, declared));
     let of_listeners = config
         .settings()
         .keys()
@@ -152,13 +158,13 @@ impl<'a> Explanation<'a> {
             source: source.to_string(),
             kind: declared.kind.name(),
             default: declared.default,
-            legal_values: declared.legal_values(),
+            legal_values: legal_values(declared),
             meaning: declared.doc,
-            changeable_at_run_time: declared.scope.is_dynamic(),
-            scope: declared.scope.name(),
+            changeable_at_run_time: declared.is_dynamic(),
+            scope: at_run_time(declared),
             acts: why_not.is_none(),
             why_not,
-            sensitive: declared.is_secret(),
+            sensitive: declared.is_sensitive(),
         }
     }
 

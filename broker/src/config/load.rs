@@ -131,7 +131,7 @@ impl Gathered {
 
     fn set(&mut self, key: String, value: String, source: Source) {
         // What Milena does not know may well be a secret of something else.
-        let value = if declared::find(&key).is_some_and(|declared| !declared.is_secret()) {
+        let value = if declared::find(&key).is_some_and(|declared| !declared.is_sensitive()) {
             Value::Plain(value)
         } else {
             Value::Hidden(Secret::new(value))
@@ -144,7 +144,7 @@ impl Gathered {
         for (key, setting) in &self.settings {
             match declared::find(key) {
                 None => self.warnings.push(unknown(key, &setting.source)),
-                Some(declared) if declared.accepts(setting.value.reveal()) => {
+                Some(declared) if declared::accepts(declared, setting.value.reveal()) => {
                     if let acting::Acting::No(reason) = acting::acting(declared.name) {
                         let source = setting.source.clone();
                         self.warnings.push(Warning::NoEffect { key: key.clone(), source, reason });
@@ -161,7 +161,7 @@ fn invalid(key: &str, declared: &Declared, setting: &Setting) -> Problem {
         key: key.to_owned(),
         shown: setting.value.shown().to_owned(),
         source: setting.source.clone(),
-        legal: declared.legal_values(),
+        legal: declared::legal_values(declared),
     }
 }
 

@@ -8,7 +8,6 @@ mod acting;
 mod declared;
 mod environment;
 mod error;
-mod interim;
 mod listeners;
 mod load;
 mod properties;
@@ -19,7 +18,7 @@ mod settings;
 mod typed;
 
 pub use acting::{Acting, acting};
-pub use declared::{Declared, Kind, Legal, Scope, all, find};
+pub use declared::{Check, Declared, Kind, Scope, accepts, all, at_run_time, find, legal_values};
 pub use error::{ConfigError, Problem, Warning};
 pub use listeners::{HostPort, HttpListener, Listener, SecurityProtocol, Voter};
 pub use load::{Sources, nearest};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::acting::{Acting, acting};
-use super::declared::{Declared, all};
+use super::declared::{Declared, Scope, all, at_run_time, legal_values};
 
 const HEAD: &str = "\
 # Configuration
@@ -46,19 +46,20 @@ fn section(page: &mut String, title: &str, holds: impl Fn(&Declared) -> bool) {
     let _ = write!(page, "\n## {title}\n\n");
     page.push_str("| key | type | default | legal values | at run time | meaning |\n");
     page.push_str("| --- | --- | --- | --- | --- | --- |\n");
-    for declared in all().iter().filter(|declared| holds(declared)) {
+    let told = |declared: &&Declared| declared.scope != Scope::Internal && holds(declared);
+    for declared in all().iter().filter(told) {
         let default = declared.default.map_or("–".to_owned(), code);
         let doc = match acting(declared.name) {
             Acting::Yes => declared.doc.to_owned(),
-            Acting::No(reason) => format!("{}. Without effect: {reason}", declared.doc),
+            Acting::No(reason) => format!("{} Without effect: {reason}.", declared.doc),
         };
         let _ = writeln!(
             page,
             "| `{}` | {} | {default} | {} | {} | {} |",
             declared.name,
             declared.kind.name(),
-            cell(&declared.legal_values()),
-            declared.scope.name(),
+            cell(&legal_values(declared)),
+            at_run_time(declared),
             cell(&doc),
         );
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use milena_protocol::ids::NodeId;
 
-use super::declared::{self, Scope};
+use super::declared;
 use super::error::Warning;
 use super::listeners::{self, HostPort, HttpListener, Listener, SecurityProtocol, Voter};
 use super::load::Sources;
@@ -221,7 +221,7 @@ impl Config {
         &self.settings
     }
 
-    /// What somebody set, by key, secrets as `[hidden]`; keys that nobody knows are left out.
+    /// What somebody set, by key; secrets, and values of keys that nobody knows, as `[hidden]`.
     #[must_use]
     pub fn static_values(&self) -> &BTreeMap<String, String> {
         &self.static_values
@@ -261,7 +261,6 @@ impl Config {
     pub(super) fn keep(&mut self, settings: Settings, warnings: Vec<Warning>) {
         self.static_values = settings
             .iter()
-            .filter(|(key, _)| declared::find(key).is_some())
             .map(|(key, setting)| (key.clone(), setting.value.shown().to_owned()))
             .collect();
         self.settings = settings;
@@ -321,7 +320,7 @@ impl Config {
             message_max_bytes: reading.int("message.max.bytes"),
             fetch_max_bytes: reading.int("fetch.max.bytes"),
             record_validation: match reading.text("milena.record.validation") {
-                Some("batch") => RecordValidation::Batch,
+                Some(text) if text.eq_ignore_ascii_case("batch") => RecordValidation::Batch,
                 _ => RecordValidation::Records,
             },
             connections_max_idle: reading.millis("connections.max.idle.ms"),
@@ -480,8 +479,8 @@ fn process_roles(reading: &mut Reading<'_>) -> ProcessRoles {
         reading.refuse("process.roles", "broker, controller, or both".to_owned());
     }
     ProcessRoles {
-        broker: roles.iter().any(|role| role == "broker"),
-        controller: roles.iter().any(|role| role == "controller"),
+        broker: roles.iter().any(|role| role.eq_ignore_ascii_case("broker")),
+        controller: roles.iter().any(|role| role.eq_ignore_ascii_case("controller")),
     }
 }
 
@@ -593,13 +592,5 @@ fn replica(reading: &Reading<'_>) -> ReplicaConfig {
         socket_timeout: reading.millis("replica.socket.timeout.ms"),
         high_watermark_checkpoint_interval: reading
             .millis("replica.high.watermark.checkpoint.interval.ms"),
-    }
-}
-
-impl Scope {
-    /// Whether a key can be changed while the node runs.
-    #[must_use]
-    pub fn is_dynamic(self) -> bool {
-        self != Self::ReadOnly
     }
 }
