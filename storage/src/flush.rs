@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use milena_protocol::ids::Offset;
 
-use crate::checkpoint::{self, Survives};
+use crate::checkpoint::Survives;
 use crate::error::StorageError;
 use crate::state::LogState;
 
@@ -108,11 +108,7 @@ impl LogState {
         let environment = &self.environment;
         let epochs_changed = std::mem::take(&mut self.tail.lock().epochs_changed);
         if epochs_changed {
-            let text = self.epochs.read().render();
-            let path = self.directory.join("leader-epoch-checkpoint");
-            let disk = &*environment.disk;
-            let written = checkpoint::replace(disk, &path, text.as_bytes(), Survives::Power);
-            if let Err(error) = written {
+            if let Err(error) = self.write_epochs(Survives::Power) {
                 self.tail.lock().epochs_changed = true;
                 return Err(environment.health.failed("write leader epochs", &error));
             }
@@ -135,10 +131,7 @@ impl LogState {
             return Ok(None);
         }
         if std::mem::take(&mut self.tail.lock().epochs_changed) {
-            let text = self.epochs.read().render();
-            let path = self.directory.join("leader-epoch-checkpoint");
-            let disk = &*self.environment.disk;
-            let written = checkpoint::replace(disk, &path, text.as_bytes(), Survives::Process);
+            let written = self.write_epochs(Survives::Process);
             self.environment.judge("write leader epochs", written)?;
         }
         self.take_names_dirty();

@@ -25,7 +25,7 @@ struct Captured {
     unsaved_bytes: u64,
     producers: Option<Vec<u8>>,
     rolled: Vec<(Offset, Vec<u8>)>,
-    epochs: Option<String>,
+    epochs_changed: bool,
 }
 
 impl LogState {
@@ -77,7 +77,7 @@ impl LogState {
             unsaved_bytes: self.unsaved_bytes(),
             producers: has_producers.then(|| tail.producers.encode()),
             rolled: std::mem::take(&mut tail.snapshots),
-            epochs: tail.epochs_changed.then(|| self.epochs.read().render()),
+            epochs_changed: tail.epochs_changed,
         }
     }
 
@@ -102,9 +102,8 @@ impl LogState {
 
     fn write_captured(&self, captured: &Captured, saving: &mut Saving) -> io::Result<()> {
         let disk = &*self.environment.disk;
-        if let Some(text) = &captured.epochs {
-            let path = self.directory.join("leader-epoch-checkpoint");
-            checkpoint::replace(disk, &path, text.as_bytes(), Survives::Process)?;
+        if captured.epochs_changed {
+            self.write_epochs(Survives::Process)?;
         }
         for (offset, bytes) in &captured.rolled {
             let path = Kind::Snapshot.path(&self.directory, *offset);

@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::checkpoint::{self, Survives};
 use crate::config::LogConfig;
 use crate::disk::Mode;
 use crate::environment::{Environment, LogNumber, Populate};
@@ -49,6 +50,7 @@ pub(crate) struct LogState {
     pub(crate) environment: Arc<Environment>,
     pub(crate) segments: ArcSwap<Segments>,
     pub(crate) epochs: RwLock<Epochs>,
+    epochs_file: Mutex<()>,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) saving: Mutex<Saving>,
     pub(crate) sync: Mutex<Sync>,
@@ -137,6 +139,7 @@ impl LogState {
             directory: beginning.directory,
             segments: ArcSwap::from_pointee(beginning.segments),
             epochs: RwLock::new(beginning.epochs),
+            epochs_file: Mutex::new(()),
             tail: Mutex::new(beginning.tail),
             saving: Mutex::new(Saving { loose_snapshot: beginning.loose_snapshot }),
             sync: Mutex::default(),
@@ -243,6 +246,14 @@ impl LogState {
         for segment in self.segments.load().iter() {
             self.environment.descriptors.forget(segment.file_id);
         }
+    }
+
+    /// Writes the leader epochs of this moment to their file. The threads that do it take turns.
+    pub(crate) fn write_epochs(&self, survives: Survives) -> std::io::Result<()> {
+        let _turn = self.epochs_file.lock();
+        let text = self.epochs.read().render();
+        let path = self.directory.join("leader-epoch-checkpoint");
+        checkpoint::replace(&*self.environment.disk, &path, text.as_bytes(), survives)
     }
 
     /// Refuses work on a log that is gone or whose directory is offline.

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::record::batch::Batch;
 
-use crate::checkpoint::{self, Survives};
+use crate::checkpoint::Survives;
 use crate::disk::Mode;
 use crate::environment::Environment;
 use crate::error::{ReadError, StorageError};
@@ -137,10 +137,7 @@ impl LogState {
             }
             // No record is left that could tell epochs from the file to be outdated.
             self.epochs.write().clear();
-            let path = self.directory.join("leader-epoch-checkpoint");
-            let text = self.epochs.read().render();
-            let disk = &*self.environment.disk;
-            let written = checkpoint::replace(disk, &path, text.as_bytes(), Survives::Power);
+            let written = self.write_epochs(Survives::Power);
             self.environment.judge("write leader epochs", written)?;
             let empty = self.create_segment(start)?;
             self.after_cut(&mut tail, vec![empty], start, start, now)
