@@ -89,7 +89,7 @@ message! {
 
     /// A voter or observer and how far it is.
     pub struct DescribeQuorumReplicaState {
-        /// The replica; −1 a consumer.
+        /// The replica.
         replica_id: NodeId [0..],
         /// The replica's directory.
         replica_directory_id: Uuid [2..],

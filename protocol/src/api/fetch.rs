@@ -44,7 +44,7 @@ message! {
     pub struct FetchReplicaState {
         /// The replica; −1 a consumer, −2 a tool that reads up to the log end.
         replica_id: NodeId [15.., default NodeId::NONE],
-        /// The replica's epoch.
+        /// Its broker epoch; −1 unknown.
         replica_epoch: BrokerEpoch [15.., default BrokerEpoch(-1)],
     }
 

@@ -13,7 +13,7 @@ message! {
     pub struct FetchSnapshotRequest: 0..=1, flexible 0 {
         /// The cluster's id.
         cluster_id: Option<Text> [0.., nullable 0.., tag 0],
-        /// The replica; −1 a consumer.
+        /// The follower.
         replica_id: NodeId [0.., default NodeId::NONE],
         /// Bytes to answer at most.
         max_bytes: i32 [0.., default i32::MAX],

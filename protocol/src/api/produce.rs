@@ -79,7 +79,7 @@ message! {
         index: PartitionIndex [0..],
         /// What went wrong, or none.
         error_code: ErrorCode [0..],
-        /// The offset given to the first record; −1 nothing was appended.
+        /// The offset given to the first record; −1 when nothing was appended.
         base_offset: Offset [0..],
         /// When the leader appended it; −1 where the producer's time counts.
         log_append_time_ms: Timestamp [2.., default Timestamp::NONE],

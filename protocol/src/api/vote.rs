@@ -31,17 +31,17 @@ message! {
     pub struct VotePartition {
         /// The partition.
         partition_index: PartitionIndex [0..],
-        /// The replica's epoch.
+        /// The epoch of the candidate.
         replica_epoch: LeaderEpoch [0..],
-        /// The replica; −1 a consumer.
+        /// The candidate.
         replica_id: NodeId [0..],
-        /// The replica's directory.
+        /// The candidate's directory.
         replica_directory_id: Uuid [1..],
         /// The voter's directory.
         voter_directory_id: Uuid [1..],
         /// The epoch of the last record of the candidate's log.
         last_offset_epoch: LeaderEpoch [0..],
-        /// The last offset, inclusive.
+        /// Where the log of the candidate ends.
         last_offset: Offset [0..],
         /// Whether the vote is only a trial that changes no epoch.
         pre_vote: bool [2..],

@@ -11,7 +11,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below a bound.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
+        (self.word() % bound.max(1) as u64) as usize
     }
 
     /// True once in so many times.
@@ -36,7 +36,7 @@ impl Random {
             2 => i64::MAX,
             3 => i64::MIN,
             4 => self.below(1000) as i64,
-            _ => self.next() as i64,
+            _ => self.word() as i64,
         }
     }
 }
@@ -104,8 +104,8 @@ impl Sample<'_> {
                 out.extend(value.to_be_bytes());
             }
             Kind::Uuid => {
-                out.extend(self.random.next().to_be_bytes());
-                out.extend(self.random.next().to_be_bytes());
+                out.extend(self.random.word().to_be_bytes());
+                out.extend(self.random.word().to_be_bytes());
             }
             Kind::String => {
                 let words = ["", "a", "topic-1", "größe", "0123456789", "値"];
@@ -123,7 +123,7 @@ impl Sample<'_> {
                 let length = self.random.below(length);
                 self.counted(if is_null { None } else { Some(length) }, false, out);
                 if !is_null {
-                    out.extend((0..length).map(|_| self.random.next() as u8));
+                    out.extend((0..length).map(|_| self.random.word() as u8));
                 }
             }
             Kind::Array(item) => {

@@ -119,7 +119,7 @@ fn run(kind: Kind, arguments: &Arguments, executions: u64) -> Result<u64, String
     let reports: Vec<Result<Report, Finding>> = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..threads)
             .map(|_| {
-                let seed = seeds.next();
+                let seed = seeds.word();
                 scope.spawn(move || runner::run(kind, seed, executions.div_ceil(threads as u64)))
             })
             .collect();

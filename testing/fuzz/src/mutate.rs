@@ -45,7 +45,7 @@ fn mutate_once(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         }
         2 => {
             if let Some(byte) = bytes.get_mut(at) {
-                *byte = random.next() as u8;
+                *byte = random.word() as u8;
             }
         }
         3 => {

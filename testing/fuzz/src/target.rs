@@ -157,7 +157,7 @@ impl Target {
                 let messages = self.messages.iter().enumerate();
                 messages
                     .flat_map(|(which, (shape, version))| {
-                        let mut random = Random(random.next());
+                        let mut random = Random(random.word());
                         (0..SAMPLES).map(move |_| Input {
                             which,
                             bytes: sample::message(shape, *version, &mut random),
@@ -308,7 +308,7 @@ fn batches(random: &mut Random) -> Vec<Vec<u8>> {
             let options = BatchOptions { compression, ..Default::default() };
             let mut builder = BatchBuilder::new(options);
             for index in 0..count {
-                let value = random.next().to_be_bytes();
+                let value = random.word().to_be_bytes();
                 let headers: &[(&str, Option<&[u8]>)] = &[("header", Some(b"1")), ("header", None)];
                 let headers = if random.one_in(2) { headers } else { &[] };
                 builder.append(Timestamp(1000 + index), Some(b"key"), Some(&value), headers);
