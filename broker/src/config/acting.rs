@@ -26,6 +26,7 @@ const COMPACTION: &str = "compaction is not served yet";
 const METRICS: &str = "metrics are served at /metrics, without reporters and samples";
 const ONE_NODE: &str = "has an effect only between several nodes";
 const PLUGIN: &str = "Java plug-ins cannot be loaded";
+const BUFFERS: &str = "the system sizes socket buffers by what a connection carries";
 const INTERNAL: &str = "internal to Kafka";
 const UNUSED: &str = "nothing in Milena reads it";
 
@@ -37,10 +38,10 @@ const WITHOUT: &[(&str, &str)] = &[
     ("authorizer.", AUTHORIZATION),
     ("auto.leader.rebalance.", ONE_NODE),
     ("background.threads", THREADS),
+    ("broker.heartbeat.", ONE_NODE),
+    ("broker.session.", ONE_NODE),
     ("client.quota.", PLUGIN),
-    ("compression.gzip.", UNUSED),
-    ("compression.lz4.", UNUSED),
-    ("compression.zstd.", UNUSED),
+    ("compression.lz4.", "LZ4 is written at one level only"),
     ("config.providers", PLUGIN),
     ("connection.failed.authentication.", SASL),
     ("connections.max.reauth.", SASL),
@@ -51,18 +52,19 @@ const WITHOUT: &[(&str, &str)] = &[
     ("controller.socket.", ONE_NODE),
     ("cordoned.", UNUSED),
     ("create.topic.policy.", PLUGIN),
-    ("default.replication.factor.", ONE_NODE),
     ("delegation.token.", AUTHORIZATION),
     ("delete.records.purgatory.", PURGATORY),
     ("early.start.", AUTHORIZATION),
     ("fetch.purgatory.", PURGATORY),
-    ("follower.", TIERED),
+    ("follower.fetch.", TIERED),
+    ("follower.replication.", QUOTAS),
     ("group.share.", SHARE),
     ("group.", GROUPS),
     ("initial.broker.registration.", ONE_NODE),
     ("internal.", INTERNAL),
     ("kafka.metrics.", METRICS),
     ("leader.imbalance.", ONE_NODE),
+    ("leader.replication.", QUOTAS),
     ("log.cleaner.", COMPACTION),
     ("log.dir.failure.", UNUSED),
     ("log.flush.offset.", UNUSED),
@@ -70,7 +72,9 @@ const WITHOUT: &[(&str, &str)] = &[
     ("log.initial.task.", INTERNAL),
     ("log.local.", TIERED),
     ("log.preallocate", UNUSED),
-    ("metadata.log.segment.", UNUSED),
+    ("max.connection.creation.", QUOTAS),
+    ("max.connections.per.ip", QUOTAS),
+    ("metadata.log.segment.ms", UNUSED),
     ("metadata.max.idle.", ONE_NODE),
     ("metadata.max.retention.", UNUSED),
     ("metric.reporters", METRICS),
@@ -82,10 +86,12 @@ const WITHOUT: &[(&str, &str)] = &[
     ("offset.metadata.", GROUPS),
     ("offsets.", GROUPS),
     ("principal.", PLUGIN),
+    ("producer.id.expiration.check.", UNUSED),
     ("producer.purgatory.", PURGATORY),
     ("queued.max.requests", UNUSED),
     ("quota.", QUOTAS),
     ("remote.", TIERED),
+    ("replica.alter.log.dirs.", QUOTAS),
     ("replica.", ONE_NODE),
     ("replication.quota.", QUOTAS),
     ("request.timeout.", ONE_NODE),
@@ -94,6 +100,8 @@ const WITHOUT: &[(&str, &str)] = &[
     ("server.max.startup.", INTERNAL),
     ("share.", SHARE),
     ("socket.connection.setup.", ONE_NODE),
+    ("socket.receive.buffer.", BUFFERS),
+    ("socket.send.buffer.", BUFFERS),
     ("ssl.", TLS),
     ("telemetry.", UNUSED),
     ("transaction", TRANSACTIONS),
@@ -108,4 +116,33 @@ pub fn acting(name: &str) -> Acting {
         .iter()
         .find(|(prefix, _)| name.starts_with(prefix))
         .map_or(Acting::Yes, |(_, reason)| Acting::No(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::declared;
+
+    /// A family that is gone, or was never there, would be excused for ever.
+    #[test]
+    fn every_family_has_a_key() {
+        for (index, (prefix, _)) in WITHOUT.iter().enumerate() {
+            let is_first = |name: &str| {
+                WITHOUT.iter().position(|(prefix, _)| name.starts_with(prefix)) == Some(index)
+            };
+            let has_key = declared::all().iter().any(|declared| is_first(declared.name));
+            assert!(has_key, "no key begins with {prefix}");
+        }
+    }
+
+    /// The keys that everybody sets would be called without effect, or secrets with one.
+    #[test]
+    fn the_keys_of_one_node_have_an_effect() {
+        for key in ["listeners", "log.dirs", "log.retention.ms", "num.partitions", "node.id"] {
+            assert_eq!(acting(key), Acting::Yes, "{key}");
+        }
+        for key in ["ssl.key.password", "num.io.threads", "replica.fetch.max.bytes"] {
+            assert_ne!(acting(key), Acting::Yes, "{key}");
+        }
+    }
 }
