@@ -32,7 +32,7 @@ impl<K, V> Default for SortedMap<K, V> {
 impl<K: PartialEq, V: PartialEq> PartialEq for SortedMap<K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.count == other.count
-            && self.entries().zip(other.entries()).all(|(ours, theirs)| ours == theirs)
+            && self.iter().zip(other.iter()).all(|(ours, theirs)| ours == theirs)
     }
 }
 
@@ -50,12 +50,8 @@ impl<K, V> SortedMap<K, V> {
     }
 
     /// All entries in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries().map(|(key, value)| (key, value))
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &(K, V)> {
-        self.leaves.iter().flat_map(|leaf| leaf.iter())
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter { leaves: self.leaves.iter(), leaf: [].iter(), left: self.count }
     }
 
     /// The value whose key `compare` calls equal; it tells how a key stands to the one sought.
@@ -142,6 +138,34 @@ impl<K: Ord + Clone, V: Clone> SortedMap<K, V> {
         assert!(self.iter().zip(self.iter().skip(1)).all(|(one, next)| one.0 < next.0));
     }
 }
+
+/// The entries of a map in the order of their keys.
+#[derive(Clone, Debug)]
+pub struct Iter<'a, K, V> {
+    leaves: std::slice::Iter<'a, Leaf<K, V>>,
+    leaf: std::slice::Iter<'a, (K, V)>,
+    left: usize,
+}
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((key, value)) = self.leaf.next() {
+                self.left -= 1;
+                return Some((key, value));
+            }
+            self.leaf = self.leaves.next()?.iter();
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<K, V> ExactSizeIterator for Iter<'_, K, V> {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
-//! What the cluster knows: the image, how records change it, and its snapshots.
+//! The metadata of the cluster: its image, changes of it, and both as bytes.
 
+pub mod batch;
 pub mod delta;
 pub mod image;
 pub mod map;
-pub mod resource;
 pub mod snapshot;

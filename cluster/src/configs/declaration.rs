@@ -1,0 +1,182 @@
+//! How a configuration is declared, and whether a value may stand in it.
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Boolean,
+    /// Text.
+    String,
+    /// 32 bits.
+    Int,
+    /// 16 bits.
+    Short,
+    /// 64 bits.
+    Long,
+    /// A floating-point number.
+    Double,
+    /// Words with commas between.
+    List,
+    /// The name of a class; there are none here.
+    Class,
+    /// A secret, never shown.
+    Password,
+}
+
+impl Kind {
+    /// The number in DescribeConfigs.
+    #[must_use]
+    pub const fn number(self) -> i8 {
+        match self {
+            Self::Boolean => 1,
+            Self::String => 2,
+            Self::Int => 3,
+            Self::Short => 4,
+            Self::Long => 5,
+            Self::Double => 6,
+            Self::List => 7,
+            Self::Class => 8,
+            Self::Password => 9,
+        }
+    }
+
+    /// The name, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::String => "string",
+            Self::Int => "int",
+            Self::Short => "short",
+            Self::Long => "long",
+            Self::Double => "double",
+            Self::List => "list",
+            Self::Class => "class",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// Which values are legal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Check {
+    /// All of the type.
+    Any,
+    /// Numbers not below.
+    AtLeast(f64),
+    /// Numbers within, both ends included.
+    Between(f64, f64),
+    /// Numbers within, or −1.
+    BetweenOrMinusOne(f64, f64),
+    /// One of these words; in a list, each element.
+    OneOf(&'static [&'static str]),
+}
+
+/// When a configuration can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Only at start.
+    ReadOnly,
+    /// While it runs, for one broker.
+    PerBroker,
+    /// While it runs, for one broker or all.
+    Cluster,
+    /// Not meant for anybody; hidden unless set.
+    Internal,
+}
+
+/// One configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Declaration {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Its default; none where it has none.
+    pub default: Option<&'static str>,
+    /// Its legal values.
+    pub check: Check,
+    /// When it can be changed.
+    pub scope: Scope,
+    /// The broker configuration that a topic falls back to.
+    pub broker_synonym: Option<&'static str>,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+impl Declaration {
+    /// Whether its value is a secret.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        self.kind == Kind::Password
+    }
+
+    /// Whether it can be changed while a broker runs.
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        matches!(self.scope, Scope::PerBroker | Scope::Cluster)
+    }
+
+    /// The legal values, for people.
+    #[must_use]
+    pub fn legal_values(&self) -> String {
+        match self.check {
+            Check::Any => format!("any {}", self.kind.name()),
+            Check::AtLeast(min) => format!("a {} of at least {min}", self.kind.name()),
+            Check::Between(min, max) => format!("a {} from {min} to {max}", self.kind.name()),
+            Check::BetweenOrMinusOne(min, max) => {
+                format!("a {} from {min} to {max}, or -1", self.kind.name())
+            }
+            Check::OneOf(words) => format!("one of {}", words.join(", ")),
+        }
+    }
+
+    /// Checks a value.
+    ///
+    /// # Errors
+    /// A sentence that names the key, the value and the legal values; a secret is not repeated.
+    pub fn check_value(&self, value: &str) -> Result<(), String> {
+        if self.is_legal(value.trim()) {
+            return Ok(());
+        }
+        let shown = if self.is_sensitive() { "(hidden)" } else { value };
+        Err(format!(
+            "Invalid value {shown} for configuration {}: must be {}",
+            self.name,
+            self.legal_values()
+        ))
+    }
+
+    fn is_legal(&self, value: &str) -> bool {
+        match self.kind {
+            Kind::Boolean => {
+                value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
+            }
+            Kind::Int => value.parse::<i32>().is_ok_and(|n| self.is_in_range(f64::from(n))),
+            Kind::Short => value.parse::<i16>().is_ok_and(|n| self.is_in_range(f64::from(n))),
+            Kind::Long => value.parse::<i64>().is_ok_and(|n| self.is_in_range(n as f64)),
+            Kind::Double => value.parse::<f64>().is_ok_and(|n| self.is_in_range(n)),
+            Kind::List => {
+                value.is_empty() || value.split(',').all(|word| self.is_word(word.trim()))
+            }
+            Kind::String => self.is_word(value),
+            Kind::Class | Kind::Password => true,
+        }
+    }
+
+    fn is_in_range(&self, number: f64) -> bool {
+        match self.check {
+            Check::AtLeast(min) => number >= min,
+            Check::Between(min, max) => (min..=max).contains(&number),
+            Check::BetweenOrMinusOne(min, max) => number == -1.0 || (min..=max).contains(&number),
+            Check::Any | Check::OneOf(_) => true,
+        }
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        match self.check {
+            Check::OneOf(words) => words.iter().any(|legal| legal.eq_ignore_ascii_case(word)),
+            _ => true,
+        }
+    }
+}

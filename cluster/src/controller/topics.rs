@@ -1,0 +1,476 @@
+//! Topics and partitions: creating, growing, deleting, electing (semantics §§ 12, 13).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
+use milena_protocol::metadata_record::MetadataRecord;
+use milena_protocol::metadata_record::ConfigRecord;
+use milena_protocol::metadata_record::{PartitionRecord, RemoveTopicRecord, TopicRecord};
+
+use super::{Controller, Decision, Refused};
+use crate::metadata::image::{ConfigResource, TopicImage};
+
+/// Partitions that one request may create.
+const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
+/// The longest name of a topic.
+const MAX_NAME_BYTES: usize = 249;
+/// The metadata log, which is not a topic.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+/// A leader that needs no recovery.
+const RECOVERED: i8 = 0;
+
+/// A topic that somebody wants.
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: Text,
+    /// The id it will have; drawn by the caller, for machines have no entropy.
+    pub id: Uuid,
+    /// How many partitions; −1 the default.
+    pub partitions: i32,
+    /// How many replicas of each; −1 the default.
+    pub replication_factor: i16,
+    /// Replicas by partition, instead of the two numbers.
+    pub assignments: Vec<(PartitionIndex, Vec<NodeId>)>,
+    /// Its configuration.
+    pub configs: Vec<(Text, Option<Text>)>,
+}
+
+/// A topic as it was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedTopic {
+    /// Its id.
+    pub id: Uuid,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// How many replicas each has.
+    pub replication_factor: i16,
+}
+
+/// A topic that somebody names, by name or by id.
+#[derive(Clone, Debug)]
+pub enum TopicRef {
+    /// By name.
+    Name(Text),
+    /// By id.
+    Id(Uuid),
+}
+
+/// A topic that shall have more partitions.
+#[derive(Clone, Debug)]
+pub struct MorePartitions {
+    /// The topic.
+    pub name: Text,
+    /// How many it shall have in all.
+    pub count: i32,
+    /// The replicas of the new ones.
+    pub assignments: Option<Vec<Vec<NodeId>>>,
+}
+
+/// Whether a topic may have this name: 1 to 249 letters, digits, dots, dashes or underscores, and
+/// not `.` or `..`.
+#[must_use]
+pub fn is_valid_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name.bytes().all(legal)
+}
+
+fn check_name(name: &str) -> Result<(), Refused> {
+    if name == METADATA_TOPIC {
+        let message = format!("{METADATA_TOPIC} is the metadata log, not a topic");
+        return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+    }
+    if is_valid_name(name) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        ErrorCode::INVALID_TOPIC_EXCEPTION,
+        format!(
+            "a topic name has 1 to {MAX_NAME_BYTES} characters out of a-z, A-Z, 0-9, '.', '_' and \
+             '-', and is not '.' or '..'"
+        ),
+    ))
+}
+
+/// Names that would be the same in metrics, where a dot becomes an underscore.
+fn metric_name(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+impl Controller {
+    /// Creates topics: those that can be, in one batch; the others are refused one by one.
+    #[must_use]
+    pub fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Decision<Vec<Result<CreatedTopic, Refused>>> {
+        let mut run = Creation {
+            controller: self,
+            records: Vec::new(),
+            partitions_left: MAX_PARTITIONS_PER_REQUEST,
+            taken: BTreeMap::new(),
+            next_broker: topics.first().map_or(0, |topic| usize::from(topic.id.0[15])),
+        };
+        for existing in self.image.topics() {
+            run.taken.insert(metric_name(existing.name()), existing.name().clone());
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for topic in topics {
+            *counts.entry(topic.name.as_str()).or_default() += 1;
+        }
+        let answer = topics
+            .iter()
+            .map(|topic| {
+                if counts.get(topic.name.as_str()).is_some_and(|count| *count > 1) {
+                    let message = "the request names this topic more than once";
+                    return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+                }
+                run.create(topic)
+            })
+            .collect();
+        let records = if validate_only { Vec::new() } else { run.records };
+        Decision { records, answer }
+    }
+
+    /// Deletes topics.
+    #[must_use]
+    pub fn delete_topics(
+        &self,
+        topics: &[TopicRef],
+    ) -> Decision<Vec<Result<(Text, Uuid), Refused>>> {
+        let mut records = Vec::new();
+        let mut gone = BTreeSet::new();
+        let answer = topics
+            .iter()
+            .map(|wanted| {
+                let topic = self.find(wanted)?;
+                if !gone.insert(topic.id()) {
+                    let message = "the request names this topic more than once";
+                    return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+                }
+                let record = RemoveTopicRecord { topic_id: topic.id() };
+                records.push(MetadataRecord::RemoveTopic(record));
+                Ok((topic.name().clone(), topic.id()))
+            })
+            .collect();
+        Decision { records, answer }
+    }
+
+    /// Adds partitions to topics.
+    #[must_use]
+    pub fn create_partitions(
+        &self,
+        topics: &[MorePartitions],
+        validate_only: bool,
+    ) -> Decision<Vec<Result<(), Refused>>> {
+        let mut records = Vec::new();
+        let mut seen = BTreeSet::new();
+        let answer = topics
+            .iter()
+            .map(|wanted| {
+                if !seen.insert(wanted.name.as_str()) {
+                    let message = "the request names this topic more than once";
+                    return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+                }
+                records.extend(self.grow(wanted)?);
+                Ok(())
+            })
+            .collect();
+        let records = if validate_only { Vec::new() } else { records };
+        Decision { records, answer }
+    }
+
+    /// Elects leaders: 0 the preferred one, 1 any live replica. A single replica always leads.
+    #[must_use]
+    pub fn elect_leader(
+        &self,
+        topic: &str,
+        index: PartitionIndex,
+        unclean: bool,
+    ) -> Result<(), Refused> {
+        let unknown = || {
+            let message = format!("there is no partition {topic}-{index}");
+            Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message)
+        };
+        let found = self.image.topic(topic).ok_or_else(unknown)?;
+        let partition = found.partition(index).ok_or_else(unknown)?;
+        let preferred = partition.replicas.first().copied().unwrap_or(NodeId::NONE);
+        let has_leader = self.image.is_live(partition.leader);
+        if has_leader && (unclean || partition.leader == preferred) {
+            let message = "the partition has the leader that was asked for";
+            return Err(Refused::new(ErrorCode::ELECTION_NOT_NEEDED, message));
+        }
+        let (code, message) = if unclean {
+            (ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE, "no replica is alive")
+        } else {
+            (ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE, "the preferred replica is not alive")
+        };
+        Err(Refused::new(code, message))
+    }
+
+    fn find(&self, wanted: &TopicRef) -> Result<&TopicImage, Refused> {
+        match wanted {
+            TopicRef::Name(name) => self.image.topic(name).map(|topic| &**topic).ok_or_else(|| {
+                let message = format!("there is no topic {name}");
+                Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message)
+            }),
+            TopicRef::Id(id) => {
+                self.image.topic_by_id(*id).map(|topic| &**topic).ok_or_else(|| {
+                    Refused::new(ErrorCode::UNKNOWN_TOPIC_ID, format!("there is no topic id {id}"))
+                })
+            }
+        }
+    }
+
+    fn grow(&self, wanted: &MorePartitions) -> Result<Vec<MetadataRecord>, Refused> {
+        let topic = self.find(&TopicRef::Name(wanted.name.clone()))?;
+        let invalid = |message: String| Err(Refused::new(ErrorCode::INVALID_PARTITIONS, message));
+        let current = topic.partitions().len() as i32;
+        if wanted.count == current {
+            return invalid(format!("the topic already has {current} partitions"));
+        }
+        if wanted.count < current {
+            return invalid(format!(
+                "the topic has {current} partitions, more than {}; a topic cannot shrink",
+                wanted.count
+            ));
+        }
+        let more = (wanted.count - current) as usize;
+        if more > MAX_PARTITIONS_PER_REQUEST {
+            let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
+            return Err(Refused::new(ErrorCode::POLICY_VIOLATION, message));
+        }
+        let factor = topic.partition(PartitionIndex(0)).map_or(1, |p| p.replicas.len());
+        let assignments = match &wanted.assignments {
+            None => self.place(more, factor, current as usize)?,
+            Some(assignments) => {
+                if assignments.len() != more {
+                    return Err(Refused::new(
+                        ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+                        format!("{more} new partitions, but {} assignments", assignments.len()),
+                    ));
+                }
+                for replicas in assignments {
+                    self.check_assignment(replicas, Some(factor))?;
+                }
+                assignments.clone()
+            }
+        };
+        Ok(assignments
+            .into_iter()
+            .enumerate()
+            .map(|(at, replicas)| {
+                self.partition_record(topic.id(), PartitionIndex(current + at as i32), replicas)
+            })
+            .collect())
+    }
+
+    /// Spreads partitions over the live brokers, one after the other, first replicas evenly.
+    fn place(
+        &self,
+        partitions: usize,
+        factor: usize,
+        start: usize,
+    ) -> Result<Vec<Vec<NodeId>>, Refused> {
+        let live: Vec<NodeId> =
+            self.image.brokers().filter(|broker| !broker.fenced).map(|broker| broker.id).collect();
+        let all: Vec<NodeId> = self.image.brokers().map(|broker| broker.id).collect();
+        if live.is_empty() || factor > all.len() {
+            return Err(Refused::new(
+                ErrorCode::INVALID_REPLICATION_FACTOR,
+                format!(
+                    "replication factor {factor} needs as many brokers, but {} are registered and \
+                     {} of them are active",
+                    all.len(),
+                    live.len()
+                ),
+            ));
+        }
+        // Fenced brokers only where the live ones do not suffice, and never first.
+        let mut order = live.clone();
+        order.extend(all.into_iter().filter(|id| !live.contains(id)));
+        Ok((0..partitions)
+            .map(|partition| {
+                let first = start + partition;
+                let shift = 1 + (first / live.len()) % order.len().max(1);
+                let mut replicas = vec![live[first % live.len()]];
+                let mut next = first + shift;
+                while replicas.len() < factor {
+                    let candidate = order[next % order.len()];
+                    if !replicas.contains(&candidate) {
+                        replicas.push(candidate);
+                    }
+                    next += 1;
+                }
+                replicas
+            })
+            .collect())
+    }
+
+    fn check_assignment(&self, replicas: &[NodeId], factor: Option<usize>) -> Result<(), Refused> {
+        let invalid =
+            |message: String| Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+        if replicas.is_empty() {
+            return invalid("an assignment names no replica".into());
+        }
+        let distinct: BTreeSet<&NodeId> = replicas.iter().collect();
+        if distinct.len() != replicas.len() {
+            return invalid("an assignment names a broker more than once".into());
+        }
+        if let Some(unknown) = replicas.iter().find(|id| self.image.broker(**id).is_none()) {
+            return invalid(format!("broker {unknown} is not registered"));
+        }
+        if factor.is_some_and(|factor| factor != replicas.len()) {
+            return invalid("all partitions of a topic need the same number of replicas".into());
+        }
+        if !replicas.iter().any(|id| self.image.is_live(*id)) {
+            return invalid("none of the assigned brokers is active".into());
+        }
+        Ok(())
+    }
+
+    fn partition_record(
+        &self,
+        topic_id: Uuid,
+        partition_id: PartitionIndex,
+        replicas: Vec<NodeId>,
+    ) -> MetadataRecord {
+        let isr: Vec<NodeId> =
+            replicas.iter().copied().filter(|id| self.image.is_live(*id)).collect();
+        let directory = |id: &NodeId| match self.image.broker(*id).map(|b| b.log_dirs.as_slice()) {
+            Some([only]) => *only,
+            _ => Uuid::UNASSIGNED_DIRECTORY,
+        };
+        MetadataRecord::Partition(PartitionRecord {
+            partition_id,
+            topic_id,
+            leader: isr.first().copied().unwrap_or(NodeId::NONE),
+            directories: replicas.iter().map(directory).collect(),
+            isr,
+            replicas,
+            leader_recovery_state: RECOVERED,
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: 0,
+            ..Default::default()
+        })
+    }
+}
+
+/// One request's topics in the making.
+struct Creation<'a> {
+    controller: &'a Controller,
+    records: Vec<MetadataRecord>,
+    partitions_left: usize,
+    /// Names as metrics show them, with the topic that has each.
+    taken: BTreeMap<String, Text>,
+    next_broker: usize,
+}
+
+impl Creation<'_> {
+    fn create(&mut self, topic: &NewTopic) -> Result<CreatedTopic, Refused> {
+        check_name(&topic.name)?;
+        if self.controller.image.topic(&topic.name).is_some() {
+            let message = format!("the topic {} exists already", topic.name);
+            return Err(Refused::new(ErrorCode::TOPIC_ALREADY_EXISTS, message));
+        }
+        if let Some(other) = self.taken.get(&metric_name(&topic.name)) {
+            let message = format!(
+                "the name {} collides with the topic {other}: '.' and '_' are the same in metrics",
+                topic.name
+            );
+            return Err(Refused::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
+        }
+        self.controller.check_topic_configs(&topic.configs)?;
+        let assignments =
+            if topic.assignments.is_empty() { self.place(topic)? } else { self.given(topic)? };
+        if assignments.len() > self.partitions_left {
+            let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
+            return Err(Refused::new(ErrorCode::POLICY_VIOLATION, message));
+        }
+        self.partitions_left -= assignments.len();
+        self.taken.insert(metric_name(&topic.name), topic.name.clone());
+        let created = CreatedTopic {
+            id: topic.id,
+            partitions: assignments.len() as i32,
+            replication_factor: assignments.first().map_or(0, |replicas| replicas.len() as i16),
+        };
+        self.write(topic, assignments);
+        Ok(created)
+    }
+
+    fn place(&mut self, topic: &NewTopic) -> Result<Vec<Vec<NodeId>>, Refused> {
+        let resolver = self.controller.resolver();
+        let partitions = match topic.partitions {
+            -1 => resolver.broker_number("num.partitions"),
+            0 | ..-1 => {
+                let message = "a topic needs at least one partition; -1 takes the default";
+                return Err(Refused::new(ErrorCode::INVALID_PARTITIONS, message));
+            }
+            partitions => i64::from(partitions),
+        };
+        let factor = match topic.replication_factor {
+            -1 => resolver.broker_number("default.replication.factor"),
+            0 | ..-1 => {
+                let message = "a replication factor is at least 1; -1 takes the default";
+                return Err(Refused::new(ErrorCode::INVALID_REPLICATION_FACTOR, message));
+            }
+            factor => i64::from(factor),
+        };
+        let partitions = usize::try_from(partitions).unwrap_or(usize::MAX);
+        if partitions > self.partitions_left {
+            let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
+            return Err(Refused::new(ErrorCode::POLICY_VIOLATION, message));
+        }
+        let factor = usize::try_from(factor).unwrap_or(usize::MAX);
+        let placed = self.controller.place(partitions, factor, self.next_broker)?;
+        self.next_broker += partitions;
+        Ok(placed)
+    }
+
+    /// Checks replicas that the caller chose: partitions 0 to n−1, all of one size.
+    fn given(&self, topic: &NewTopic) -> Result<Vec<Vec<NodeId>>, Refused> {
+        if topic.partitions != -1 || topic.replication_factor != -1 {
+            let message = "with replica assignments, partitions and replication factor must be -1";
+            return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+        }
+        let mut sorted = topic.assignments.clone();
+        sorted.sort_by_key(|(index, _)| *index);
+        let factor = sorted.first().map(|(_, replicas)| replicas.len());
+        for (at, (index, replicas)) in sorted.iter().enumerate() {
+            if index.0 != at as i32 {
+                let message = format!("assignments must name partitions 0 to {}", sorted.len() - 1);
+                return Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+            }
+            self.controller.check_assignment(replicas, factor)?;
+        }
+        Ok(sorted.into_iter().map(|(_, replicas)| replicas).collect())
+    }
+
+    /// Topic, configuration, partitions: the order of Kafka's log.
+    fn write(&mut self, topic: &NewTopic, assignments: Vec<Vec<NodeId>>) {
+        self.records.push(MetadataRecord::Topic(TopicRecord {
+            name: topic.name.clone(),
+            topic_id: topic.id,
+        }));
+        for (name, value) in &topic.configs {
+            if value.is_some() {
+                self.records.push(MetadataRecord::Config(ConfigRecord {
+                    resource_type: ConfigResource::TOPIC,
+                    resource_name: topic.name.clone(),
+                    name: name.clone(),
+                    value: value.clone(),
+                }));
+            }
+        }
+        for (at, replicas) in assignments.into_iter().enumerate() {
+            let index = PartitionIndex(at as i32);
+            self.records.push(self.controller.partition_record(topic.id, index, replicas));
+        }
+    }
+}

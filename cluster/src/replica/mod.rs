@@ -1,0 +1,5 @@
+//! The rules of replicating one partition.
+
+mod leader;
+
+pub use leader::{Begin, Leader};
