@@ -1,6 +1,6 @@
 //! What every handler works with: the state of one broker, shared by all its connections.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use milena_protocol::codec::Text;
@@ -11,9 +11,9 @@ use crate::drivers::controller::ControllerHandle;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::endpoints::Endpoints;
 use crate::fetch_session::Sessions;
-use crate::metadata::Published;
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
+use crate::metadata::Published;
 use crate::replicas::Replicas;
 use crate::security::Authorizer;
 use crate::telemetry::metrics::Metrics;
@@ -27,9 +27,9 @@ pub struct Broker {
     /// The cluster's id.
     pub cluster_id: Text,
     /// The metadata image.
-    pub metadata: Published,
+    pub metadata: Arc<Published>,
     /// The partitions it hosts.
-    pub replicas: Replicas,
+    pub replicas: Arc<Replicas>,
     /// The way to the controller.
     pub controller: ControllerHandle,
     /// The block of producer ids at hand.
@@ -60,13 +60,5 @@ impl WallClock {
     pub fn now(self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(since.as_millis() as i64)
-    }
-}
-
-impl Broker {
-    /// The static configuration as the controller's rules want it.
-    #[must_use]
-    pub fn static_config(&self) -> &BTreeMap<String, String> {
-        self.config.static_values()
     }
 }

@@ -233,11 +233,8 @@ impl Sessions {
 
     fn incremental(&self, asked: Asked, epoch: i32, now: Instant) -> Result<Fetching, ErrorCode> {
         let mut state = self.state.lock();
-        let shared = state
-            .sessions
-            .get(&asked.id)
-            .cloned()
-            .ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
+        let shared =
+            state.sessions.get(&asked.id).cloned().ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
         let mut session = shared.lock();
         if session.by_id != asked.by_id {
             return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
@@ -313,8 +310,7 @@ mod tests {
     }
 
     fn quiet(high_watermark: i64) -> News {
-        let said =
-            Said { high_watermark: Offset(high_watermark), log_start_offset: Offset::ZERO };
+        let said = Said { high_watermark: Offset(high_watermark), log_start_offset: Offset::ZERO };
         News { said, has_records: false, must_be_told: false }
     }
 

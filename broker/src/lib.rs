@@ -1,6 +1,23 @@
-//! Milena broker.
+//! What a node does: sockets, handlers, drivers of the machines, HTTP, the command line.
+//!
+//! All the IO is here and none of the rules: what may happen is decided in `milena_cluster`, what a
+//! log keeps in `milena_storage`, what bytes mean in `milena_protocol`.
 
-pub mod cli;
+#![forbid(unsafe_code)]
+
+pub mod broker;
 pub mod config;
+pub mod drivers;
+pub mod endpoints;
+pub mod entropy;
+pub mod fetch_session;
+pub mod handlers;
+pub mod limits;
+pub mod metadata;
+pub mod network;
+pub mod node;
+pub mod replicas;
+pub mod request;
 pub mod screen;
+pub mod security;
 pub mod telemetry;

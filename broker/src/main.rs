@@ -1,2 +1,77 @@
-//! milena binary.
-fn main() {}
+//! The one binary: broker, controller, command line, HTTP, benchmark.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+use milena_broker::config::{Config, Sources};
+use milena_broker::node::Node;
+use milena_broker::telemetry::logging::{self, LogFormat};
+
+/// An event-streaming broker that speaks Kafka's protocol. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a broker.
+    Serve(Serve),
+}
+
+#[derive(Clone, Debug, Default, Args)]
+struct Serve {
+    /// A file of properties, as Kafka's server.properties.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, such as `log.dirs=/data`; a later one replaces an earlier one.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    log_format: LogFormat,
+    /// What is logged, such as `info` or `milena_broker=debug`.
+    #[arg(long, value_name = "FILTER", global = true)]
+    log_level: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    let line = Line::parse();
+    let result = match line.command {
+        None => serve(line.serve, began),
+        Some(Command::Serve(serve_line)) => serve(serve_line, began),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("milena: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(line: Serve, began: Instant) -> Result<(), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    logging::init(line.log_format, line.log_level.as_deref()).map_err(|error| text(&error))?;
+    let sources = Sources::of_process(line.config, line.set);
+    let config = Config::load(&sources).map_err(|error| text(&error))?;
+    for warning in config.warnings() {
+        warning.log();
+    }
+    let node = Node::start(config, began).map_err(|error| text(&error))?;
+    print!("{}", node.screen());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| text(&error))?;
+    runtime.block_on(node.serve()).map_err(|error| text(&error))?;
+    // Stopping is crashing: waiting for tasks would only delay it.
+    std::process::exit(0);
+}

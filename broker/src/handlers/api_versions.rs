@@ -3,6 +3,7 @@
 //! An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the versions of this
 //! API alone, so that the client can ask again (KIP-511). The answer's header is always version 0.
 
+use milena_cluster::controller::features::SUPPORTED;
 use milena_protocol::api::ApiKey;
 use milena_protocol::api::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
@@ -44,20 +45,19 @@ pub fn handle(
     }
     let api_keys = SERVED
         .iter()
-        .map(|&(key, served)| {
-            let versions = advertised(key, served);
-            ApiVersion {
+        .filter_map(|&(key, _)| {
+            let versions = advertised(key)?;
+            Some(ApiVersion {
                 api_key: key.number(),
                 min_version: versions.min,
                 max_version: versions.max,
-            }
+            })
         })
         .collect();
     let image = broker.metadata.image();
-    let features = broker.supported_features();
     ApiVersionsResponse {
         api_keys,
-        supported_features: features
+        supported_features: SUPPORTED
             .iter()
             // A minimum of 0 means "may be switched off", which clients before version 4 misread.
             .filter(|feature| context.version >= 4 || feature.min_level > 0)

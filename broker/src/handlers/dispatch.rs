@@ -38,8 +38,7 @@ pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
     let frame_bytes = frame.len();
     let mut body = Reader::new(frame);
     let header = RequestHeader::read(&mut body).map_err(Refusal::Malformed)?;
-    let key =
-        ApiKey::from_number(header.api_key).ok_or(Refusal::UnknownApi(header.api_key))?;
+    let key = ApiKey::from_number(header.api_key).ok_or(Refusal::UnknownApi(header.api_key))?;
     let Some(versions) = served::versions(key) else {
         return Err(Refusal::UnknownApi(header.api_key));
     };
@@ -72,6 +71,24 @@ pub fn begin(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::ApiVersions => begin_api_versions(broker, opened),
         ApiKey::InitProducerId => later(broker, opened, init_producer_id::handle),
         ApiKey::OffsetForLeaderEpoch => now(broker, opened, offset_for_leader_epoch::handle),
+        ApiKey::CreateTopics => later(broker, opened, create_topics::handle),
+        ApiKey::DeleteTopics => later(broker, opened, delete_topics::handle),
+        ApiKey::DeleteRecords => later(broker, opened, delete_records::handle),
+        ApiKey::DescribeConfigs => later(broker, opened, describe_configs::handle),
+        ApiKey::AlterConfigs => later(broker, opened, alter_configs::handle),
+        ApiKey::DescribeLogDirs => later(broker, opened, describe_log_dirs::handle),
+        ApiKey::CreatePartitions => later(broker, opened, create_partitions::handle),
+        ApiKey::ElectLeaders => later(broker, opened, elect_leaders::handle),
+        ApiKey::IncrementalAlterConfigs => later(broker, opened, incremental_alter_configs::handle),
+        ApiKey::ListPartitionReassignments => {
+            later(broker, opened, list_partition_reassignments::handle)
+        }
+        ApiKey::DescribeQuorum => later(broker, opened, describe_quorum::handle),
+        ApiKey::UpdateFeatures => later(broker, opened, update_features::handle),
+        ApiKey::DescribeCluster => later(broker, opened, describe_cluster::handle),
+        ApiKey::DescribeProducers => later(broker, opened, describe_producers::handle),
+        ApiKey::ListConfigResources => later(broker, opened, list_config_resources::handle),
+        ApiKey::DescribeTopicPartitions => later(broker, opened, describe_topic_partitions::handle),
         key => Err(Refusal::UnknownApi(key.number())),
     }
 }
@@ -151,9 +168,7 @@ fn begin_produce(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
             account(broker, ApiKey::Produce, &context, &answer);
             Ok(Begun::Done(answer))
         }
-        Outcome::Done(response) => {
-            Ok(Begun::Done(finish::<Produce>(broker, &context, &response)))
-        }
+        Outcome::Done(response) => Ok(Begun::Done(finish::<Produce>(broker, &context, &response))),
         Outcome::Waiting(waiting) => {
             let broker = broker.clone();
             Ok(Begun::Produce(Box::pin(async move {

@@ -15,15 +15,15 @@ use milena_protocol::api::fetch::{
 use milena_protocol::codec::{Records, Text};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
-use milena_storage::{ReadError, ReadLimit};
+use milena_storage::{ReadError, ReadLimit, ReadSlice};
 
-use super::error::read_error_code;
-use crate::fetch_session::{Asked, Fetching, Key, News, Said, Session, Wanted};
+use super::error::read_code;
 use super::resolve;
 use crate::broker::Broker;
-use crate::request::Context;
+use crate::fetch_session::{Asked, Fetching, Key, News, Said, Session, Wanted};
 use crate::replicas::partition::Partition;
 use crate::replicas::progress::Waiting;
+use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 /// The replica id of a consumer.
@@ -94,13 +94,7 @@ fn asked(request: FetchRequest, by_id: bool) -> Asked {
             topic.partitions.iter().map(move |p| key(&topic.topic, topic.topic_id, *p))
         })
         .collect();
-    Asked {
-        id: request.session_id,
-        epoch: request.session_epoch,
-        by_id,
-        wanted,
-        forgotten,
-    }
+    Asked { id: request.session_id, epoch: request.session_epoch, by_id, wanted, forgotten }
 }
 
 #[derive(Clone, Copy)]
@@ -129,7 +123,8 @@ struct Found {
     diverging: Option<(LeaderEpoch, Offset)>,
     aborted: Option<Vec<FetchAbortedTransaction>>,
     records: Bytes,
-    is_cold: bool,
+    /// What has to be faulted in before it is sent.
+    cold: Option<ReadSlice>,
 }
 
 impl Found {
@@ -179,19 +174,19 @@ impl Look<'_> {
     async fn read_or_wait(&self, targets: &[Target], deadline: Instant) -> Vec<Found> {
         let results = self.read(targets);
         if self.is_enough(&results, deadline) {
-            return self.warmed(targets, results).await;
+            return self.warmed(results).await;
         }
         let partitions = targets.iter().filter_map(|target| target.partition.as_ref().ok());
         let waiting = Waiting::on(partitions.map(|partition| partition.progress()));
         loop {
             let results = self.read(targets);
             if self.is_enough(&results, deadline) {
-                return self.warmed(targets, results).await;
+                return self.warmed(results).await;
             }
             let until = tokio::time::Instant::from_std(deadline);
             if tokio::time::timeout_at(until, waiting.moved()).await.is_err() {
                 let results = self.read(targets);
-                return self.warmed(targets, results).await;
+                return self.warmed(results).await;
             }
         }
     }
@@ -206,15 +201,24 @@ impl Look<'_> {
     }
 
     /// Faults cold pages in on a thread that may block, so that the reactor never does.
-    async fn warmed(&self, _: &[Target], results: Vec<Found>) -> Vec<Found> {
-        let cold: Vec<Bytes> =
-            results.iter().filter(|found| found.is_cold).map(|f| f.records.clone()).collect();
-        if !cold.is_empty() {
-            // A cancelled warm-up costs only time: the pages fault in when they are sent.
-            let _ = tokio::task::spawn_blocking(move || {
-                cold.iter().for_each(|bytes| milena_storage::warm(bytes));
-            })
-            .await;
+    async fn warmed(&self, mut results: Vec<Found>) -> Vec<Found> {
+        let cold: Vec<(usize, ReadSlice)> = results
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(at, found)| found.cold.take().map(|slice| (at, slice)))
+            .collect();
+        if cold.is_empty() {
+            return results;
+        }
+        let faulted = tokio::task::spawn_blocking(move || {
+            let failed = |(_, slice): &(usize, ReadSlice)| slice.fault_in().is_err();
+            cold.into_iter().filter(failed).map(|(at, _)| at).collect::<Vec<_>>()
+        });
+        // Bytes that the disk cannot give back must not be touched.
+        for at in faulted.await.unwrap_or_default() {
+            if let Some(found) = results.get_mut(at) {
+                *found = Found::fault(self.downgraded(ErrorCode::KAFKA_STORAGE_ERROR));
+            }
         }
         results
     }
@@ -251,7 +255,7 @@ impl Look<'_> {
         let offsets = reader.offsets();
         let mut found = Found {
             high_watermark: offsets.high_watermark,
-            last_stable_offset: offsets.last_stable_offset,
+            last_stable_offset: partition.last_stable_offset(),
             log_start_offset: offsets.log_start_offset,
             aborted: self.limits.committed_only.then(Vec::new),
             ..Found::default()
@@ -266,7 +270,7 @@ impl Look<'_> {
         let upper = if self.limits.to_log_end {
             offsets.log_end_offset
         } else if self.limits.committed_only {
-            offsets.last_stable_offset
+            partition.last_stable_offset()
         } else {
             offsets.high_watermark
         };
@@ -280,7 +284,9 @@ impl Look<'_> {
                 if self.limits.committed_only && !slice.records.is_empty() {
                     found.aborted = Some(aborted(partition, &slice, upper));
                 }
-                found.is_cold = slice.is_cold;
+                if reader.may_block(wanted.fetch_offset, slice.records.len()) {
+                    found.cold = Some(slice.clone());
+                }
                 found.records = slice.records;
                 found
             }
@@ -293,7 +299,7 @@ impl Look<'_> {
     }
 
     fn read_fault(&self, partition: &Partition, error: ReadError) -> ErrorCode {
-        let code = read_error_code(&error);
+        let code = read_code(&error);
         if code == ErrorCode::KAFKA_STORAGE_ERROR {
             tracing::error!(?partition, %error, "cannot read");
         }
@@ -327,8 +333,7 @@ impl Look<'_> {
                 has_records: !found.records.is_empty(),
                 must_be_told: found.must_be_told(),
             };
-            let is_news =
-                session.as_mut().is_none_or(|session| session.is_news(&target.key, news));
+            let is_news = session.as_mut().is_none_or(|session| session.is_news(&target.key, news));
             if only_news && !is_news {
                 continue;
             }
@@ -364,10 +369,10 @@ fn diverging(
     if wanted.last_fetched_epoch == LeaderEpoch::NONE {
         return None;
     }
-    let (epoch, end) = partition.reader().end_offset_for_epoch(wanted.last_fetched_epoch);
-    if epoch == LeaderEpoch::NONE || end == Offset::NONE {
+    let known = partition.reader().end_offset_for_epoch(wanted.last_fetched_epoch);
+    let Some((epoch, end)) = known else {
         return Some(Err(ErrorCode::OFFSET_OUT_OF_RANGE));
-    }
+    };
     let differs = epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset;
     differs.then_some(Ok((epoch, end)))
 }

@@ -16,8 +16,8 @@ use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp, Uuid};
 
 use super::resolve;
 use crate::broker::Broker;
-use crate::request::Context;
 use crate::replicas::partition::Partition;
+use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 const LATEST: i64 = -1;
@@ -138,7 +138,7 @@ impl Look {
         let upper = if self.to_log_end {
             offsets.log_end_offset
         } else if self.committed_only {
-            offsets.last_stable_offset
+            partition.last_stable_offset()
         } else {
             offsets.high_watermark
         };
@@ -147,20 +147,22 @@ impl Look {
             LATEST => Ok((Timestamp::NONE, upper, epoch)),
             EARLIEST | EARLIEST_LOCAL => {
                 let start = offsets.log_start_offset;
-                let epoch = partition.reader().epoch_of(start).unwrap_or(LeaderEpoch::NONE);
+                let epoch = partition.reader().epoch_at(start);
                 Ok((Timestamp::NONE, start, epoch))
             }
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(none),
             timestamp => {
                 // Looking through segments may touch cold pages.
                 let looked = tokio::task::spawn_blocking(move || match timestamp {
-                    MAX_TIMESTAMP => partition.reader().max_timestamp_offset(upper),
+                    MAX_TIMESTAMP => partition.reader().max_timestamp_offset(),
                     _ => partition.reader().offset_for_timestamp(Timestamp(timestamp), upper),
                 })
                 .await;
                 match looked {
                     Ok(Ok(place)) => {
-                        Ok(place.map_or(none, |place| (place.timestamp, place.offset, place.epoch)))
+                        // What is not acknowledged yet is not there (fact L5).
+                        let place = place.filter(|place| place.offset < upper);
+                        Ok(place.map_or(none, |p| (p.timestamp, p.offset, p.leader_epoch)))
                     }
                     Ok(Err(error)) => {
                         tracing::error!(%error, "cannot look up a timestamp");

@@ -45,7 +45,11 @@ pub async fn handle(
         with_operations: request.include_topic_authorized_operations,
     };
     let topics = if all {
-        image.topics().filter(|topic| look.may_describe(topic.name())).map(|t| look.topic(t)).collect()
+        image
+            .topics()
+            .filter(|topic| look.may_describe(topic.name()))
+            .map(|t| look.topic(t))
+            .collect()
     } else {
         asked.iter().map(|topic| look.asked(topic)).collect()
     };
@@ -136,12 +140,8 @@ impl Look<'_> {
     }
 
     fn by_id(&self, topic_id: Uuid) -> MetadataTopic {
-        let fault = |error_code| MetadataTopic {
-            error_code,
-            name: None,
-            topic_id,
-            ..Default::default()
-        };
+        let fault =
+            |error_code| MetadataTopic { error_code, name: None, topic_id, ..Default::default() };
         match self.image.topic_by_id(topic_id) {
             None => fault(ErrorCode::UNKNOWN_TOPIC_ID),
             Some(topic) if !self.may_describe(topic.name()) => {
@@ -158,27 +158,30 @@ impl Look<'_> {
             name: Some(topic.name().clone()),
             topic_id: topic.id(),
             is_internal: topic.is_internal(),
-            partitions: topic.partitions().map(|(index, partition)| {
-                let leader_gone = !self.image.is_live(partition.leader);
-                MetadataPartition {
-                    error_code: if leader_gone {
-                        ErrorCode::LEADER_NOT_AVAILABLE
-                    } else {
-                        ErrorCode::NONE
-                    },
-                    partition_index: index,
-                    leader_id: if leader_gone { NodeId::NONE } else { partition.leader },
-                    leader_epoch: partition.leader_epoch,
-                    replica_nodes: partition.replicas.to_vec(),
-                    isr_nodes: partition.isr.to_vec(),
-                    offline_replicas: partition
-                        .replicas
-                        .iter()
-                        .copied()
-                        .filter(|node| !self.image.is_live(*node))
-                        .collect(),
-                }
-            }).collect(),
+            partitions: topic
+                .partitions()
+                .map(|(index, partition)| {
+                    let leader_gone = !self.image.is_live(partition.leader);
+                    MetadataPartition {
+                        error_code: if leader_gone {
+                            ErrorCode::LEADER_NOT_AVAILABLE
+                        } else {
+                            ErrorCode::NONE
+                        },
+                        partition_index: index,
+                        leader_id: if leader_gone { NodeId::NONE } else { partition.leader },
+                        leader_epoch: partition.leader_epoch,
+                        replica_nodes: partition.replicas.to_vec(),
+                        isr_nodes: partition.isr.to_vec(),
+                        offline_replicas: partition
+                            .replicas
+                            .iter()
+                            .copied()
+                            .filter(|node| !self.image.is_live(*node))
+                            .collect(),
+                    }
+                })
+                .collect(),
             topic_authorized_operations: if self.with_operations {
                 self.broker.authorizer.topic_operations(principal)
             } else {

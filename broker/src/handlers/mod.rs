@@ -1,16 +1,32 @@
 //! One file per API: what its request asks, what it answers, and which rules of Kafka it keeps.
 
+pub mod alter_configs;
 pub mod api_versions;
 pub mod auto_create;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod error;
 pub mod fetch;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod list_config_resources;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod resolve;
 pub mod served;
+pub mod update_features;
 
 mod dispatch;
 

@@ -38,7 +38,9 @@ pub fn handle(
                     let looked = found.as_ref().map_err(|code| *code).and_then(|topic| {
                         let partition = broker.replicas.leading(&topic.id, asked.partition)?;
                         partition.check_epoch(asked.current_leader_epoch)?;
-                        Ok(partition.reader().end_offset_for_epoch(asked.leader_epoch))
+                        let unknown = (LeaderEpoch::NONE, Offset::NONE);
+                        let known = partition.reader().end_offset_for_epoch(asked.leader_epoch);
+                        Ok(known.unwrap_or(unknown))
                     });
                     let (error_code, leader_epoch, end_offset) = match looked {
                         Ok((epoch, end)) => (ErrorCode::NONE, epoch, end),

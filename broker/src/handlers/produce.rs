@@ -12,13 +12,13 @@ use milena_protocol::api::produce::{
 };
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, Timestamp};
-use milena_protocol::record::batch::{Batch, LOG_OVERHEAD_BYTES};
+use milena_protocol::record::{Batch, Compression};
 
 use super::error::{AppendFault, append_fault};
 use super::resolve;
 use crate::broker::Broker;
-use crate::request::Context;
 use crate::replicas::partition::{Partition, Placed, ProduceError};
+use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 /// Clients that may write to Kafka's own topics.
@@ -50,13 +50,8 @@ struct Append {
 /// Appends everything; what needs no acknowledgement, or has it already, is answered.
 #[must_use]
 pub fn begin(broker: &Arc<Broker>, context: &Context, request: ProduceRequest) -> Outcome {
-    let mut run = Run {
-        broker,
-        context,
-        acks: request.acks,
-        now: broker.clock.now(),
-        appends: Vec::new(),
-    };
+    let mut run =
+        Run { broker, context, acks: request.acks, now: broker.clock.now(), appends: Vec::new() };
     let refused = run.refusal(&request);
     let responses = request
         .topic_data
@@ -209,7 +204,7 @@ impl Run<'_> {
             };
             return Err((code, NO_TRANSACTION));
         }
-        if self.context.version < 7 && attributes.is_zstd() {
+        if self.context.version < 7 && attributes.codec() == Some(Compression::Zstd) {
             return Err((ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, ZSTD_TOO_EARLY));
         }
         Ok(())

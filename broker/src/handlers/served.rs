@@ -41,12 +41,16 @@ served! {
 /// The versions in which an API is served; none where it is not.
 #[must_use]
 pub fn versions(key: ApiKey) -> Option<Versions> {
-    SERVED.iter().find(|row| row.0 == key).map(|row| row.1)
+    let declared = SERVED.iter().find(|row| row.0 == key).map(|row| row.1)?;
+    // Version 6 of InitProducerId is not stable yet (KIP-939).
+    let max = if key == ApiKey::InitProducerId { 5 } else { declared.max };
+    Some(Versions { max, ..declared })
 }
 
 /// The versions that are advertised. Produce is advertised from 0 on although 0–2 are refused:
 /// old librdkafka takes a higher minimum for a broker that is too new (KAFKA-18659).
 #[must_use]
-pub fn advertised(key: ApiKey, served: Versions) -> Versions {
-    if key == ApiKey::Produce { Versions { min: 0, ..served } } else { served }
+pub fn advertised(key: ApiKey) -> Option<Versions> {
+    let served = versions(key)?;
+    Some(if key == ApiKey::Produce { Versions { min: 0, ..served } } else { served })
 }

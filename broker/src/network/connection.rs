@@ -176,7 +176,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Runs a request, unless its client goes away first: a long poll must not outlive it.
-    async fn unless_gone(&self, mut later: Pending) -> Result<Answer, Closed> {
+    async fn unless_gone(&mut self, mut later: Pending) -> Result<Answer, Closed> {
         let mut probe = [0u8; 1];
         let mut watch = true;
         loop {
@@ -328,4 +328,3 @@ fn drop_sent(chunks: &mut VecDeque<Bytes>, mut sent: usize) {
         chunks.pop_front();
     }
 }
-

@@ -3,11 +3,10 @@
 //! The first who waits starts a sync on a blocking thread; whoever comes while it runs waits for
 //! the next one, which covers them all (group commit).
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_protocol::ids::Offset;
-use milena_storage::FlushHandle;
+use milena_storage::{FlushHandle, StorageError};
 use tokio::sync::Notify;
 
 /// The syncs of one partition.
@@ -22,7 +21,7 @@ impl Durable {
     ///
     /// # Errors
     /// When a sync failed: the directory is offline then.
-    pub async fn reach(&self, handle: &FlushHandle, end: Offset) -> io::Result<()> {
+    pub async fn reach(&self, handle: &FlushHandle, end: Offset) -> Result<(), StorageError> {
         loop {
             let finished = self.finished.notified();
             if handle.flushed_offset() >= end {
@@ -33,13 +32,17 @@ impl Durable {
                 continue;
             }
             let flush = handle.clone();
-            let result = tokio::task::spawn_blocking(move || flush.flush()).await;
+            // Everything that is in the log by the time the sync begins is covered by it.
+            let result = tokio::task::spawn_blocking(move || flush.flush(Offset(i64::MAX))).await;
             self.running.store(false, Ordering::Release);
             self.finished.notify_waiters();
             match result {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(io::Error::other("the sync was cancelled")),
+                Err(error) => {
+                    let reason = format!("the sync did not run: {error}");
+                    return Err(StorageError::Offline { reason });
+                }
             }
         }
     }

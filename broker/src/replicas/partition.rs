@@ -3,17 +3,16 @@
 //! The lock is held for validation and the copy into the log, never across an await. Readers take
 //! no lock: they see the log through its published offsets.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 use milena_cluster::replica;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_storage::{
-    AppendContext, AppendError, Appended, FlushHandle, Log, LogConfig, LogReader, Origin,
-    ProducerEntry, TruncateError,
+    ActiveProducer, AppendContext, AppendError, Appended, FlushHandle, Log, LogConfig, LogReader,
+    Origin, StorageError,
 };
 use parking_lot::Mutex;
 
@@ -26,7 +25,10 @@ pub struct Partition {
     topic_id: Uuid,
     index: PartitionIndex,
     leader: NodeId,
+    directory_id: Uuid,
     leader_epoch: AtomicI32,
+    /// Where the oldest open transaction begins; the largest offset where none is open.
+    open_from: AtomicI64,
     reader: Arc<LogReader>,
     state: Mutex<State>,
     flush: FlushHandle,
@@ -44,10 +46,23 @@ struct State {
 pub struct Placed {
     /// What the log says.
     pub appended: Appended,
+    /// How many records it holds.
+    pub records: u64,
     /// The high watermark that acknowledges it.
     pub acknowledged_at: Offset,
     /// Whether it must be on stable storage before it counts.
     pub must_flush: bool,
+}
+
+/// Why records were not deleted.
+#[derive(Debug)]
+pub enum DeleteRecordsError {
+    /// The offset is above the high watermark.
+    OutOfRange,
+    /// The log is only compacted.
+    OnlyCompacted,
+    /// The disk refused.
+    Storage(StorageError),
 }
 
 /// Why a produce was not appended.
@@ -66,6 +81,7 @@ impl Partition {
         topic: Text,
         topic_id: Uuid,
         index: PartitionIndex,
+        directory_id: Uuid,
         mut log: Log,
         role: replica::Leader,
     ) -> Self {
@@ -78,7 +94,9 @@ impl Partition {
             topic_id,
             index,
             leader: role.node(),
+            directory_id,
             leader_epoch: AtomicI32::new(leader_epoch.0),
+            open_from: AtomicI64::new(open_from(&log)),
             reader,
             state: Mutex::new(State { log, role }),
             flush,
@@ -111,6 +129,12 @@ impl Partition {
         self.leader
     }
 
+    /// The directory that holds its log.
+    #[must_use]
+    pub fn directory_id(&self) -> Uuid {
+        self.directory_id
+    }
+
     /// The epoch of its leader.
     #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {
@@ -121,6 +145,13 @@ impl Partition {
     #[must_use]
     pub fn reader(&self) -> &Arc<LogReader> {
         &self.reader
+    }
+
+    /// Everything below is decided: no transaction is open below it.
+    #[must_use]
+    pub fn last_stable_offset(&self) -> Offset {
+        let high_watermark = self.reader.offsets().high_watermark;
+        Offset(self.open_from.load(Ordering::Acquire)).min(high_watermark)
     }
 
     /// Those who wait for it.
@@ -160,6 +191,7 @@ impl Partition {
         let context =
             AppendContext { leader_epoch: role.leader_epoch(), now, origin: Origin::Client };
         let appended = log.append_as_leader(batch, context).map_err(ProduceError::Append)?;
+        self.open_from.store(open_from(log), Ordering::Release);
         let end = appended.last_offset.plus(1);
         let must_flush = log.config().flush_messages == 1;
         if !appended.duplicate && !must_flush {
@@ -168,7 +200,8 @@ impl Partition {
         }
         drop(state);
         self.progress.wake();
-        Ok(Placed { appended, acknowledged_at: end, must_flush })
+        let records = (appended.last_offset.0 - appended.base_offset.0 + 1).unsigned_abs();
+        Ok(Placed { appended, records, acknowledged_at: end, must_flush })
     }
 
     /// Returns once everything below `end` counts: it is on stable storage where the topic asks
@@ -176,7 +209,7 @@ impl Partition {
     ///
     /// # Errors
     /// When the disk failed.
-    pub async fn acknowledged(&self, end: Offset) -> io::Result<()> {
+    pub async fn acknowledged(&self, end: Offset) -> Result<(), StorageError> {
         self.durable.reach(&self.flush, end).await?;
         let flushed = self.flush.flushed_offset();
         let mut state = self.state.lock();
@@ -188,33 +221,54 @@ impl Partition {
         Ok(())
     }
 
-    /// Moves the log start offset forward, as DeleteRecords asks.
+    /// Moves the log start offset forward, as DeleteRecords asks; −1 means the high watermark.
+    /// Answers the new log start offset.
     ///
     /// # Errors
-    /// When the offset is above the high watermark or the disk failed.
-    pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, TruncateError> {
+    /// [`DeleteRecordsError`]; nothing is deleted then.
+    pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, DeleteRecordsError> {
         let mut state = self.state.lock();
-        state.log.advance_log_start_offset(offset)?;
+        let cleanup = state.log.config().cleanup;
+        if cleanup.compact && !cleanup.delete {
+            return Err(DeleteRecordsError::OnlyCompacted);
+        }
+        let high_watermark = state.log.high_watermark();
+        let target = if offset == Offset::NONE { high_watermark } else { offset };
+        if target > high_watermark || target < Offset::ZERO {
+            return Err(DeleteRecordsError::OutOfRange);
+        }
+        state.log.advance_log_start_offset(target).map_err(DeleteRecordsError::Storage)?;
+        let start = state.log.log_start_offset();
         drop(state);
         self.progress.wake();
-        Ok(self.reader.offsets().log_start_offset)
+        Ok(start)
     }
 
     /// Applies a topic's new configuration.
-    pub fn configure(&self, config: LogConfig, min_insync_replicas: i32) {
+    pub fn configure(&self, config: LogConfig, min_insync_replicas: usize) {
         let mut state = self.state.lock();
-        state.role.set_min_insync_replicas(min_insync_replicas);
+        let high_watermark = state.role.set_min_insync_replicas(min_insync_replicas);
+        state.log.update_high_watermark(high_watermark);
         state.log.set_config(config);
+        drop(state);
+        self.progress.wake();
     }
 
     /// Removes what retention allows; answers how many segments went.
-    pub fn retain(&self, now: Timestamp) -> usize {
-        self.state.lock().log.retain(now)
+    ///
+    /// # Errors
+    /// When the disk refused.
+    pub fn retain(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let removed = self.state.lock().log.retain(now)?.len();
+        if removed > 0 {
+            self.progress.wake();
+        }
+        Ok(removed)
     }
 
     /// The producers that the log remembers.
     #[must_use]
-    pub fn producers(&self) -> Vec<ProducerEntry> {
+    pub fn producers(&self) -> Vec<ActiveProducer> {
         self.state.lock().log.producers()
     }
 
@@ -223,6 +277,10 @@ impl Partition {
     pub fn into_log(self) -> Log {
         self.state.into_inner().log
     }
+}
+
+fn open_from(log: &Log) -> i64 {
+    log.first_open_transaction_offset().map_or(i64::MAX, |offset| offset.0)
 }
 
 impl std::fmt::Debug for Partition {

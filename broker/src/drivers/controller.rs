@@ -1,0 +1,380 @@
+//! The controller's thread: it lets the controller decide, the quorum order, the log keep, and then
+//! publishes. It holds no rules of its own.
+//!
+//! Requests that come while one is being synced share the next sync. What is answered has been
+//! committed, applied to this broker's logs and published.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use milena_cluster::controller::{Controller, Decision};
+use milena_cluster::metadata::batch;
+use milena_cluster::metadata::delta::{Changes, Delta};
+use milena_cluster::metadata::image::MetadataImage;
+use milena_cluster::quorum::{Append, Content, Input, Output, Quorum};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
+use milena_protocol::metadata_record::MetadataRecord;
+use milena_storage::{AppendContext, Log, Origin};
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+
+use super::metadata_log::QuorumFiles;
+
+/// Requests that share one sync.
+const MAX_BATCH: usize = 256;
+/// How often the thread looks whether a snapshot is due.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A request on its way: it decides, and gives what answers it.
+type Job = Box<dyn FnOnce(&Controller, Timestamp) -> (Vec<MetadataRecord>, Finish) + Send>;
+/// Lets an answer go.
+type Finish = Box<dyn FnOnce() + Send>;
+
+/// How the quorum stands, for those who describe it.
+#[derive(Clone, Debug)]
+pub struct QuorumView {
+    /// The leader's epoch.
+    pub epoch: LeaderEpoch,
+    /// The leader.
+    pub leader: NodeId,
+    /// Everything below is committed.
+    pub high_watermark: Offset,
+    /// Where the log ends.
+    pub log_end_offset: Offset,
+    /// The voters.
+    pub voters: Vec<milena_cluster::quorum::Voter>,
+}
+
+/// The way to the controller.
+#[derive(Clone)]
+pub struct ControllerHandle {
+    jobs: Sender<Job>,
+    node: NodeId,
+    view: Arc<RwLock<QuorumView>>,
+}
+
+impl ControllerHandle {
+    /// Lets the controller decide, and returns its answer once it is committed and applied.
+    ///
+    /// # Errors
+    /// NOT_CONTROLLER when the controller is gone.
+    pub async fn call<A: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Controller, Timestamp) -> Decision<A> + Send + 'static,
+    ) -> Result<A, ErrorCode> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |controller, now| {
+            let Decision { records, answer } = decide(controller, now);
+            let finish: Finish = Box::new(move || {
+                // Whoever asked may have gone away.
+                let _ = sender.send(answer);
+            });
+            (records, finish)
+        });
+        self.jobs.send(job).map_err(|_| ErrorCode::NOT_CONTROLLER)?;
+        receiver.await.map_err(|_| ErrorCode::NOT_CONTROLLER)
+    }
+
+    /// The next block of producer ids for this broker.
+    ///
+    /// # Errors
+    /// What the controller answers.
+    pub async fn allocate_producer_ids(&self) -> Result<(i64, i64), ErrorCode> {
+        let node = self.node;
+        let answer = self.call(move |controller, _| controller.allocate_producer_ids(node)).await?;
+        answer.map_err(|refused| refused.code)
+    }
+
+    /// How the quorum stands.
+    #[must_use]
+    pub fn quorum(&self) -> QuorumView {
+        self.view.read().clone()
+    }
+}
+
+/// Takes a committed image into effect on this broker.
+pub type Publish = Box<dyn FnMut(&Arc<MetadataImage>, &Changes) + Send>;
+
+/// When snapshots are written.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotRules {
+    /// After this many bytes of records.
+    pub max_bytes: u64,
+    /// After this long, if anything changed.
+    pub max_interval: Duration,
+}
+
+/// The controller with its quorum and its log.
+pub struct Driver {
+    controller: Controller,
+    quorum: Quorum,
+    log: Log,
+    files: QuorumFiles,
+    /// The image as of the last commit.
+    image: Arc<MetadataImage>,
+    /// Appended and not committed: where each batch begins, its epoch, its records.
+    uncommitted: Vec<(Offset, LeaderEpoch, Vec<MetadataRecord>)>,
+    publish: Option<Publish>,
+    view: Arc<RwLock<QuorumView>>,
+    rules: SnapshotRules,
+    bytes_since_snapshot: u64,
+    snapshot_at: Instant,
+    clock: fn() -> Timestamp,
+}
+
+/// A part of the driver failed in a way that it must not survive: what is on the disk is no longer
+/// what the machines believe.
+#[derive(Debug)]
+pub struct Fatal(pub String);
+
+impl std::fmt::Display for Fatal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Fatal {}
+
+/// What a driver is made of.
+pub struct Parts {
+    /// The controller, with everything replayed that the log holds.
+    pub controller: Controller,
+    /// The quorum as it was restored.
+    pub quorum: Quorum,
+    /// The metadata log.
+    pub log: Log,
+    /// The small files beside it.
+    pub files: QuorumFiles,
+    /// When snapshots are written.
+    pub rules: SnapshotRules,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Driver {
+    /// A driver that has not begun.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let view = view_of(&parts.quorum);
+        Self {
+            image: Arc::new(parts.controller.image().clone()),
+            controller: parts.controller,
+            quorum: parts.quorum,
+            log: parts.log,
+            files: parts.files,
+            uncommitted: Vec::new(),
+            publish: None,
+            view: Arc::new(RwLock::new(view)),
+            rules: parts.rules,
+            bytes_since_snapshot: 0,
+            snapshot_at: Instant::now(),
+            clock: parts.clock,
+        }
+    }
+
+    /// The image as of the last commit.
+    #[must_use]
+    pub fn image(&self) -> &Arc<MetadataImage> {
+        &self.image
+    }
+
+    /// The quorum's turn: it elects itself, and what that appends is committed.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn begin(&mut self) -> Result<(), Fatal> {
+        self.step(Input::Tick)?;
+        self.commit()
+    }
+
+    /// Appends records and commits them, before there is anybody else to ask.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn append_now(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
+        self.propose(records)?;
+        self.commit()
+    }
+
+    /// Lets the controller decide and commits at once.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn decide_now<A>(
+        &mut self,
+        decide: impl FnOnce(&Controller) -> Decision<A>,
+    ) -> Result<A, Fatal> {
+        let Decision { records, answer } = decide(&self.controller);
+        self.append_now(records)?;
+        Ok(answer)
+    }
+
+    /// Starts the thread; from now on committed images are published.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn spawn(mut self, node: NodeId, publish: Publish) -> std::io::Result<ControllerHandle> {
+        let (jobs, receiver) = channel();
+        self.publish = Some(publish);
+        let handle = ControllerHandle { jobs, node, view: self.view.clone() };
+        std::thread::Builder::new().name("controller".into()).spawn(move || {
+            if let Err(error) = self.run(&receiver) {
+                // Crash-only: a restart recovers from what is on the disk.
+                tracing::error!(%error, "the controller cannot go on; the process ends");
+                std::process::abort();
+            }
+        })?;
+        Ok(handle)
+    }
+
+    fn run(&mut self, jobs: &Receiver<Job>) -> Result<(), Fatal> {
+        loop {
+            let first = match jobs.recv_timeout(LOOK_INTERVAL) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let batch = first.into_iter().chain(jobs.try_iter()).take(MAX_BATCH);
+            let mut finishes = Vec::new();
+            for job in batch {
+                let (records, finish) = job(&self.controller, (self.clock)());
+                self.propose(records)?;
+                finishes.push(finish);
+            }
+            self.commit()?;
+            finishes.into_iter().for_each(|finish| finish());
+            self.snapshot_if_due();
+        }
+    }
+
+    fn propose(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let values = batch::values(&records)
+            .map_err(|error| Fatal(format!("a metadata record cannot be written: {error}")))?;
+        let base = self.quorum.log_end_offset();
+        let epoch = self.quorum.epoch();
+        self.step(Input::Propose(values))?;
+        self.controller
+            .replay(base, epoch, &records)
+            .map_err(|error| Fatal(format!("a decision does not replay: {error}")))?;
+        self.uncommitted.push((base, epoch, records));
+        Ok(())
+    }
+
+    /// Syncs what was appended, and takes what that commits into effect.
+    fn commit(&mut self) -> Result<(), Fatal> {
+        if self.quorum.high_watermark() == Some(self.quorum.log_end_offset()) {
+            return Ok(());
+        }
+        self.log
+            .flush()
+            .map_err(|error| Fatal(format!("cannot sync the metadata log: {error}")))?;
+        self.step(Input::Flushed(self.log.log_end_offset()))
+    }
+
+    /// Steps the quorum and executes its outputs in their order.
+    fn step(&mut self, input: Input) -> Result<(), Fatal> {
+        let mut outputs = Vec::new();
+        self.quorum.step((self.clock)(), input, &mut outputs);
+        for output in outputs {
+            match output {
+                Output::PersistQuorumState(state) => self
+                    .files
+                    .write_state(&state)
+                    .map_err(|error| Fatal(format!("cannot persist the vote: {error}")))?,
+                Output::BecomeLeader { epoch, .. } => {
+                    tracing::info!(epoch = epoch.0, "leading the metadata quorum");
+                }
+                Output::Append(append) => self.append(&append)?,
+                Output::Commit(high_watermark) => self.committed(high_watermark)?,
+                Output::Reject => {
+                    return Err(Fatal("a proposal came before this node led".into()));
+                }
+            }
+        }
+        *self.view.write() = view_of(&self.quorum);
+        Ok(())
+    }
+
+    fn append(&mut self, append: &Append) -> Result<(), Fatal> {
+        let bytes: Bytes = batch::bytes(append)
+            .map_err(|error| Fatal(format!("a metadata batch cannot be made: {error}")))?;
+        let context = AppendContext {
+            leader_epoch: append.epoch,
+            now: append.timestamp,
+            origin: Origin::Controller,
+        };
+        let appended = self
+            .log
+            .append_as_leader(&bytes, context)
+            .map_err(|error| Fatal(format!("cannot append to the metadata log: {error}")))?;
+        assert_eq!(appended.base_offset, append.base_offset, "the log and the quorum disagree");
+        self.log.update_high_watermark(self.log.log_end_offset());
+        self.bytes_since_snapshot += bytes.len() as u64;
+        if matches!(append.content, Content::LeaderChange { .. }) {
+            self.uncommitted.push((append.base_offset, append.epoch, Vec::new()));
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, high_watermark: Offset) -> Result<(), Fatal> {
+        let mut delta = Delta::new(&self.image);
+        for (base, epoch, records) in self.uncommitted.drain(..) {
+            assert!(base < high_watermark, "a batch is committed whole or not at all");
+            // A control record takes an offset and changes nothing.
+            delta.advance(base, epoch);
+            for (index, record) in records.iter().enumerate() {
+                delta
+                    .replay(base.plus(index as i64), epoch, record)
+                    .map_err(|error| Fatal(format!("a committed record does not fit: {error}")))?;
+            }
+        }
+        let (image, changes) = delta.finish();
+        self.image = Arc::new(image);
+        if let Some(publish) = &mut self.publish {
+            publish(&self.image, &changes);
+        }
+        Ok(())
+    }
+
+    fn snapshot_if_due(&mut self) {
+        let by_bytes = self.bytes_since_snapshot >= self.rules.max_bytes;
+        let by_time =
+            self.bytes_since_snapshot > 0 && self.snapshot_at.elapsed() >= self.rules.max_interval;
+        if !by_bytes && !by_time {
+            return;
+        }
+        let now = (self.clock)();
+        match self.files.write_snapshot(&self.image, now) {
+            Ok(()) => {
+                let end = self.image.offset().plus(1);
+                tracing::info!(end_offset = end.0, "metadata snapshot written");
+                let trimmed = self
+                    .log
+                    .advance_log_start_offset(end)
+                    .and_then(|()| self.log.retain(now).map(|_| ()));
+                if let Err(error) = trimmed {
+                    tracing::warn!(%error, "the metadata log was not trimmed");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the metadata snapshot was not written"),
+        }
+        self.bytes_since_snapshot = 0;
+        self.snapshot_at = Instant::now();
+    }
+}
+
+fn view_of(quorum: &Quorum) -> QuorumView {
+    QuorumView {
+        epoch: quorum.epoch(),
+        leader: quorum.leader().unwrap_or(NodeId::NONE),
+        high_watermark: quorum.high_watermark().unwrap_or(Offset::NONE),
+        log_end_offset: quorum.log_end_offset(),
+        voters: quorum.voters(),
+    }
+}

@@ -1,0 +1,115 @@
+//! The files of the metadata quorum: the log `__cluster_metadata-0`, its snapshots beside its
+//! segments, and `quorum-state`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use milena_cluster::metadata::image::MetadataImage;
+use milena_cluster::metadata::snapshot;
+use milena_cluster::quorum::QuorumState;
+use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
+
+/// The metadata log's name as a topic.
+pub const TOPIC: &str = "__cluster_metadata";
+/// The directory of the log.
+pub const DIRECTORY: &str = "__cluster_metadata-0";
+
+const QUORUM_STATE: &str = "quorum-state";
+/// Snapshots that are kept.
+const KEPT_SNAPSHOTS: usize = 2;
+
+/// The small files of the metadata quorum.
+#[derive(Clone, Debug)]
+pub struct QuorumFiles {
+    directory: PathBuf,
+}
+
+impl QuorumFiles {
+    /// The files in the metadata log's directory, which is made if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let directory = root.join(DIRECTORY);
+        fs::create_dir_all(&directory)?;
+        Ok(Self { directory })
+    }
+
+    /// The persisted quorum state; none on a new node.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is damaged: a node without its vote must not start.
+    pub fn read_state(&self) -> io::Result<Option<QuorumState>> {
+        match fs::read_to_string(self.directory.join(QUORUM_STATE)) {
+            Ok(text) => QuorumState::parse(&text).map(Some).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the quorum state, durably.
+    ///
+    /// # Errors
+    /// When the disk refuses; the old state stands then.
+    pub fn write_state(&self, state: &QuorumState) -> io::Result<()> {
+        self.replace(QUORUM_STATE, state.to_text().as_bytes())
+    }
+
+    /// The newest snapshot that is whole; the empty image where there is none.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn read_snapshot(&self) -> io::Result<MetadataImage> {
+        for (offset, epoch, path) in self.snapshots()?.into_iter().rev() {
+            match snapshot::read(&fs::read(&path)?, offset, epoch) {
+                Ok(image) => return Ok(image),
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "snapshot passed over");
+                }
+            }
+        }
+        Ok(MetadataImage::default())
+    }
+
+    /// Writes a snapshot of an image and removes those that are no longer needed.
+    ///
+    /// # Errors
+    /// When the disk refuses; the snapshots before it stand then.
+    pub fn write_snapshot(&self, image: &MetadataImage, now: Timestamp) -> io::Result<()> {
+        let bytes = snapshot::write(image, now).map_err(io::Error::other)?;
+        let name = snapshot::file_name(image.offset().plus(1), image.epoch());
+        self.replace(&name, &bytes)?;
+        let snapshots = self.snapshots()?;
+        let surplus = snapshots.len().saturating_sub(KEPT_SNAPSHOTS);
+        for (_, _, path) in snapshots.into_iter().take(surplus) {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    fn snapshots(&self) -> io::Result<Vec<(Offset, LeaderEpoch, PathBuf)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let parsed = name.to_str().and_then(snapshot::parse_file_name);
+            if let Some((offset, epoch)) = parsed {
+                found.push((offset, epoch, entry.path()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Temporary file, sync, rename, sync of the directory: old or new, never neither.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let target = self.directory.join(name);
+        let temporary = self.directory.join(format!("{name}.tmp"));
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &target)?;
+        File::open(&self.directory)?.sync_all()
+    }
+}

@@ -1,0 +1,51 @@
+//! Creating topics that a client names and that do not exist (`auto.create.topics.enable`).
+
+use std::sync::Arc;
+
+use milena_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsTopic};
+use milena_protocol::api::metadata::MetadataRequestTopic;
+
+use super::create_topics;
+use crate::broker::Broker;
+use crate::request::Context;
+use crate::security::{Operation, Resource};
+
+/// How long a Metadata request waits for the topics that it makes.
+const TIMEOUT_MS: i32 = 30_000;
+
+/// Creates the topics that are named, allowed and missing, with the cluster's defaults.
+pub async fn create_missing(
+    broker: &Arc<Broker>,
+    context: &Context,
+    asked: &[MetadataRequestTopic],
+) {
+    let image = broker.metadata.image_owned();
+    let topics: Vec<CreateTopicsTopic> = asked
+        .iter()
+        .filter_map(|topic| topic.name.as_ref())
+        .filter(|name| image.topic(name).is_none())
+        .filter(|name| {
+            let principal = &context.peer.principal;
+            broker.authorizer.allows(principal, Operation::Create, Resource::Topic(name))
+        })
+        .map(|name| CreateTopicsTopic {
+            name: name.detach(),
+            num_partitions: -1,
+            replication_factor: -1,
+            ..Default::default()
+        })
+        .collect();
+    if topics.is_empty() {
+        return;
+    }
+    let request = CreateTopicsRequest { topics, timeout_ms: TIMEOUT_MS, validate_only: false };
+    let response = create_topics::handle(broker.clone(), context.clone(), request).await;
+    for topic in &response.topics {
+        if topic.error_code.is_none() {
+            tracing::info!(topic = %topic.name, client = %context.client_id, "topic auto-created");
+        } else {
+            let code = topic.error_code;
+            tracing::debug!(topic = %topic.name, %code, "topic not auto-created");
+        }
+    }
+}

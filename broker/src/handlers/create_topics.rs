@@ -1,0 +1,131 @@
+//! CreateTopics (19), versions 2–7.
+//!
+//! One request is one atomic batch of metadata; topics that fail are reported one by one, the
+//! others are created (fact D2). Success is answered when the partitions are led here, so a client
+//! need not wait for its metadata.
+
+use std::sync::Arc;
+
+use milena_cluster::configs::{Described, Resolver, describe_topic};
+use milena_cluster::controller::topics::{CreatedTopic, NewTopic};
+use milena_cluster::controller::{Decision, Refused};
+use milena_protocol::api::create_topics::{
+    CreateTopicsConfigResult, CreateTopicsRequest, CreateTopicsResponse, CreateTopicsTopic,
+    CreateTopicsTopicResult,
+};
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+
+use crate::broker::Broker;
+use crate::entropy::new_uuid;
+use crate::request::Context;
+use crate::security::{Operation, Resource};
+
+/// Creates topics, or says whether they could be.
+pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let validate_only = request.validate_only;
+    let may_create = |name: &str| {
+        let principal = &context.peer.principal;
+        broker.authorizer.allows(principal, Operation::Create, Resource::Cluster)
+            || broker.authorizer.allows(principal, Operation::Create, Resource::Topic(name))
+    };
+    let (allowed, refused): (Vec<_>, Vec<_>) =
+        request.topics.into_iter().partition(|topic| may_create(&topic.name));
+    let names: Vec<Text> = allowed.iter().map(|topic| topic.name.clone()).collect();
+    let new: Vec<NewTopic> = allowed.into_iter().map(new_topic).collect();
+    let configs: Vec<_> = new.iter().map(|topic| topic.configs.clone()).collect();
+    let decided = broker
+        .controller
+        .call(move |controller, _| -> Decision<_> { controller.create_topics(&new, validate_only) })
+        .await;
+    let mut topics: Vec<CreateTopicsTopicResult> = match decided {
+        Ok(results) => names
+            .into_iter()
+            .zip(results)
+            .zip(configs)
+            .map(|((name, result), configs)| answer(&broker, name, result, &configs))
+            .collect(),
+        Err(code) => names.into_iter().map(|name| fault(name, code, None)).collect(),
+    };
+    let denied = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+    topics.extend(refused.into_iter().map(|topic| fault(topic.name, denied, None)));
+    CreateTopicsResponse { topics, ..Default::default() }
+}
+
+fn new_topic(topic: CreateTopicsTopic) -> NewTopic {
+    NewTopic {
+        name: topic.name.detach(),
+        id: new_uuid(),
+        partitions: topic.num_partitions,
+        replication_factor: topic.replication_factor,
+        assignments: topic
+            .assignments
+            .into_iter()
+            .map(|assignment| (assignment.partition_index, assignment.broker_ids))
+            .collect(),
+        configs: topic
+            .configs
+            .into_iter()
+            .map(|config| (config.name.detach(), config.value.map(|value| value.detach())))
+            .collect(),
+    }
+}
+
+fn answer(
+    broker: &Broker,
+    name: Text,
+    result: Result<CreatedTopic, Refused>,
+    configs: &[(Text, Option<Text>)],
+) -> CreateTopicsTopicResult {
+    let created = match result {
+        Ok(created) => created,
+        Err(refused) => return fault(name, refused.code, Some(refused.message)),
+    };
+    let image = broker.metadata.image_owned();
+    let resolver = Resolver {
+        node: broker.node_id,
+        static_values: broker.config.static_values(),
+        image: &image,
+    };
+    // With validate-only the overrides are in no image, so they are laid over the defaults here.
+    let described = describe_topic(&resolver, &name, None)
+        .into_iter()
+        .map(|described| config_result(described, configs))
+        .collect();
+    CreateTopicsTopicResult {
+        name,
+        topic_id: created.id,
+        num_partitions: created.partitions,
+        replication_factor: created.replication_factor,
+        configs: Some(described),
+        ..Default::default()
+    }
+}
+
+fn config_result(described: Described, asked: &[(Text, Option<Text>)]) -> CreateTopicsConfigResult {
+    let own = asked.iter().find(|(name, _)| *name == described.name.as_str());
+    let (value, source) = match own {
+        Some((_, Some(value))) => (Some(value.clone()), 1),
+        _ => (described.value.map(Text::from), described.source as i8),
+    };
+    CreateTopicsConfigResult {
+        name: described.name.into(),
+        value,
+        read_only: described.is_read_only,
+        config_source: source,
+        is_sensitive: described.is_sensitive,
+    }
+}
+
+fn fault(name: Text, error_code: ErrorCode, message: Option<String>) -> CreateTopicsTopicResult {
+    CreateTopicsTopicResult {
+        name,
+        error_code,
+        error_message: message.map(Text::from),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,74 @@
+//! DeleteRecords (21), versions 0–2: moves a partition's log start offset forward (KIP-107).
+//!
+//! Offset −1 means the high watermark. A log that is only compacted refuses (fact G7).
+
+use std::sync::Arc;
+
+use milena_protocol::api::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest,
+    DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{Offset, Uuid};
+
+use super::error::storage_code;
+use super::resolve;
+use crate::broker::Broker;
+use crate::replicas::partition::DeleteRecordsError;
+use crate::request::Context;
+use crate::security::{Operation, Resource};
+
+/// Deletes everything before the offsets given.
+pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: DeleteRecordsRequest,
+) -> DeleteRecordsResponse {
+    let topics = request
+        .topics
+        .into_iter()
+        .map(|topic| DeleteRecordsTopicResult {
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|asked| match delete(&broker, &context, &topic.name, asked) {
+                    Ok(low_watermark) => DeleteRecordsPartitionResult {
+                        partition_index: asked.partition_index,
+                        low_watermark,
+                        error_code: ErrorCode::NONE,
+                    },
+                    Err(error_code) => DeleteRecordsPartitionResult {
+                        partition_index: asked.partition_index,
+                        low_watermark: Offset::NONE,
+                        error_code,
+                    },
+                })
+                .collect(),
+            name: topic.name,
+        })
+        .collect();
+    DeleteRecordsResponse { topics, ..Default::default() }
+}
+
+fn delete(
+    broker: &Broker,
+    context: &Context,
+    topic: &Text,
+    asked: &DeleteRecordsPartition,
+) -> Result<Offset, ErrorCode> {
+    let principal = &context.peer.principal;
+    if !broker.authorizer.allows(principal, Operation::Delete, Resource::Topic(topic)) {
+        return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    }
+    let topic = resolve::topic(broker, false, topic, Uuid::ZERO)?;
+    if topic.is_internal {
+        return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
+    let partition = broker.replicas.leading(&topic.id, asked.partition_index)?;
+    partition.delete_records_before(asked.offset).map_err(|error| match error {
+        DeleteRecordsError::OutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
+        DeleteRecordsError::OnlyCompacted => ErrorCode::POLICY_VIOLATION,
+        DeleteRecordsError::Storage(error) => storage_code(&error),
+    })
+}

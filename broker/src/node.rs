@@ -1,0 +1,507 @@
+//! Wiring a node: from a configuration to a broker that serves.
+//!
+//! There is one way to start, and it is recovery: what the disk holds is replayed, whether that is
+//! nothing, the work of an orderly stop, or what a kill left behind.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use milena_cluster::controller::Controller;
+use milena_cluster::controller::brokers::Registration;
+use milena_cluster::controller::features;
+use milena_cluster::metadata::batch;
+use milena_cluster::metadata::delta::{Changes, Delta};
+use milena_cluster::metadata::image::{EndpointImage, MetadataImage};
+use milena_cluster::quorum::{Quorum, QuorumState, Restored, Voter};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_protocol::record::run::Batches;
+use milena_storage::{
+    DirectoryOptions, LogConfig, LogDirectory, LogReader, OpenDirectoryError, ReadLimit, RealDisk,
+};
+
+use crate::broker::{Broker, WallClock};
+use crate::config::{Config, HostPort};
+use crate::drivers::controller::{Driver, Fatal, Parts, SnapshotRules};
+use crate::drivers::housekeeping;
+use crate::drivers::metadata_log::{self, QuorumFiles};
+use crate::drivers::producer_ids::ProducerIds;
+use crate::endpoints::Endpoints;
+use crate::entropy::new_uuid;
+use crate::fetch_session::Sessions;
+use crate::limits::Limits;
+use crate::limits::budget::Budget;
+use crate::metadata::Published;
+use crate::network::listener::{self, Bound};
+use crate::replicas::Replicas;
+use crate::screen::{Screen, Start};
+use crate::security::Authorizer;
+use crate::telemetry::metrics::Metrics;
+
+/// The id of a node that is given none.
+const DEFAULT_NODE_ID: NodeId = NodeId(1);
+/// Request bytes that all connections may hold where nothing is configured.
+const DEFAULT_REQUEST_BUDGET_BYTES: usize = 1 << 30;
+/// Bytes of the metadata log read at a time.
+const REPLAY_BYTES: usize = 1 << 20;
+/// Descriptors that are kept for connections and the rest of the process.
+const RESERVED_DESCRIPTORS: usize = 1024;
+
+/// Why a node does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A data directory cannot be used.
+    Directory(OpenDirectoryError),
+    /// A listener cannot be bound.
+    Bind {
+        /// The listener.
+        listener: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The metadata cannot be read or written.
+    Metadata(String),
+    /// This configuration asks for what there is not.
+    Unsupported(String),
+    /// The system refused.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(error @ OpenDirectoryError::InUse { .. }) => {
+                write!(f, "{error}; stop that process, or set log.dirs to another directory")
+            }
+            Self::Directory(error @ OpenDirectoryError::Foreign { .. }) => {
+                write!(f, "{error}; set log.dirs to the right directory, or correct the setting")
+            }
+            Self::Directory(error) => write!(f, "cannot use the data directory: {error}"),
+            Self::Bind { listener, error } if error.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {listener}: the address is taken; stop what listens there, or \
+                 choose another port with --set listeners=PLAINTEXT://127.0.0.1:PORT"
+            ),
+            Self::Bind { listener, error } => write!(f, "cannot listen on {listener}: {error}"),
+            Self::Metadata(reason) => write!(f, "cannot start from the metadata log: {reason}"),
+            Self::Unsupported(what) => f.write_str(what),
+            Self::System(error) => write!(f, "the system refused: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<Fatal> for StartError {
+    fn from(fatal: Fatal) -> Self {
+        Self::Metadata(fatal.0)
+    }
+}
+
+/// A node that is ready: bound, recovered, not yet accepting.
+pub struct Node {
+    broker: Arc<Broker>,
+    bound: Vec<Bound>,
+    http: Vec<std::net::TcpListener>,
+    screen: Screen,
+}
+
+impl Node {
+    /// Recovers what the data directories hold and binds the listeners.
+    ///
+    /// # Errors
+    /// [`StartError`], in one line that says what to do.
+    pub fn start(config: Config, began: Instant) -> Result<Self, StartError> {
+        check_supported(&config)?;
+        // Ports first: a node that cannot be reached should not touch its data.
+        let bound = bind_all(&config)?;
+        let http = bind_http(&config)?;
+        let node_id = config.node_id.unwrap_or_else(|| known_node_id(&config));
+        let (directories, cluster_id) = open_directories(&config, node_id)?;
+        let metadata_directory = metadata_directory(&config, &directories)?;
+        let mut driver = restore(&config, node_id, &metadata_directory)?;
+        let is_new = driver.image().offset() == Offset::NONE;
+        driver.begin()?;
+        if driver.image().feature(features::METADATA_VERSION) == 0 {
+            driver.append_now(features::bootstrap())?;
+        }
+        let registration = registration(&config, node_id, &bound, &directories);
+        let epoch = driver.decide_now(|controller| controller.register_broker(&registration))?;
+        driver.decide_now(|controller| controller.unfence_broker(node_id))?;
+        for directory in &directories {
+            directory
+                .witness_broker_epoch(epoch)
+                .map_err(|error| StartError::Metadata(error.to_string()))?;
+        }
+        let image = driver.image().clone();
+        let replicas = Arc::new(Replicas::new(
+            node_id,
+            config.static_values().clone(),
+            validation(&config),
+            directories,
+        ));
+        replicas.apply(&image, &everything(&image));
+        let recovered = replicas.count();
+        let metadata = Arc::new(Published::new(image));
+        let publish = {
+            let (replicas, metadata) = (replicas.clone(), metadata.clone());
+            Box::new(move |image: &Arc<MetadataImage>, changes: &Changes| {
+                replicas.apply(image, changes);
+                metadata.publish(image.clone());
+            })
+        };
+        let controller = driver.spawn(node_id, publish).map_err(StartError::System)?;
+        let screen = Screen {
+            node_id,
+            cluster_id: cluster_id.clone(),
+            listeners: bound.iter().map(|b| (b.name.to_string(), endpoint(b.address))).collect(),
+            http: http.iter().filter_map(|h| h.local_addr().ok()).map(endpoint).collect(),
+            log_dirs: config.log_dirs.clone(),
+            start: if is_new { Start::Fresh } else { Start::Recovered { partitions: recovered } },
+            took: began.elapsed(),
+        };
+        let broker = Arc::new(Broker {
+            node_id,
+            cluster_id: cluster_id.as_str().into(),
+            metadata,
+            replicas,
+            controller,
+            producer_ids: ProducerIds::default(),
+            sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
+            endpoints: Endpoints::new(node_id, advertised(&config)),
+            authorizer: Authorizer,
+            limits: Limits {
+                max_request_bytes: config.socket.request_max_bytes,
+                idle_timeout: config.connections_max_idle,
+                max_connections: config.max_connections,
+            },
+            request_budget: Budget::new(
+                config.queued_max_request_bytes.unwrap_or(DEFAULT_REQUEST_BUDGET_BYTES),
+            ),
+            metrics: Metrics::new(),
+            clock: WallClock,
+            config,
+        });
+        Ok(Self { broker, bound, http, screen })
+    }
+
+    /// What a newcomer reads.
+    #[must_use]
+    pub fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// The broker's state, for tests and for HTTP.
+    #[must_use]
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Accepts connections until the process is told to end. Stopping is crashing: nothing is
+    /// tidied up, for nothing needs to be.
+    ///
+    /// # Errors
+    /// When a socket cannot be handed to the runtime.
+    pub async fn serve(self) -> io::Result<()> {
+        for bound in self.bound {
+            tokio::spawn(listener::accept(self.broker.clone(), bound));
+        }
+        drop(self.http);
+        tokio::spawn(housekeeping::retain(self.broker.clone()));
+        self.screen.log_ready();
+        wait_for_signal().await
+    }
+}
+
+async fn wait_for_signal() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn check_supported(config: &Config) -> Result<(), StartError> {
+    if !config.process_roles.broker || !config.process_roles.controller {
+        return Err(StartError::Unsupported(
+            "process.roles must be broker,controller: this version runs single nodes only".into(),
+        ));
+    }
+    let others = config.quorum.voters.iter().any(|voter| Some(voter.id) != config.node_id);
+    if others && !config.quorum.voters.is_empty() && config.quorum.voters.len() > 1 {
+        return Err(StartError::Unsupported(
+            "controller.quorum.voters names other nodes: this version runs single nodes only; \
+             leave it out, or name only this node"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {
+    config
+        .listeners
+        .iter()
+        .filter(|listener| !config.controller_listener_names.contains(&listener.name))
+        .map(|listener| {
+            let endpoint = listener.endpoint();
+            let shown = format!("{}://{}", listener.name, endpoint);
+            bind_first(&endpoint, |address| {
+                listener::bind(&listener.name, address, config.socket.listen_backlog_size)
+            })
+            .map_err(|error| StartError::Bind { listener: shown, error })
+        })
+        .collect()
+}
+
+fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+    config
+        .http_listeners
+        .iter()
+        .map(|listener| {
+            let shown = format!("http://{}", listener.endpoint);
+            bind_first(&listener.endpoint, |address| {
+                let socket = std::net::TcpListener::bind(address)?;
+                socket.set_nonblocking(true)?;
+                Ok(socket)
+            })
+            .map_err(|error| StartError::Bind { listener: shown, error })
+        })
+        .collect()
+}
+
+/// Tries the addresses of an endpoint in their order.
+fn bind_first<T>(
+    endpoint: &HostPort,
+    bind: impl Fn(std::net::SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in endpoint.bind_addresses()? {
+        match bind(address) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn endpoint(address: std::net::SocketAddr) -> HostPort {
+    HostPort { host: address.ip().to_string(), port: address.port() }
+}
+
+/// A key of the first directory's `meta.properties`.
+fn known_property(config: &Config, key: &str) -> Option<String> {
+    let path = config.log_dirs.first()?.join("meta.properties");
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim().to_owned())
+}
+
+/// The id that the data directory was made with; a new node is node 1.
+fn known_node_id(config: &Config) -> NodeId {
+    known_property(config, "node.id").and_then(|id| id.parse().ok()).map_or(DEFAULT_NODE_ID, NodeId)
+}
+
+fn open_directories(
+    config: &Config,
+    node_id: NodeId,
+) -> Result<(Vec<Arc<LogDirectory>>, String), StartError> {
+    let cluster_id = config
+        .cluster_id
+        .clone()
+        .or_else(|| known_property(config, "cluster.id"))
+        .unwrap_or_else(|| new_uuid().to_string());
+    let count = config.log_dirs.len().max(1);
+    let directories = config
+        .log_dirs
+        .iter()
+        .map(|path| open_directory(path, node_id, &cluster_id, count))
+        .collect::<Result<_, _>>()?;
+    Ok((directories, cluster_id))
+}
+
+fn open_directory(
+    path: &Path,
+    node_id: NodeId,
+    cluster_id: &str,
+    count: usize,
+) -> Result<Arc<LogDirectory>, StartError> {
+    let mut options = DirectoryOptions::new(node_id);
+    options.cluster_id = Some(cluster_id.to_owned());
+    options.descriptor_budget =
+        descriptor_limit().saturating_sub(RESERVED_DESCRIPTORS).max(64) / count;
+    let opened = LogDirectory::open(path, options, Arc::new(RealDisk::default()));
+    let directory = opened.map_err(StartError::Directory)?;
+    for name in directory.quarantined() {
+        tracing::warn!(path = %path.display(), name, "unknown entry in the data directory left alone");
+    }
+    Ok(Arc::new(directory))
+}
+
+/// Descriptors that this process may open; half of them may be logs.
+fn descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    usize::try_from(limit.unwrap_or(4096)).unwrap_or(usize::MAX).min(1 << 20)
+}
+
+fn metadata_directory(
+    config: &Config,
+    directories: &[Arc<LogDirectory>],
+) -> Result<Arc<LogDirectory>, StartError> {
+    directories
+        .iter()
+        .find(|directory| directory.path() == config.metadata_log_dir)
+        .or(directories.first())
+        .cloned()
+        .ok_or_else(|| StartError::Unsupported("log.dirs names no directory".into()))
+}
+
+/// Replays snapshot and log, and restores the quorum's member.
+fn restore(
+    config: &Config,
+    node_id: NodeId,
+    directory: &Arc<LogDirectory>,
+) -> Result<Driver, StartError> {
+    let damaged = |error: &dyn fmt::Display| StartError::Metadata(error.to_string());
+    let files = QuorumFiles::open(directory.path()).map_err(StartError::System)?;
+    let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
+    let log_config = LogConfig {
+        segment_bytes: u32::try_from(config.metadata_log.segment_bytes).unwrap_or(1 << 30),
+        retention_ms: -1,
+        retention_bytes: -1,
+        ..LogConfig::default()
+    };
+    let log = directory
+        .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), log_config)
+        .map_err(|error| damaged(&error))?;
+    let image = files.read_snapshot().map_err(StartError::System)?;
+    let (image, last_epoch) = replay(&log.reader(), image).map_err(|e| damaged(&e))?;
+    // What a kill left in the page cache counts from now on.
+    log.flush().map_err(|error| damaged(&error))?;
+    let quorum = restored_quorum(node_id, directory.id(), state, log.log_end_offset(), last_epoch);
+    let controller = Controller::new(node_id, config.static_values().clone(), image);
+    Ok(Driver::new(Parts {
+        controller,
+        quorum,
+        log,
+        files,
+        rules: SnapshotRules {
+            max_bytes: u64::try_from(config.metadata_log.max_record_bytes_between_snapshots)
+                .unwrap_or(u64::MAX),
+            max_interval: config.metadata_log.max_snapshot_interval,
+        },
+        clock: now,
+    }))
+}
+
+fn now() -> Timestamp {
+    WallClock.now()
+}
+
+fn restored_quorum(
+    node_id: NodeId,
+    directory_id: Uuid,
+    state: QuorumState,
+    log_end_offset: Offset,
+    last_epoch: LeaderEpoch,
+) -> Quorum {
+    let me = Voter { id: node_id, directory_id };
+    Quorum::restore(Restored { me, state, log_end_offset, last_epoch })
+}
+
+/// Replays the log from behind the image to its end.
+fn replay(
+    reader: &LogReader,
+    image: MetadataImage,
+) -> Result<(MetadataImage, LeaderEpoch), String> {
+    let offsets = reader.offsets();
+    let end = offsets.log_end_offset;
+    let mut delta = Delta::new(&image);
+    let mut next = image.offset().plus(1).max(offsets.log_start_offset);
+    while next < end {
+        let limit = ReadLimit { upper: end, max_bytes: REPLAY_BYTES, at_least_one_batch: true };
+        let records: Bytes = reader.read(next, limit).map_err(|error| error.to_string())?.records;
+        let before = next;
+        for found in Batches::new(&records) {
+            let (base, epoch) = (found.base_offset(), found.leader_epoch());
+            for (index, record) in
+                batch::records(&found).map_err(|error| error.to_string())?.iter().enumerate()
+            {
+                let offset = base.plus(index as i64);
+                if offset >= next {
+                    delta.replay(offset, epoch, record).map_err(|error| error.to_string())?;
+                }
+            }
+            next = found.next_offset();
+            delta.advance(found.last_offset(), epoch);
+        }
+        if next == before {
+            return Err(format!("the log cannot be read at offset {next}"));
+        }
+    }
+    let image = delta.finish().0;
+    let last_epoch = reader.latest_epoch().unwrap_or(LeaderEpoch(0)).max(image.epoch());
+    Ok((image, last_epoch))
+}
+
+fn registration(
+    config: &Config,
+    node_id: NodeId,
+    bound: &[Bound],
+    directories: &[Arc<LogDirectory>],
+) -> Registration {
+    let endpoints = bound
+        .iter()
+        .map(|bound| {
+            let listener = config.listeners.iter().find(|l| l.name == *bound.name);
+            let advertised = config.advertised_listeners.get(&*bound.name);
+            let (host, port) = match advertised {
+                Some(endpoint) => (endpoint.host.clone(), endpoint.port),
+                None => (bound.address.ip().to_string(), bound.address.port()),
+            };
+            EndpointImage {
+                name: (&*bound.name).into(),
+                host: host.into(),
+                port,
+                security_protocol: listener.map_or(0, |l| l.security_protocol.id()),
+            }
+        })
+        .collect();
+    Registration {
+        id: node_id,
+        incarnation_id: new_uuid(),
+        endpoints,
+        rack: config.broker_rack.as_deref().map(Into::into),
+        log_dirs: directories.iter().map(|directory| directory.id()).collect(),
+    }
+}
+
+fn advertised(config: &Config) -> std::collections::BTreeMap<String, (String, u16)> {
+    config
+        .advertised_listeners
+        .iter()
+        .map(|(name, endpoint)| (name.clone(), (endpoint.host.clone(), endpoint.port)))
+        .collect()
+}
+
+fn validation(config: &Config) -> milena_storage::RecordValidation {
+    match config.record_validation {
+        crate::config::RecordValidation::Records => milena_storage::RecordValidation::Records,
+        crate::config::RecordValidation::Batch => milena_storage::RecordValidation::Batch,
+    }
+}
+
+/// A change that names everything in an image, for a broker that starts.
+fn everything(image: &MetadataImage) -> Changes {
+    let partitions = image
+        .topics()
+        .map(|topic| (topic.id(), topic.partitions().map(|(index, _)| index).collect()))
+        .collect();
+    Changes { partitions, ..Changes::default() }
+}

@@ -1,0 +1,217 @@
+//! Where a change of metadata reaches the disk: logs are opened, configured and deleted here and
+//! nowhere else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use milena_cluster::configs::{Resolver, Values};
+use milena_cluster::metadata::delta::Changes;
+use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionImage, TopicImage};
+use milena_cluster::replica::{Begin, Leader};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
+use milena_storage::{LogDirectory, OpenLogError, RecordValidation};
+
+use super::log_config::{TopicConfig, resolve};
+use super::partition::Partition;
+use super::registry::Registry;
+
+/// Threads that open logs side by side.
+const OPENERS: usize = 2;
+/// Fewer logs than this are opened on the calling thread.
+const PARALLEL_FROM: usize = 16;
+
+/// All partitions of this broker, and the directories that hold their logs.
+pub struct Replicas {
+    node: NodeId,
+    static_values: Values,
+    record_validation: RecordValidation,
+    directories: Vec<Arc<LogDirectory>>,
+    registry: Registry,
+}
+
+/// A partition to be led here.
+struct Opening<'a> {
+    topic: &'a TopicImage,
+    index: PartitionIndex,
+    partition: &'a PartitionImage,
+    config: &'a TopicConfig,
+}
+
+impl Replicas {
+    /// No partitions yet.
+    #[must_use]
+    pub fn new(
+        node: NodeId,
+        static_values: Values,
+        record_validation: RecordValidation,
+        directories: Vec<Arc<LogDirectory>>,
+    ) -> Self {
+        Self { node, static_values, record_validation, directories, registry: Registry::default() }
+    }
+
+    /// The data directories.
+    #[must_use]
+    pub fn directories(&self) -> &[Arc<LogDirectory>] {
+        &self.directories
+    }
+
+    /// A partition that this broker leads.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition.
+    pub fn leading(
+        &self,
+        topic_id: &Uuid,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        self.registry.leading(topic_id, index)
+    }
+
+    /// Every partition.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.registry.all()
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.registry.count()
+    }
+
+    /// Makes the logs follow a new image.
+    pub fn apply(&self, image: &MetadataImage, changes: &Changes) {
+        for (topic_id, name) in &changes.removed_topics {
+            self.delete(*topic_id, name);
+        }
+        let mut configs: BTreeMap<Uuid, TopicConfig> = BTreeMap::new();
+        for topic_id in changes.partitions.keys() {
+            if let Some(topic) = image.topic_by_id(*topic_id) {
+                configs.insert(*topic_id, self.config(image, topic.name()));
+            }
+        }
+        let openings: Vec<Opening<'_>> = changes
+            .partitions
+            .iter()
+            .filter_map(|(id, indexes)| Some((image.topic_by_id(*id)?, configs.get(id)?, indexes)))
+            .flat_map(|(topic, config, indexes)| {
+                indexes.iter().filter_map(|index| {
+                    let partition = topic.partition(*index)?;
+                    let opens = partition.leader == self.node
+                        && self.registry.leading(&topic.id(), *index).is_err();
+                    opens.then_some(Opening { topic, index: *index, partition, config })
+                })
+            })
+            .collect();
+        self.open(&openings);
+        self.configure(image, changes);
+    }
+
+    fn config(&self, image: &MetadataImage, topic: &str) -> TopicConfig {
+        let resolver = Resolver { node: self.node, static_values: &self.static_values, image };
+        resolve(&resolver, topic, self.record_validation)
+    }
+
+    /// Opens logs, several at once where there are many.
+    fn open(&self, openings: &[Opening<'_>]) {
+        if openings.is_empty() {
+            return;
+        }
+        if openings.len() < PARALLEL_FROM {
+            self.registry.insert(self.open_each(openings));
+            return;
+        }
+        let opened = std::thread::scope(|scope| {
+            let workers: Vec<_> = openings
+                .chunks(openings.len().div_ceil(OPENERS))
+                .map(|chunk| scope.spawn(|| self.open_each(chunk)))
+                .collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| worker.join().expect("opening a log does not panic"))
+                .collect()
+        });
+        self.registry.insert(opened);
+    }
+
+    fn open_each(&self, openings: &[Opening<'_>]) -> Vec<Partition> {
+        let opened = openings.iter().map(|opening| (opening, self.open_one(opening)));
+        opened
+            .filter_map(|(opening, result)| match result {
+                Ok(partition) => Some(partition),
+                Err(error) => {
+                    let (topic, partition) = (opening.topic.name(), opening.index.0);
+                    tracing::error!(%topic, partition, %error, "cannot open the log");
+                    None
+                }
+            })
+            .collect()
+    }
+
+    fn open_one(&self, opening: &Opening<'_>) -> Result<Partition, OpenLogError> {
+        let Opening { topic, index, partition, config } = opening;
+        let directory = self.directory_of(partition);
+        let name = topic.name().as_str();
+        let open = || directory.open_log(name, topic.id(), *index, config.log.clone());
+        let log = match open() {
+            // The topic was deleted and made again while this node was away.
+            Err(OpenLogError::TopicIdMismatch { found, .. }) => {
+                tracing::warn!(topic = name, partition = index.0, %found, "foreign log put aside");
+                directory.quarantine_log(name, *index)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        let role = Leader::begin(Begin {
+            node: self.node,
+            epoch: partition.leader_epoch,
+            replica_count: partition.replicas.len(),
+            isr: partition.isr.clone(),
+            min_insync_replicas: config.min_insync_replicas,
+            log_end_offset: log.log_end_offset(),
+        });
+        Ok(Partition::lead(topic.name().clone(), topic.id(), *index, directory.id(), log, role))
+    }
+
+    /// The directory that the metadata names; the first where it names none.
+    fn directory_of(&self, partition: &PartitionImage) -> &Arc<LogDirectory> {
+        let place = partition.replicas.iter().position(|replica| *replica == self.node);
+        let named = place.and_then(|at| partition.directories.get(at));
+        self.directories
+            .iter()
+            .find(|directory| Some(&directory.id()) == named)
+            .or(self.directories.first())
+            .expect("a broker has at least one data directory")
+    }
+
+    fn delete(&self, topic_id: Uuid, name: &str) {
+        for partition in self.registry.remove_topic(topic_id) {
+            partition.progress().wake();
+            let id = partition.directory_id();
+            let directory = self.directories.iter().find(|directory| directory.id() == id);
+            let deleted = directory.map(|directory| directory.delete_log(name, partition.index()));
+            if let Some(Err(error)) = deleted {
+                tracing::error!(?partition, %error, "cannot delete the log");
+            }
+        }
+    }
+
+    fn configure(&self, image: &MetadataImage, changes: &Changes) {
+        let brokers_changed =
+            changes.configs.iter().any(|resource| resource.kind == ConfigResource::BROKER);
+        let changed = |topic: &TopicImage| {
+            brokers_changed
+                || changes.configs.contains(&ConfigResource::topic(topic.name().clone()))
+        };
+        if changes.configs.is_empty() {
+            return;
+        }
+        for topic in image.topics().filter(|topic| changed(topic)) {
+            let config = self.config(image, topic.name());
+            for partition in self.registry.of_topic(topic.id()) {
+                partition.configure(config.log.clone(), config.min_insync_replicas);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A topic's configuration as its log wants it.
+
+use milena_cluster::configs::Resolver;
+use milena_protocol::record::Compression;
+use milena_storage::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
+
+/// A topic's configuration in force.
+#[derive(Clone, Debug)]
+pub struct TopicConfig {
+    /// For the log.
+    pub log: LogConfig,
+    /// For the leader.
+    pub min_insync_replicas: usize,
+}
+
+/// Resolves a topic's configuration.
+#[must_use]
+pub fn resolve(
+    resolver: &Resolver<'_>,
+    topic: &str,
+    record_validation: RecordValidation,
+) -> TopicConfig {
+    let number = |name: &str| resolver.topic_number(topic, name);
+    let small = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
+    let span = |name: &str| u64::try_from(number(name)).unwrap_or(0);
+    let cleanup = resolver.topic_text(topic, "cleanup.policy");
+    let has = |policy: &str| cleanup.split(',').any(|word| word.trim() == policy);
+    let timestamps = resolver.topic_text(topic, "message.timestamp.type");
+    let segment_bytes = match number("internal.segment.bytes") {
+        i64::MAX => small("segment.bytes"),
+        _ => small("internal.segment.bytes"),
+    };
+    let log = LogConfig {
+        segment_bytes,
+        segment_ms: number("segment.ms"),
+        segment_jitter_ms: number("segment.jitter.ms"),
+        index_interval_bytes: small("index.interval.bytes"),
+        segment_index_bytes: small("segment.index.bytes"),
+        retention_bytes: number("retention.bytes"),
+        retention_ms: number("retention.ms"),
+        cleanup: Cleanup { delete: has("delete"), compact: has("compact") },
+        file_delete_delay_ms: span("file.delete.delay.ms"),
+        flush_messages: span("flush.messages"),
+        flush_ms: span("flush.ms"),
+        max_message_bytes: small("max.message.bytes"),
+        timestamp_type: if timestamps == "LogAppendTime" {
+            LogTimestamps::LogAppendTime
+        } else {
+            LogTimestamps::CreateTime
+        },
+        timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+        timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+        compression: compression(resolver, topic),
+        producer_id_expiration_ms: resolver.broker_number("producer.id.expiration.ms"),
+        record_validation,
+    };
+    let min = usize::try_from(number("min.insync.replicas")).unwrap_or(1);
+    TopicConfig { log, min_insync_replicas: min }
+}
+
+fn compression(resolver: &Resolver<'_>, topic: &str) -> LogCompression {
+    let name = resolver.topic_text(topic, "compression.type");
+    let Some(codec) = Compression::from_name(&name) else {
+        return LogCompression::Producer;
+    };
+    let level = |name: &str| i32::try_from(resolver.topic_number(topic, name)).ok();
+    let level = match codec {
+        Compression::Gzip => level("compression.gzip.level").filter(|level| *level != -1),
+        Compression::Zstd => level("compression.zstd.level"),
+        Compression::Lz4 => level("compression.lz4.level"),
+        Compression::None | Compression::Snappy => None,
+    };
+    LogCompression::Fixed(codec, level)
+}
