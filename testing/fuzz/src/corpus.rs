@@ -11,6 +11,7 @@ pub fn of(kind: Kind) -> Vec<Input> {
     let text = match kind {
         Kind::Frame => include_str!("../corpus/frame.txt"),
         Kind::Batches => include_str!("../corpus/batches.txt"),
+        Kind::Codecs => include_str!("../corpus/codecs.txt"),
         _ => "",
     };
     text.lines().filter(|line| !line.starts_with('#')).filter_map(parse).collect()

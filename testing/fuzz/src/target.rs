@@ -22,7 +22,10 @@ const FIXED_BYTES: usize = 4 * 1024;
 /// What decompression may produce.
 const PLAIN_LIMIT_BYTES: usize = 64 * 1024;
 /// What the codecs themselves keep in memory, whatever they read.
-const CODEC_BYTES: usize = 20 * 1024 * 1024;
+const CODEC_BYTES: usize = 256 * 1024;
+/// What the LZ4 codec keeps: a block in and a block out, each as large as the frame declares, which
+/// the format allows to be 4 MiB.
+const LZ4_BYTES: usize = 9 * 1024 * 1024;
 /// Samples per message and version.
 const SAMPLES: u64 = 4;
 /// One accepted execution in so many is also encoded again.
@@ -378,7 +381,8 @@ fn walk(records: Records<'_>) -> bool {
 
 fn codec(input: &Input) -> Result<bool, String> {
     let codec = Compression::from_id(input.which as i8).unwrap_or_default();
-    let limit = 4 * PLAIN_LIMIT_BYTES + CODEC_BYTES;
+    let own = if codec == Compression::Lz4 { LZ4_BYTES } else { CODEC_BYTES };
+    let limit = 4 * PLAIN_LIMIT_BYTES + own;
     within(limit, || {
         let mut plain = Vec::new();
         let result = decompress(codec, &input.bytes, PLAIN_LIMIT_BYTES, &mut plain);

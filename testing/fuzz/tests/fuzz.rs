@@ -52,6 +52,7 @@ fn valid_inputs_are_accepted() {
 fn the_corpus_is_harmless() {
     assert!(corpus::of(Kind::Frame).len() >= 7);
     assert!(corpus::of(Kind::Batches).len() >= 2);
+    assert!(corpus::of(Kind::Codecs).len() >= 4);
     for kind in Kind::HONEST {
         for input in corpus::of(kind) {
             assert_eq!(replay(kind, &input), Ok(false), "{}", runner::line(&input));
