@@ -369,8 +369,6 @@ fn restore(
     directory: &Arc<LogDirectory>,
 ) -> Result<Driver, StartError> {
     let damaged = |error: &dyn fmt::Display| StartError::Metadata(error.to_string());
-    let files = QuorumFiles::open(directory.path()).map_err(StartError::System)?;
-    let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
     let log_config = LogConfig {
         segment_bytes: u32::try_from(config.metadata_log.segment_bytes).unwrap_or(1 << 30),
         retention_ms: -1,
@@ -380,6 +378,9 @@ fn restore(
     let log = directory
         .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), log_config)
         .map_err(|error| damaged(&error))?;
+    // The log makes its directory; the small files live in it.
+    let files = QuorumFiles::open(directory.path()).map_err(StartError::System)?;
+    let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
     let image = files.read_snapshot().map_err(StartError::System)?;
     let (image, last_epoch) = replay(&log.reader(), image).map_err(|e| damaged(&e))?;
     // What a kill left in the page cache counts from now on.

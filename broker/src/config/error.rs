@@ -130,3 +130,23 @@ impl Warning {
         }
     }
 }
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { key, source, nearest } => {
+                write!(f, "unknown configuration key {key} (from {source}) is ignored")?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean {nearest}?"),
+                    None => Ok(()),
+                }
+            }
+            Self::Removed { key, source } => {
+                write!(f, "{key} (from {source}) was removed in Kafka 4 and is ignored")
+            }
+            Self::NoEffect { key, source, reason } => {
+                write!(f, "{key} (from {source}) has no effect: {reason}")
+            }
+        }
+    }
+}
