@@ -68,8 +68,16 @@ pub enum Check {
     Between(f64, f64),
     /// Numbers within, or −1.
     BetweenOrMinusOne(f64, f64),
-    /// One of these words; in a list, each element.
+    /// Not empty.
+    NonEmpty,
+    /// One of these words; in a list, each element, and none twice.
     OneOf(&'static [&'static str]),
+    /// One of these words in any case.
+    OneOfAnyCase(&'static [&'static str]),
+    /// `*`, or pairs `partition:broker` with commas between.
+    ThrottledReplicas,
+    /// `latest`, `earliest` or `by_duration:` and an ISO 8601 duration.
+    ResetStrategy,
 }
 
 /// When a configuration can be changed.
@@ -127,7 +135,15 @@ impl Declaration {
             Check::BetweenOrMinusOne(min, max) => {
                 format!("a {} from {min} to {max}, or -1", self.kind.name())
             }
-            Check::OneOf(words) => format!("one of {}", words.join(", ")),
+            Check::NonEmpty => format!("a {} that is not empty", self.kind.name()),
+            Check::OneOf(words) if self.kind == Kind::List => {
+                format!("a list without repetition out of {}", words.join(", "))
+            }
+            Check::OneOf(words) | Check::OneOfAnyCase(words) => {
+                format!("one of {}", words.join(", "))
+            }
+            Check::ThrottledReplicas => "* or a list of partition:broker".to_owned(),
+            Check::ResetStrategy => "latest, earliest or by_duration:PnDTnHnMn.nS".to_owned(),
         }
     }
 
@@ -156,9 +172,7 @@ impl Declaration {
             Kind::Short => value.parse::<i16>().is_ok_and(|n| self.is_in_range(f64::from(n))),
             Kind::Long => value.parse::<i64>().is_ok_and(|n| self.is_in_range(n as f64)),
             Kind::Double => value.parse::<f64>().is_ok_and(|n| self.is_in_range(n)),
-            Kind::List => {
-                value.is_empty() || value.split(',').all(|word| self.is_word(word.trim()))
-            }
+            Kind::List => self.is_list(value),
             Kind::String => self.is_word(value),
             Kind::Class | Kind::Password => true,
         }
@@ -169,14 +183,77 @@ impl Declaration {
             Check::AtLeast(min) => number >= min,
             Check::Between(min, max) => (min..=max).contains(&number),
             Check::BetweenOrMinusOne(min, max) => number == -1.0 || (min..=max).contains(&number),
-            Check::Any | Check::OneOf(_) => true,
+            _ => true,
+        }
+    }
+
+    fn is_list(&self, value: &str) -> bool {
+        let words: Vec<&str> = value.split(',').map(str::trim).collect();
+        match self.check {
+            _ if value.is_empty() => self.check != Check::NonEmpty,
+            Check::ThrottledReplicas => {
+                value == "*" || words.iter().all(|word| is_throttled_replica(word))
+            }
+            Check::OneOf(_) => {
+                let repeats = |(at, word)| words.iter().take(at).any(|other| other == word);
+                words.iter().all(|word| self.is_word(word)) && !words.iter().enumerate().any(repeats)
+            }
+            _ => words.iter().all(|word| self.is_word(word)),
         }
     }
 
     fn is_word(&self, word: &str) -> bool {
         match self.check {
-            Check::OneOf(words) => words.iter().any(|legal| legal.eq_ignore_ascii_case(word)),
+            Check::OneOf(words) => words.contains(&word),
+            Check::OneOfAnyCase(words) => words.iter().any(|legal| legal.eq_ignore_ascii_case(word)),
+            Check::NonEmpty => !word.is_empty(),
+            Check::ResetStrategy => is_reset_strategy(word),
             _ => true,
         }
+    }
+}
+
+/// A partition and a broker: two numbers with a colon between.
+fn is_throttled_replica(word: &str) -> bool {
+    let is_number = |text: &str| text.parse::<i32>().is_ok_and(|number| number >= 0);
+    word.split_once(':').is_some_and(|(index, id)| is_number(index) && is_number(id))
+}
+
+fn is_reset_strategy(word: &str) -> bool {
+    let is_duration = |duration: &str| {
+        let legal = |byte: u8| byte.is_ascii_digit() || b"PDTHMS.".contains(&byte);
+        duration.strip_prefix('P').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(legal))
+    };
+    word == "latest"
+        || word == "earliest"
+        || word.strip_prefix("by_duration:").is_some_and(is_duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::configs::{broker, topic};
+
+    /// A value that no broker understands would be stored, or a legal one refused.
+    #[test]
+    fn values_are_checked() {
+        let topic_takes = |name, value| topic(name).unwrap().check_value(value).is_ok();
+        assert!(topic_takes("cleanup.policy", "compact,delete"));
+        assert!(topic_takes("cleanup.policy", ""));
+        assert!(!topic_takes("cleanup.policy", "delete,delete"));
+        assert!(!topic_takes("cleanup.policy", "shred"));
+        assert!(topic_takes("compression.type", "zstd"));
+        assert!(!topic_takes("compression.type", "ZSTD"));
+        assert!(!topic_takes("compression.type", "brotli"));
+        assert!(topic_takes("compression.gzip.level", "-1"));
+        assert!(!topic_takes("compression.gzip.level", "0"));
+        assert!(topic_takes("retention.ms", "-1") && !topic_takes("retention.ms", "-2"));
+        assert!(!topic_takes("segment.bytes", "1048575"));
+        assert!(topic_takes("follower.replication.throttled.replicas", "0:1,1:2"));
+        assert!(!topic_takes("follower.replication.throttled.replicas", "0-1"));
+        assert!(!topic_takes("min.cleanable.dirty.ratio", "1.5"));
+        let message = broker("num.partitions").unwrap().check_value("x").unwrap_err();
+        assert!(message.contains("num.partitions") && message.contains("at least 1"), "{message}");
+        let secret = broker("ssl.key.password").unwrap();
+        assert!(secret.is_sensitive() && secret.check_value("hush").is_ok());
     }
 }

@@ -1,0 +1,60 @@
+//! The configurations of groups.
+
+use super::declaration::Check::{Any, AtLeast, OneOf, ResetStrategy};
+use super::declaration::Kind::{Boolean, Int, String};
+use super::declaration::Scope::{Cluster};
+use super::table::InheritingRow;
+
+/// Scope, type, name, default, legal values, broker synonym (empty: none), meaning.
+#[rustfmt::skip]
+pub(super) const ROWS: &[InheritingRow] = &[
+    (Cluster, Int, "consumer.assignment.interval.ms",
+        Some("1000"), AtLeast(0.0), "group.consumer.assignment.interval.ms",
+        "Min time between assignments."),
+    (Cluster, Int, "consumer.heartbeat.interval.ms",
+        Some("5000"), AtLeast(1.0), "group.consumer.heartbeat.interval.ms",
+        "Heartbeat interval."),
+    (Cluster, Int, "consumer.session.timeout.ms",
+        Some("45000"), AtLeast(1.0), "group.consumer.session.timeout.ms",
+        "Session timeout."),
+    (Cluster, Int, "share.assignment.interval.ms",
+        Some("1000"), AtLeast(0.0), "group.share.assignment.interval.ms",
+        "Min time between assignments."),
+    (Cluster, String, "share.auto.offset.reset", Some("latest"), ResetStrategy, "",
+        "Start offset of new share-partition."),
+    (Cluster, Int, "share.delivery.count.limit",
+        Some("5"), AtLeast(2.0), "group.share.delivery.count.limit",
+        "Max delivery attempts."),
+    (Cluster, Int, "share.heartbeat.interval.ms",
+        Some("5000"), AtLeast(1.0), "group.share.heartbeat.interval.ms",
+        "Heartbeat interval."),
+    (Cluster, String, "share.isolation.level",
+        Some("read_uncommitted"), OneOf(&["read_committed", "read_uncommitted"]), "",
+        "Transactional visibility."),
+    (Cluster, Int, "share.partition.max.record.locks",
+        Some("2000"), AtLeast(100.0), "group.share.partition.max.record.locks",
+        "In-flight limit per partition."),
+    (Cluster, Int, "share.record.lock.duration.ms",
+        Some("30000"), AtLeast(1000.0), "group.share.record.lock.duration.ms",
+        "Acquisition lock time."),
+    (Cluster, Boolean, "share.renew.acknowledge.enable", Some("true"), Any, "",
+        "Allow renew ack (KIP-1222)."),
+    (Cluster, Int, "share.session.timeout.ms",
+        Some("45000"), AtLeast(1.0), "group.share.session.timeout.ms",
+        "Session timeout."),
+    (Cluster, Int, "streams.assignment.interval.ms",
+        Some("1000"), AtLeast(0.0), "group.streams.assignment.interval.ms",
+        "Min time between assignments."),
+    (Cluster, Int, "streams.heartbeat.interval.ms",
+        Some("5000"), AtLeast(1.0), "group.streams.heartbeat.interval.ms",
+        "Heartbeat interval."),
+    (Cluster, Int, "streams.initial.rebalance.delay.ms",
+        Some("3000"), AtLeast(0.0), "group.streams.initial.rebalance.delay.ms",
+        "Delay of first rebalance."),
+    (Cluster, Int, "streams.num.standby.replicas",
+        Some("0"), AtLeast(0.0), "group.streams.num.standby.replicas",
+        "Standbys per task."),
+    (Cluster, Int, "streams.session.timeout.ms",
+        Some("45000"), AtLeast(1.0), "group.streams.session.timeout.ms",
+        "Session timeout."),
+];
