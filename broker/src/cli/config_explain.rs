@@ -98,7 +98,7 @@ pub fn explain(
     if json { write_json(&explanation, out) } else { explanation.write(out).map_err(Into::into) }
 }
 
-/// Every declared key, internal ones where somebody set them, and the keys for one listener that somebody set.
+/// Every declared key, and of internal keys and those for one listener what somebody set.
 fn all_keys(config: &Config, json: bool, out: &mut impl Write) -> Result<(), ExplainError> {
     let is_told = |declared: &&Declared| {
         declared.scope != Scope::Internal || config.setting(declared.name).is_some()
