@@ -125,12 +125,14 @@ impl Node {
         let mut driver = restore(&config, node_id, &metadata_directory)?;
         let is_new = driver.image().offset() == Offset::NONE;
         driver.begin()?;
-        if driver.image().feature(features::METADATA_VERSION) == 0 {
-            driver.append_now(features::bootstrap())?;
+        if driver.controller().image().feature(features::METADATA_VERSION) == 0 {
+            driver.propose(features::bootstrap())?;
         }
         let registration = registration(&config, node_id, &bound, &directories);
-        let epoch = driver.decide_now(|controller| controller.register_broker(&registration))?;
-        driver.decide_now(|controller| controller.unfence_broker(node_id))?;
+        let epoch = driver.decide(|controller| controller.register_broker(&registration))?;
+        driver.decide(|controller| controller.unfence_broker(node_id))?;
+        // One sync for everything that begins this run.
+        driver.commit()?;
         for directory in &directories {
             directory
                 .witness_broker_epoch(epoch)

@@ -33,7 +33,12 @@ pub fn legal_values(declared: &Declared) -> String {
         Check::OneOf(words) if declared.kind == Kind::List => {
             format!("a list of {}", words.join(", "))
         }
-        Check::OneOf(words) => format!("one of {}", words.join(", ")),
+        Check::OneOf(words) | Check::OneOfAnyCase(words) => {
+            format!("one of {}", words.join(", "))
+        }
+        Check::NonEmpty => format!("{noun}, not empty"),
+        Check::ThrottledReplicas => "* or a list of partition:broker".to_owned(),
+        Check::ResetStrategy => "latest, earliest or by_duration:PnDTnHnMn.nS".to_owned(),
     }
 }
 

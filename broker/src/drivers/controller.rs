@@ -181,34 +181,30 @@ impl Driver {
         &self.image
     }
 
-    /// The quorum's turn: it elects itself, and what that appends is committed.
+    /// The controller, with everything replayed that was appended.
+    #[must_use]
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// The quorum's turn: it elects itself and appends what begins its epoch.
     ///
     /// # Errors
     /// [`Fatal`].
     pub fn begin(&mut self) -> Result<(), Fatal> {
-        self.step(Input::Tick)?;
-        self.commit()
+        self.step(Input::Tick)
     }
 
-    /// Appends records and commits them, before there is anybody else to ask.
+    /// Lets the controller decide; what follows is appended and waits for [`Driver::commit`].
     ///
     /// # Errors
     /// [`Fatal`].
-    pub fn append_now(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
-        self.propose(records)?;
-        self.commit()
-    }
-
-    /// Lets the controller decide and commits at once.
-    ///
-    /// # Errors
-    /// [`Fatal`].
-    pub fn decide_now<A>(
+    pub fn decide<A>(
         &mut self,
         decide: impl FnOnce(&Controller) -> Decision<A>,
     ) -> Result<A, Fatal> {
         let Decision { records, answer } = decide(&self.controller);
-        self.append_now(records)?;
+        self.propose(records)?;
         Ok(answer)
     }
 
@@ -250,7 +246,11 @@ impl Driver {
         }
     }
 
-    fn propose(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
+    /// Appends records as one atomic batch; they wait for [`Driver::commit`].
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn propose(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
         if records.is_empty() {
             return Ok(());
         }
@@ -267,7 +267,10 @@ impl Driver {
     }
 
     /// Syncs what was appended, and takes what that commits into effect.
-    fn commit(&mut self) -> Result<(), Fatal> {
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn commit(&mut self) -> Result<(), Fatal> {
         if self.quorum.high_watermark() == Some(self.quorum.log_end_offset()) {
             return Ok(());
         }
