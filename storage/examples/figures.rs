@@ -27,7 +27,15 @@ fn main() {
     };
     for figure in figures {
         let root = Path::new(directory).join(figure);
+        if figure == "open" {
+            open_again(&Path::new(directory).join("fill"), 1000);
+            continue;
+        }
         let _ = std::fs::remove_dir_all(&root);
+        if figure == "fill" {
+            fill(&root, 1000);
+            continue;
+        }
         match figure.as_str() {
             "append" => append(&root),
             "durable" => durable(&root),
@@ -65,6 +73,21 @@ fn context() -> AppendContext {
     }
 }
 
+/// CPU time of each of the process's threads so far, in seconds.
+fn threads() -> std::collections::BTreeMap<String, f64> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let threads = tasks.filter_map(|task| {
+        let path = task.ok()?.path();
+        let nanoseconds = std::fs::read_to_string(path.join("schedstat")).ok()?;
+        let nanoseconds: f64 = nanoseconds.split_whitespace().next()?.parse().ok()?;
+        Some((
+            std::fs::read_to_string(path.join("comm")).ok()?.trim().to_owned(),
+            nanoseconds / 1e9,
+        ))
+    });
+    threads.collect()
+}
+
 /// User and system time of this process, in seconds.
 fn cpu_seconds() -> (f64, f64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -83,6 +106,7 @@ fn append(root: &Path) {
         let batch = batch(bytes, record_bytes);
         let rounds = (GIB << 30) / batch.len();
         let (user, system) = cpu_seconds();
+        let before = threads();
         let started = Instant::now();
         for round in 0..rounds {
             logs[round % 8].append_as_leader(&batch, context()).unwrap();
@@ -99,6 +123,10 @@ fn append(root: &Path) {
             (user + system) / rounds as f64 * 1e6,
             (GIB << 30) as f64 / wall / 1e9,
         );
+        for (name, seconds) in threads() {
+            let seconds = seconds - before.get(&name).copied().unwrap_or(0.0);
+            println!("  thread {name}: {:.3} CPU-s/GiB", seconds / GIB as f64);
+        }
         let started = Instant::now();
         let (user, system) = cpu_seconds();
         let mut read = 0;
@@ -134,7 +162,7 @@ fn durable(root: &Path) {
         let log = Mutex::new(open_log(&directory, 0));
         let flush = log.lock().unwrap().flush_handle();
         let batch = batch(1000, 900);
-        let each = 40_000 / callers.max(8);
+        let each = 4_000 / callers.max(8);
         let started = Instant::now();
         std::thread::scope(|scope| {
             for _ in 0..callers {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp, Uuid};
-use milena_protocol::record::batch::Batch;
+use milena_protocol::record::batch::{Batch, HEADER_BYTES};
 
 use crate::admission;
 use crate::config::LogConfig;
@@ -360,9 +360,11 @@ impl Recovery<'_> {
             let end = self.scan_segment(&segment, from, &mut next_offset)?;
             scanned_bytes += end - from;
             let follower = segments.get(index + 1).map(|next| next.base_offset);
-            let is_clean = self.cut(&segment, end, next_offset, follower.is_some())?;
+            let is_clean = end == segment.size();
+            self.cut(&segment, end, next_offset, follower.is_some())?;
             segment.set_size(end);
-            // A gap before the next segment is lawful only behind a clean end (compaction).
+            // A gap before the next segment is lawful only if this one's file was in its final
+            // form (compaction leaves such gaps).
             if follower.is_some_and(|base| base < next_offset || base > next_offset && !is_clean) {
                 self.quarantine_from(segments, index + 1)?;
                 break;
@@ -427,29 +429,30 @@ impl Recovery<'_> {
         Ok(position as u64)
     }
 
-    /// Cuts a segment's file behind its last good batch; whether only zeros were cut, or
-    /// nothing.
+    /// Cuts a segment's file behind its last good batch.
     fn cut(
         &self,
         segment: &Segment,
         end: u64,
         next_offset: Offset,
         is_sealed: bool,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<(), StorageError> {
         let file_bytes = segment.size();
         if end == file_bytes {
-            return Ok(true);
+            return Ok(());
         }
         let path = segment.path(Kind::Log);
         let disk = &*self.environment.disk;
-        let cut = || -> io::Result<bool> {
+        let cut = || -> io::Result<()> {
             let file = disk.open(&path, Mode::Write)?;
             let len = usize::try_from(file_bytes).unwrap_or(usize::MAX);
             let map = SegmentMap::read_only(&file, len)?;
             let start = usize::try_from(end).unwrap_or(usize::MAX);
             let rest = map.bytes(start..len).unwrap_or_default();
-            let kept = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            if let Some(kept) = rest.get(..kept).filter(|kept| !kept.is_empty()) {
+            // Zeros where a header belongs are space that was never written; to look further
+            // would read all of it.
+            let is_torn = rest.iter().take(HEADER_BYTES).any(|byte| *byte != 0);
+            if let Some(kept) = rest.get(..written_bytes(rest)).filter(|_| is_torn) {
                 let aside =
                     self.directory.join(format!("{:020}{QUARANTINED_SUFFIX}", next_offset.0));
                 let aside = disk.open(&aside, Mode::Replace)?;
@@ -462,7 +465,7 @@ impl Recovery<'_> {
                 // Nothing else would make the cut durable before the recovery point passes it.
                 disk.sync_data(&file)?;
             }
-            Ok(kept == 0)
+            Ok(())
         };
         self.environment.judge("cut a torn log", cut())
     }
@@ -485,6 +488,13 @@ impl Recovery<'_> {
         }
         Ok(())
     }
+}
+
+/// Bytes up to the last that is not zero.
+fn written_bytes(bytes: &[u8]) -> usize {
+    const STEP: usize = 4096;
+    let last = bytes.chunks(STEP).rposition(|chunk| chunk.iter().any(|byte| *byte != 0));
+    last.map_or(0, |last| ((last + 1) * STEP).min(bytes.len()))
 }
 
 fn aside(path: &Path) -> PathBuf {

@@ -29,9 +29,9 @@ use crate::map::{MapError, MapWriter};
 use crate::producers::Producers;
 use crate::segment::{Kind, Largest, Segment};
 
-/// The first piece of a file; later ones double up to [`LARGEST_CHUNK`].
+/// A file grows by a quarter of itself, but by this much at least and at most.
 const SMALLEST_CHUNK: usize = 64 << 10;
-const LARGEST_CHUNK: usize = 16 << 20;
+const LARGEST_CHUNK: usize = 8 << 20;
 /// Batches from this size on are written to the file instead of copied into the map.
 const WRITE_FROM_BYTES: usize = 256 << 10;
 /// Unsaved bytes after which the log asks for its recovery to be shortened.
@@ -427,7 +427,7 @@ impl LogState {
             }
         };
         let allocated = writer.allocated();
-        let chunk = allocated.clamp(SMALLEST_CHUNK, LARGEST_CHUNK);
+        let chunk = (allocated / 4).clamp(SMALLEST_CHUNK, LARGEST_CHUNK);
         if end <= allocated && (allocated - end >= chunk / 4 || allocated >= capacity) {
             return Ok(());
         }
