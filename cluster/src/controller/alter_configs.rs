@@ -1,18 +1,26 @@
-//! Changing the configurations of topics and brokers (KIP-133, KIP-339; semantics D8–D12, D25).
+//! Changing the configurations of topics, brokers and groups (KIP-133, KIP-339; facts D8–D12,
+//! D25, R12).
+//!
+//! What is wrong with a broker's configuration is INVALID_REQUEST, with a topic's or a group's
+//! INVALID_CONFIG, as in Kafka. The changed configuration is checked as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::metadata_record::MetadataRecord;
-use milena_protocol::metadata_record::ConfigRecord;
+use milena_protocol::metadata_record::{ClearElrRecord, ConfigRecord, MetadataRecord};
 
+use super::features::ELIGIBLE_LEADERS;
 use super::{Controller, Decision, Refused};
-use crate::configs::{self, Declaration, Kind};
+use crate::configs::{self, Declaration, Kind, Scope};
 use crate::metadata::image::ConfigResource;
 
 /// The longest value.
 const MAX_VALUE_BYTES: usize = 32_767;
+/// Replicas that must be in sync; eligible leaders depend on it (KIP-966).
+const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+/// Keys that exist for each listener and can be changed only there.
+const PER_LISTENER_PREFIXES: [&str; 3] = ["ssl.", "sasl.", "principal.builder."];
 
 /// What to do to one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +62,14 @@ impl Controller {
         validate_only: bool,
     ) -> Decision<Vec<Result<(), Refused>>> {
         let mut records = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut counts: BTreeMap<&ConfigResource, usize> = BTreeMap::new();
+        for alteration in alterations {
+            *counts.entry(&alteration.resource).or_default() += 1;
+        }
         let answer = alterations
             .iter()
             .map(|alteration| {
-                if !seen.insert(alteration.resource.clone()) {
+                if counts.get(&alteration.resource).is_some_and(|count| *count > 1) {
                     let message = "the request names this resource more than once";
                     return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
                 }
@@ -81,11 +92,7 @@ impl Controller {
             .map(|(resource, values)| {
                 let mut changes: Vec<_> = values
                     .iter()
-                    .map(|(name, value)| {
-                        let operation =
-                            if value.is_some() { Operation::Set } else { Operation::Delete };
-                        (name.clone(), Some(operation), value.clone())
-                    })
+                    .map(|(name, value)| (name.clone(), Some(Operation::Set), value.clone()))
                     .collect();
                 let absent = self
                     .image
@@ -106,26 +113,70 @@ impl Controller {
         &self,
         configs: &[(Text, Option<Text>)],
     ) -> Result<(), Refused> {
+        let mut overrides = BTreeMap::new();
         for (name, value) in configs {
             let declaration = declared(ConfigResource::TOPIC, name)?;
-            match value {
-                Some(value) => check_value(declaration, value)?,
-                None => {
-                    return Err(Refused::new(
-                        ErrorCode::INVALID_CONFIG,
-                        format!("Null value not supported for topic configs: {name}"),
-                    ));
-                }
-            }
+            let Some(value) = value else {
+                let message = format!("the topic configuration {name} needs a value");
+                return Err(Refused::new(ErrorCode::INVALID_CONFIG, message));
+            };
+            check_value(declaration, value).map_err(invalid_config)?;
+            overrides.insert(name.clone(), value.clone());
+        }
+        self.check_topic(&overrides)
+    }
+
+    /// What must hold between the configurations of one topic.
+    fn check_topic(&self, overrides: &BTreeMap<Text, Text>) -> Result<(), Refused> {
+        let text = |name: &str| match overrides.get(name) {
+            Some(value) => Some(value.to_string()),
+            None => self.resolver().inherited(configs::topic(name)?),
+        };
+        let number = |name: &str| text(name).and_then(|value| value.trim().parse::<i64>().ok());
+        let is_true = |name: &str| text(name).is_some_and(|value| value.trim() == "true");
+        let (min, max) = (number("min.compaction.lag.ms"), number("max.compaction.lag.ms"));
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            return Err(invalid_config(format!(
+                "min.compaction.lag.ms is {min}, more than max.compaction.lag.ms, which is {max}"
+            )));
+        }
+        let has_tiers = self.resolver().broker_text("remote.log.storage.system.enable");
+        if is_true("remote.storage.enable") && has_tiers.as_deref() != Some("true") {
+            let message = "remote.storage.enable needs remote.log.storage.system.enable=true on \
+                           the brokers";
+            return Err(invalid_config(message.to_owned()));
         }
         Ok(())
+    }
+
+    /// What must hold between a group's configuration and the bounds that brokers set.
+    fn check_group(&self, name: &str, value: &str) -> Result<(), Refused> {
+        let Some((kind, rest)) = name.split_once('.') else { return Ok(()) };
+        let bound = |side: &str| {
+            let key = format!("group.{kind}.{side}.{rest}");
+            configs::broker(&key).map(|_| (self.resolver().broker_number(&key), key))
+        };
+        let Ok(number) = value.trim().parse::<i64>() else { return Ok(()) };
+        match (bound("min"), bound("max")) {
+            (Some((min, key)), _) if number < min => {
+                Err(invalid_config(format!("{name} must be at least {min}, which is {key}")))
+            }
+            (_, Some((max, key))) if number > max => {
+                Err(invalid_config(format!("{name} must be at most {max}, which is {key}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn alter(&self, alteration: &Alteration) -> Result<Vec<MetadataRecord>, Refused> {
         let resource = &alteration.resource;
         self.check_resource(resource)?;
+        let current = self.image.config(resource).map(|entries| (**entries).clone());
+        let current = current.unwrap_or_default();
+        let mut after = current.clone();
         let mut names = BTreeSet::new();
-        let mut records = Vec::new();
         for (name, operation, value) in &alteration.changes {
             if !names.insert(name.as_str()) {
                 let message = format!("the request names {name} more than once");
@@ -135,25 +186,73 @@ impl Controller {
                 let message = format!("there is no such operation for {name}");
                 return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
             };
-            let declaration = declared(resource.kind, name)?;
-            let current = self.image.config(resource).and_then(|map| map.get(name.as_str()));
-            let next = self.next_value(resource, declaration, *operation, value.as_ref())?;
-            if let Some(next) = &next {
-                check_value(declaration, next)?;
-            }
-            if resource.kind == ConfigResource::BROKER {
-                check_dynamic(declaration, resource)?;
-            }
-            if next.as_ref() != current {
-                records.push(MetadataRecord::Config(ConfigRecord {
+            match self.next_value(resource, name, *operation, value.as_ref())? {
+                Some(next) => after.insert(name.detach(), next.detach()),
+                None => after.remove(name),
+            };
+        }
+        if resource.kind == ConfigResource::TOPIC {
+            self.check_topic(&after)?;
+        }
+        self.records_between(resource, &current, &after)
+    }
+
+    /// The records that make the one configuration out of the other.
+    fn records_between(
+        &self,
+        resource: &ConfigResource,
+        before: &BTreeMap<Text, Text>,
+        after: &BTreeMap<Text, Text>,
+    ) -> Result<Vec<MetadataRecord>, Refused> {
+        let names: BTreeSet<&Text> = before.keys().chain(after.keys()).collect();
+        let changed: Vec<&Text> =
+            names.into_iter().filter(|name| before.get(*name) != after.get(*name)).collect();
+        let mut records: Vec<MetadataRecord> = changed
+            .iter()
+            .map(|name| {
+                MetadataRecord::Config(ConfigRecord {
                     resource_type: resource.kind,
-                    resource_name: resource.name.clone(),
-                    name: name.clone(),
-                    value: next,
-                }));
-            }
+                    resource_name: resource.name.detach(),
+                    name: (*name).clone(),
+                    value: after.get(*name).cloned(),
+                })
+            })
+            .collect();
+        let min_changed = changed.iter().any(|name| **name == MIN_INSYNC_REPLICAS);
+        if min_changed && self.image.feature(ELIGIBLE_LEADERS) > 0 {
+            self.check_min_insync_replicas(resource, after)?;
+            // Whoever was eligible was so under another minimum.
+            let topic_name = match resource.kind {
+                ConfigResource::TOPIC => resource.name.detach(),
+                _ => Text::default(),
+            };
+            records.push(ClearElrRecord { topic_name }.into());
         }
         Ok(records)
+    }
+
+    /// With eligible leaders the minimum is one for all brokers, and stays set (fact R12).
+    fn check_min_insync_replicas(
+        &self,
+        resource: &ConfigResource,
+        after: &BTreeMap<Text, Text>,
+    ) -> Result<(), Refused> {
+        if resource.kind != ConfigResource::BROKER {
+            return Ok(());
+        }
+        if !resource.name.is_empty() {
+            let message = format!(
+                "{MIN_INSYNC_REPLICAS} cannot be set for one broker while {ELIGIBLE_LEADERS} is on"
+            );
+            return Err(invalid_config(message));
+        }
+        if !after.contains_key(MIN_INSYNC_REPLICAS) {
+            let message = format!(
+                "{MIN_INSYNC_REPLICAS} cannot be removed while {ELIGIBLE_LEADERS} is on"
+            );
+            return Err(invalid_config(message));
+        }
+        Ok(())
     }
 
     fn check_resource(&self, resource: &ConfigResource) -> Result<(), Refused> {
@@ -174,7 +273,11 @@ impl Controller {
                     format!("there is no broker {}", resource.name),
                 ))
             }
-            ConfigResource::TOPIC | ConfigResource::BROKER => Ok(()),
+            ConfigResource::GROUP if resource.name.is_empty() => Err(Refused::new(
+                ErrorCode::INVALID_REQUEST,
+                "groups have no default configuration; name a group",
+            )),
+            ConfigResource::TOPIC | ConfigResource::BROKER | ConfigResource::GROUP => Ok(()),
             kind => Err(Refused::new(
                 ErrorCode::INVALID_REQUEST,
                 format!("resources of type {kind} cannot be configured here"),
@@ -182,55 +285,70 @@ impl Controller {
         }
     }
 
-    /// The override after an operation.
+    /// The override after an operation, checked by itself.
     fn next_value(
         &self,
         resource: &ConfigResource,
-        declaration: &Declaration,
+        name: &Text,
         operation: Operation,
         value: Option<&Text>,
     ) -> Result<Option<Text>, Refused> {
-        let invalid = |message: String| Err(Refused::new(ErrorCode::INVALID_CONFIG, message));
-        match operation {
-            Operation::Delete => return Ok(None),
-            Operation::Append | Operation::Subtract if declaration.kind != Kind::List => {
-                return invalid(format!("{} is no list to append to", declaration.name));
-            }
-            _ => {}
+        let declaration = declared(resource.kind, name)?;
+        if resource.kind == ConfigResource::BROKER {
+            check_dynamic(declaration, name, resource)?;
+        }
+        if operation == Operation::Delete {
+            return Ok(None);
         }
         let Some(value) = value else {
-            return invalid(format!("{} needs a value", declaration.name));
+            let message = format!("{name} needs a value");
+            return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
         };
-        if operation == Operation::Set {
-            return Ok(Some(value.clone()));
+        let is_list_operation = matches!(operation, Operation::Append | Operation::Subtract);
+        if is_list_operation && declaration.kind != Kind::List {
+            return Err(invalid_config(format!("{name} is not a list, so it can only be set")));
         }
-        let current = self.list_in_force(resource, declaration);
-        let words: Vec<String> = split(value);
-        let mut list = current;
-        match operation {
+        let next = match operation {
             Operation::Append => {
-                for word in words {
+                let mut list = self.list_in_force(resource, name, declaration);
+                for word in split(value) {
                     if !list.contains(&word) {
                         list.push(word);
                     }
                 }
+                list.join(",").into()
             }
-            _ => list.retain(|word| !words.contains(word)),
+            Operation::Subtract => {
+                let gone = split(value);
+                let mut list = self.list_in_force(resource, name, declaration);
+                list.retain(|word| !gone.contains(word));
+                list.join(",").into()
+            }
+            Operation::Set | Operation::Delete => value.clone(),
+        };
+        check_value(declaration, &next).map_err(|message| match resource.kind {
+            ConfigResource::BROKER => Refused::new(ErrorCode::INVALID_REQUEST, message),
+            _ => invalid_config(message),
+        })?;
+        if resource.kind == ConfigResource::GROUP {
+            self.check_group(name, &next)?;
         }
-        Ok(Some(list.join(",").into()))
+        Ok(Some(next))
     }
 
-    fn list_in_force(&self, resource: &ConfigResource, declaration: &Declaration) -> Vec<String> {
-        let own = self.image.config(resource).and_then(|map| map.get(declaration.name));
-        match own {
-            Some(value) => split(value),
-            None if resource.kind == ConfigResource::TOPIC => self
-                .resolver()
-                .topic_value(&resource.name, declaration)
-                .map(|value| split(&value))
-                .unwrap_or_default(),
-            None => declaration.default.map(split).unwrap_or_default(),
-        }
+    /// The list that an operation adds to: the override, else what is in force without it.
+    fn list_in_force(
+        &self,
+        resource: &ConfigResource,
+        name: &str,
+        declaration: &Declaration,
+    ) -> Vec<String> {
+        let own = self.image.config_entry(resource.kind, &resource.name, name);
+        let inherited = || match resource.kind {
+            ConfigResource::BROKER => self.resolver().broker_text(name),
+            _ => self.resolver().inherited(declaration),
+        };
+        own.map(str::to_owned).or_else(inherited).map(|value| split(&value)).unwrap_or_default()
     }
 }
 
@@ -238,36 +356,44 @@ fn split(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-fn declared(kind: i8, name: &str) -> Result<&'static Declaration, Refused> {
-    let found =
-        if kind == ConfigResource::TOPIC { configs::topic(name) } else { configs::broker(name) };
-    found.ok_or_else(|| {
-        let what = if kind == ConfigResource::TOPIC { "topic" } else { "broker" };
-        Refused::new(ErrorCode::INVALID_CONFIG, format!("Unknown {what} config name: {name}"))
-    })
+fn invalid_config(message: String) -> Refused {
+    Refused::new(ErrorCode::INVALID_CONFIG, message)
 }
 
-fn check_value(declaration: &Declaration, value: &str) -> Result<(), Refused> {
+fn declared(kind: i8, name: &str) -> Result<&'static Declaration, Refused> {
+    let (what, found) = match kind {
+        ConfigResource::TOPIC => ("topic", configs::topic(name)),
+        ConfigResource::GROUP => ("group", configs::group(name)),
+        _ => ("broker", configs::broker(name)),
+    };
+    found.ok_or_else(|| invalid_config(format!("Unknown {what} config name: {name}")))
+}
+
+fn check_value(declaration: &Declaration, value: &str) -> Result<(), String> {
     if value.len() > MAX_VALUE_BYTES {
-        let message = format!("the value of {} has more than 32767 bytes", declaration.name);
-        return Err(Refused::new(ErrorCode::INVALID_CONFIG, message));
+        return Err(format!("the value of {} has more than 32767 bytes", declaration.name));
     }
-    declaration
-        .check_value(value)
-        .map_err(|message| Refused::new(ErrorCode::INVALID_CONFIG, message))
+    declaration.check_value(value)
 }
 
 /// A broker's configuration may change while it runs, for all brokers or only for one.
-fn check_dynamic(declaration: &Declaration, resource: &ConfigResource) -> Result<(), Refused> {
-    use crate::configs::Scope;
+fn check_dynamic(
+    declaration: &Declaration,
+    name: &str,
+    resource: &ConfigResource,
+) -> Result<(), Refused> {
     let refused = |why: &str| {
-        let message =
-            format!("Cannot update these configs dynamically: {} {why}", declaration.name);
+        let message = format!("Cannot update these configs dynamically: {name} {why}");
         Err(Refused::new(ErrorCode::INVALID_REQUEST, message))
     };
     match declaration.scope {
         Scope::ReadOnly | Scope::Internal => refused("is read only at start"),
         Scope::PerBroker if resource.name.is_empty() => refused("belongs to one broker"),
+        Scope::PerBroker
+            if PER_LISTENER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) =>
+        {
+            refused("needs the prefix listener.name.<listener>.")
+        }
         Scope::PerBroker | Scope::Cluster => Ok(()),
     }
 }

@@ -3,14 +3,23 @@
 //! A level is raised only by request, so that a cluster can go back to the version before. A new
 //! cluster starts with the levels of [`SUPPORTED`] that are marked as started.
 
+use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::metadata_record::MetadataRecord;
-use milena_protocol::metadata_record::FeatureLevelRecord;
+use milena_protocol::metadata_record::{ConfigRecord, FeatureLevelRecord, MetadataRecord};
 
 use super::{Controller, Decision, Refused};
+use crate::metadata::image::ConfigResource;
+
+/// The feature that keeps count of eligible leaders outside of the ISR (KIP-966).
+pub const ELIGIBLE_LEADERS: &str = "eligible.leader.replicas.version";
 
 /// The feature that says which metadata records may be written.
-pub const METADATA_VERSION: &str = "metadata.version";
+pub use crate::metadata::image::METADATA_VERSION;
+
+/// The level of the quorum's own protocol.
+const KRAFT_VERSION: &str = "kraft.version";
+/// What a topic's records are acknowledged by; fixed for all brokers where leaders are eligible.
+const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// A feature that this version knows.
 #[derive(Clone, Copy, Debug)]
@@ -28,13 +37,13 @@ pub struct Supported {
 /// What this version can run.
 pub const SUPPORTED: &[Supported] = &[
     Supported {
-        name: "eligible.leader.replicas.version",
+        name: ELIGIBLE_LEADERS,
         min_level: 0,
         max_level: 1,
         initial_level: 0,
     },
     Supported { name: "group.version", min_level: 0, max_level: 1, initial_level: 1 },
-    Supported { name: "kraft.version", min_level: 0, max_level: 1, initial_level: 0 },
+    Supported { name: KRAFT_VERSION, min_level: 0, max_level: 1, initial_level: 0 },
     Supported { name: METADATA_VERSION, min_level: 7, max_level: 30, initial_level: 30 },
     Supported { name: "transaction.version", min_level: 0, max_level: 2, initial_level: 2 },
 ];
@@ -82,18 +91,44 @@ impl Controller {
         let records = if refused || validate_only {
             Vec::new()
         } else {
-            updates
-                .iter()
-                .filter(|update| self.image.feature(&update.name) != update.level)
-                .map(|update| {
-                    MetadataRecord::FeatureLevel(FeatureLevelRecord {
-                        name: update.name.as_str().into(),
-                        feature_level: update.level,
-                    })
-                })
-                .collect()
+            let changed = |update: &&FeatureUpdate| {
+                self.image.feature(&update.name) != update.level
+            };
+            updates.iter().filter(changed).flat_map(|update| self.level_records(update)).collect()
         };
         Decision { records, answer: results }
+    }
+
+    /// The level itself, and what must hold at it: eligible leaders need one minimum of replicas
+    /// in sync for all brokers (KIP-966).
+    fn level_records(&self, update: &FeatureUpdate) -> Vec<MetadataRecord> {
+        let mut records = vec![MetadataRecord::FeatureLevel(FeatureLevelRecord {
+            name: update.name.as_str().into(),
+            feature_level: update.level,
+        })];
+        if update.name != ELIGIBLE_LEADERS || update.level == 0 {
+            return records;
+        }
+        let all = ConfigResource::broker(Text::default());
+        let record = |resource_name: &Text, value| {
+            MetadataRecord::Config(ConfigRecord {
+                resource_type: ConfigResource::BROKER,
+                resource_name: resource_name.clone(),
+                name: MIN_INSYNC_REPLICAS.into(),
+                value,
+            })
+        };
+        for (resource, entries) in self.image.configs() {
+            let is_one_broker = resource.kind == ConfigResource::BROKER && *resource != all;
+            if is_one_broker && entries.contains_key(MIN_INSYNC_REPLICAS) {
+                records.push(record(&resource.name, None));
+            }
+        }
+        if self.image.config_entry(all.kind, &all.name, MIN_INSYNC_REPLICAS).is_none() {
+            let value = self.static_values.get(MIN_INSYNC_REPLICAS).map_or("1", String::as_str);
+            records.push(record(&all.name, Some(value.into())));
+        }
+        records
     }
 
     fn check_update(&self, update: &FeatureUpdate) -> Result<(), Refused> {
@@ -107,29 +142,86 @@ impl Controller {
             ));
         };
         let current = self.image.feature(&update.name);
-        if !matches!(update.upgrade_type, 1..=3) {
-            return Err(Refused::new(
-                ErrorCode::INVALID_UPDATE_VERSION,
-                "the controller does not support the given upgrade type",
-            ));
-        }
+        let Some(direction) = Direction::from_number(update.upgrade_type) else {
+            return invalid("the controller does not support the given upgrade type".into());
+        };
         if update.level < 0 {
             return invalid("a feature level cannot be negative".into());
         }
-        let in_range = (feature.min_level..=feature.max_level).contains(&update.level);
-        let switches_off = update.level == 0 && feature.min_level == 0;
-        if !in_range && !switches_off {
+        if !(feature.min_level..=feature.max_level).contains(&update.level) {
             return invalid(format!(
                 "{} can be at levels {} to {}, not at {}",
                 update.name, feature.min_level, feature.max_level, update.level
             ));
         }
-        if update.level < current && update.upgrade_type == 1 {
-            return invalid(format!(
-                "{} is at level {current}; going back to {} needs a downgrade",
-                update.name, update.level
-            ));
+        if update.name == KRAFT_VERSION && update.level != current {
+            return invalid(format!("{KRAFT_VERSION} cannot be changed while the cluster runs"));
         }
-        Ok(())
+        self.check_direction(update, current, direction)?;
+        self.check_brokers(update)
+    }
+
+    /// The request must say that it wants to go back, and only then may it.
+    fn check_direction(
+        &self,
+        update: &FeatureUpdate,
+        current: i16,
+        direction: Direction,
+    ) -> Result<(), Refused> {
+        let FeatureUpdate { name, level, .. } = update;
+        let invalid =
+            |message: String| Err(Refused::new(ErrorCode::INVALID_UPDATE_VERSION, message));
+        match direction {
+            Direction::Upgrade if *level < current => invalid(format!(
+                "{name} is at level {current}; going back to {level} needs a downgrade"
+            )),
+            Direction::SafeDowngrade | Direction::UnsafeDowngrade if *level > current => {
+                invalid(format!("{name} is at level {current}; level {level} is an upgrade"))
+            }
+            // Records of the newer level may be in the log already, which the older cannot write.
+            Direction::SafeDowngrade if name == METADATA_VERSION && *level < current => {
+                invalid(format!(
+                    "{name} cannot go from {current} to {level} without losing metadata"
+                ))
+            }
+            Direction::UnsafeDowngrade if name == METADATA_VERSION && *level < current => {
+                invalid(format!("an unsafe downgrade of {name} is not supported"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Every registered broker must be able to run at the level (fact D20).
+    fn check_brokers(&self, update: &FeatureUpdate) -> Result<(), Refused> {
+        let unable = self.image.brokers().find(|broker| {
+            let (min, max) = broker.features.get(update.name.as_str()).copied().unwrap_or((0, 0));
+            update.level != 0 && !(min..=max).contains(&update.level)
+        });
+        match unable {
+            None => Ok(()),
+            Some(broker) => Err(Refused::new(
+                ErrorCode::INVALID_UPDATE_VERSION,
+                format!("broker {} cannot run {} at {}", broker.id, update.name, update.level),
+            )),
+        }
+    }
+}
+
+/// Which way a level may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Upgrade,
+    SafeDowngrade,
+    UnsafeDowngrade,
+}
+
+impl Direction {
+    fn from_number(number: i8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Upgrade),
+            2 => Some(Self::SafeDowngrade),
+            3 => Some(Self::UnsafeDowngrade),
+            _ => None,
+        }
     }
 }

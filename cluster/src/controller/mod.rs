@@ -6,17 +6,21 @@
 
 pub mod alter_configs;
 pub mod brokers;
+pub mod elections;
 pub mod features;
+mod placement;
 pub mod topics;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, ProducerId};
-use milena_protocol::metadata_record::MetadataRecord;
-use milena_protocol::metadata_record::ProducerIdsRecord;
+use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerId};
+use milena_protocol::metadata_record::{MetadataRecord, ProducerIdsRecord};
 
 use crate::configs::{Resolver, Values};
-use crate::metadata::delta::{Delta, ReplayError};
-use crate::metadata::image::MetadataImage;
+use crate::metadata::delta::ReplayError;
+use crate::metadata::image::{BrokerImage, MetadataImage};
 
 /// Producer ids in one block (KIP-730).
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
@@ -53,13 +57,18 @@ pub struct Controller {
     node: NodeId,
     static_values: Values,
     image: MetadataImage,
+    /// Topics whose names have dots or underscores, by the name that metrics give them.
+    metric_names: BTreeMap<String, BTreeSet<Text>>,
 }
 
 impl Controller {
     /// Starts from an image.
     #[must_use]
     pub fn new(node: NodeId, static_values: Values, image: MetadataImage) -> Self {
-        Self { node, static_values, image }
+        let names: Vec<Text> = image.topics().map(|topic| topic.name().clone()).collect();
+        let mut controller = Self { node, static_values, image, metric_names: BTreeMap::new() };
+        names.into_iter().for_each(|name| controller.note_name(name));
+        controller
     }
 
     /// The metadata as of the last record appended.
@@ -82,22 +91,39 @@ impl Controller {
         epoch: LeaderEpoch,
         records: &[MetadataRecord],
     ) -> Result<(), ReplayError> {
-        let mut delta = Delta::new(&self.image);
         for (index, record) in records.iter().enumerate() {
-            delta.replay(base_offset.plus(index as i64), epoch, record)?;
+            match record {
+                MetadataRecord::Topic(record) => self.note_name(record.name.detach()),
+                MetadataRecord::RemoveTopic(record) => self.forget_name(record.topic_id),
+                _ => {}
+            }
+            self.image.replay(base_offset.plus(index as i64), epoch, record)?;
         }
-        self.image = delta.finish().0;
         Ok(())
+    }
+
+    /// Moves on over control records, so that the next record's offset is known.
+    pub fn advance(&mut self, last: Offset, epoch: LeaderEpoch) {
+        self.image.advance(last, epoch);
     }
 
     /// Gives a broker the next block of producer ids: its first id and its end.
     #[must_use]
     pub fn allocate_producer_ids(&self, broker: NodeId) -> Decision<Result<(i64, i64), Refused>> {
-        let Some(registered) = self.image.broker(broker) else {
-            let message = format!("broker {broker} is not registered");
-            let refused = Refused::new(ErrorCode::BROKER_ID_NOT_REGISTERED, message);
+        let epoch = self.image.broker(broker).map_or(BrokerEpoch(-1), |broker| broker.epoch);
+        self.allocate_producer_ids_to(broker, epoch)
+    }
+
+    /// Gives one registration of a broker the next block of producer ids (KIP-730).
+    #[must_use]
+    pub fn allocate_producer_ids_to(
+        &self,
+        broker: NodeId,
+        epoch: BrokerEpoch,
+    ) -> Decision<Result<(i64, i64), Refused>> {
+        if let Err(refused) = self.registered(broker, epoch) {
             return Decision { records: Vec::new(), answer: Err(refused) };
-        };
+        }
         let first = self.image.next_producer_id().0;
         let Some(end) = first.checked_add(PRODUCER_ID_BLOCK) else {
             let message = "all producer ids are used up";
@@ -106,9 +132,56 @@ impl Controller {
         };
         let record = MetadataRecord::ProducerIds(ProducerIdsRecord {
             broker_id: broker,
-            broker_epoch: registered.epoch,
+            broker_epoch: epoch,
             next_producer_id: ProducerId(end),
         });
         Decision { records: vec![record], answer: Ok((first, end)) }
+    }
+
+    /// The registration that a broker speaks for.
+    ///
+    /// # Errors
+    /// BROKER_ID_NOT_REGISTERED, or STALE_BROKER_EPOCH where it speaks for another registration.
+    fn registered(&self, id: NodeId, epoch: BrokerEpoch) -> Result<&BrokerImage, Refused> {
+        let Some(broker) = self.image.broker(id) else {
+            let message = format!("broker {id} is not registered");
+            return Err(Refused::new(ErrorCode::BROKER_ID_NOT_REGISTERED, message));
+        };
+        if broker.epoch != epoch {
+            let message = format!("broker {id} has epoch {}, not {epoch}", broker.epoch);
+            return Err(Refused::new(ErrorCode::STALE_BROKER_EPOCH, message));
+        }
+        Ok(broker)
+    }
+
+    fn note_name(&mut self, name: Text) {
+        if let Some(metric_name) = topics::ambiguous_metric_name(&name) {
+            self.metric_names.entry(metric_name).or_default().insert(name);
+        }
+    }
+
+    fn forget_name(&mut self, topic_id: milena_protocol::ids::Uuid) {
+        let Some(topic) = self.image.topic_by_id(topic_id) else { return };
+        let Some(metric_name) = topics::ambiguous_metric_name(topic.name()) else { return };
+        if let Some(names) = self.metric_names.get_mut(&metric_name) {
+            names.remove(topic.name());
+            if names.is_empty() {
+                self.metric_names.remove(&metric_name);
+            }
+        }
+    }
+
+    /// What holds after every step.
+    ///
+    /// # Panics
+    /// When it does not: a bug.
+    pub fn check_invariants(&self) {
+        self.image.check_invariants();
+        let ambiguous = self
+            .image
+            .topics()
+            .filter(|topic| topics::ambiguous_metric_name(topic.name()).is_some())
+            .count();
+        assert_eq!(ambiguous, self.metric_names.values().map(BTreeSet::len).sum::<usize>());
     }
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
-use milena_protocol::metadata_record::MetadataRecord;
-use milena_protocol::metadata_record::ConfigRecord;
-use milena_protocol::metadata_record::{PartitionRecord, RemoveTopicRecord, TopicRecord};
+use milena_protocol::metadata_record::{
+    ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+};
 
 use super::{Controller, Decision, Refused};
+use crate::configs::{Described, describe_topic_with};
 use crate::metadata::image::{ConfigResource, TopicImage};
 
 /// Partitions that one request may create.
@@ -97,9 +98,15 @@ fn check_name(name: &str) -> Result<(), Refused> {
     ))
 }
 
-/// Names that would be the same in metrics, where a dot becomes an underscore.
-fn metric_name(name: &str) -> String {
-    name.replace('.', "_")
+/// The name that metrics give a topic, where a dot becomes an underscore; nothing for a name that
+/// cannot be taken for another.
+pub(super) fn ambiguous_metric_name(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
+fn too_many_partitions() -> Refused {
+    let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
+    Refused::new(ErrorCode::POLICY_VIOLATION, message)
 }
 
 impl Controller {
@@ -110,16 +117,17 @@ impl Controller {
         topics: &[NewTopic],
         validate_only: bool,
     ) -> Decision<Vec<Result<CreatedTopic, Refused>>> {
+        if self.partitions_wanted(topics) > MAX_PARTITIONS_PER_REQUEST as i64 {
+            // Fact D24: the request as a whole is refused.
+            let answer = topics.iter().map(|_| Err(too_many_partitions())).collect();
+            return Decision { records: Vec::new(), answer };
+        }
         let mut run = Creation {
             controller: self,
             records: Vec::new(),
-            partitions_left: MAX_PARTITIONS_PER_REQUEST,
             taken: BTreeMap::new(),
             next_broker: topics.first().map_or(0, |topic| usize::from(topic.id.0[15])),
         };
-        for existing in self.image.topics() {
-            run.taken.insert(metric_name(existing.name()), existing.name().clone());
-        }
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for topic in topics {
             *counts.entry(topic.name.as_str()).or_default() += 1;
@@ -136,6 +144,26 @@ impl Controller {
             .collect();
         let records = if validate_only { Vec::new() } else { run.records };
         Decision { records, answer }
+    }
+
+    /// The configuration that a topic will have in force, to be answered with its creation (D1).
+    #[must_use]
+    pub fn describe_new_topic(&self, topic: &NewTopic) -> Vec<Described> {
+        let own = |name: &str| {
+            let found = topic.configs.iter().find(|(key, _)| key == name);
+            found.and_then(|(_, value)| value.as_ref())
+        };
+        describe_topic_with(&self.resolver(), own, None)
+    }
+
+    fn partitions_wanted(&self, topics: &[NewTopic]) -> i64 {
+        let default = self.resolver().broker_number("num.partitions");
+        let wanted = |topic: &NewTopic| match topic.partitions {
+            _ if !topic.assignments.is_empty() => topic.assignments.len() as i64,
+            -1 => default,
+            partitions => i64::from(partitions.max(0)),
+        };
+        topics.iter().map(wanted).fold(0, i64::saturating_add)
     }
 
     /// Deletes topics.
@@ -186,34 +214,6 @@ impl Controller {
         Decision { records, answer }
     }
 
-    /// Elects leaders: 0 the preferred one, 1 any live replica. A single replica always leads.
-    #[must_use]
-    pub fn elect_leader(
-        &self,
-        topic: &str,
-        index: PartitionIndex,
-        unclean: bool,
-    ) -> Result<(), Refused> {
-        let unknown = || {
-            let message = format!("there is no partition {topic}-{index}");
-            Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message)
-        };
-        let found = self.image.topic(topic).ok_or_else(unknown)?;
-        let partition = found.partition(index).ok_or_else(unknown)?;
-        let preferred = partition.replicas.first().copied().unwrap_or(NodeId::NONE);
-        let has_leader = self.image.is_live(partition.leader);
-        if has_leader && (unclean || partition.leader == preferred) {
-            let message = "the partition has the leader that was asked for";
-            return Err(Refused::new(ErrorCode::ELECTION_NOT_NEEDED, message));
-        }
-        let (code, message) = if unclean {
-            (ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE, "no replica is alive")
-        } else {
-            (ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE, "the preferred replica is not alive")
-        };
-        Err(Refused::new(code, message))
-    }
-
     fn find(&self, wanted: &TopicRef) -> Result<&TopicImage, Refused> {
         match wanted {
             TopicRef::Name(name) => self.image.topic(name).map(|topic| &**topic).ok_or_else(|| {
@@ -243,8 +243,7 @@ impl Controller {
         }
         let more = (wanted.count - current) as usize;
         if more > MAX_PARTITIONS_PER_REQUEST {
-            let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
-            return Err(Refused::new(ErrorCode::POLICY_VIOLATION, message));
+            return Err(too_many_partitions());
         }
         let factor = topic.partition(PartitionIndex(0)).map_or(1, |p| p.replicas.len());
         let assignments = match &wanted.assignments {
@@ -271,48 +270,6 @@ impl Controller {
             .collect())
     }
 
-    /// Spreads partitions over the live brokers, one after the other, first replicas evenly.
-    fn place(
-        &self,
-        partitions: usize,
-        factor: usize,
-        start: usize,
-    ) -> Result<Vec<Vec<NodeId>>, Refused> {
-        let live: Vec<NodeId> =
-            self.image.brokers().filter(|broker| !broker.fenced).map(|broker| broker.id).collect();
-        let all: Vec<NodeId> = self.image.brokers().map(|broker| broker.id).collect();
-        if live.is_empty() || factor > all.len() {
-            return Err(Refused::new(
-                ErrorCode::INVALID_REPLICATION_FACTOR,
-                format!(
-                    "replication factor {factor} needs as many brokers, but {} are registered and \
-                     {} of them are active",
-                    all.len(),
-                    live.len()
-                ),
-            ));
-        }
-        // Fenced brokers only where the live ones do not suffice, and never first.
-        let mut order = live.clone();
-        order.extend(all.into_iter().filter(|id| !live.contains(id)));
-        Ok((0..partitions)
-            .map(|partition| {
-                let first = start + partition;
-                let shift = 1 + (first / live.len()) % order.len().max(1);
-                let mut replicas = vec![live[first % live.len()]];
-                let mut next = first + shift;
-                while replicas.len() < factor {
-                    let candidate = order[next % order.len()];
-                    if !replicas.contains(&candidate) {
-                        replicas.push(candidate);
-                    }
-                    next += 1;
-                }
-                replicas
-            })
-            .collect())
-    }
-
     fn check_assignment(&self, replicas: &[NodeId], factor: Option<usize>) -> Result<(), Refused> {
         let invalid =
             |message: String| Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
@@ -329,8 +286,8 @@ impl Controller {
         if factor.is_some_and(|factor| factor != replicas.len()) {
             return invalid("all partitions of a topic need the same number of replicas".into());
         }
-        if !replicas.iter().any(|id| self.image.is_live(*id)) {
-            return invalid("none of the assigned brokers is active".into());
+        if !replicas.iter().any(|id| self.is_active(*id)) {
+            return invalid("all assigned brokers are fenced or shutting down".into());
         }
         Ok(())
     }
@@ -342,7 +299,7 @@ impl Controller {
         replicas: Vec<NodeId>,
     ) -> MetadataRecord {
         let isr: Vec<NodeId> =
-            replicas.iter().copied().filter(|id| self.image.is_live(*id)).collect();
+            replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
         let directory = |id: &NodeId| match self.image.broker(*id).map(|b| b.log_dirs.as_slice()) {
             Some([only]) => *only,
             _ => Uuid::UNASSIGNED_DIRECTORY,
@@ -366,8 +323,7 @@ impl Controller {
 struct Creation<'a> {
     controller: &'a Controller,
     records: Vec<MetadataRecord>,
-    partitions_left: usize,
-    /// Names as metrics show them, with the topic that has each.
+    /// Names of this request as metrics show them, with the topic that has each.
     taken: BTreeMap<String, Text>,
     next_broker: usize,
 }
@@ -379,7 +335,8 @@ impl Creation<'_> {
             let message = format!("the topic {} exists already", topic.name);
             return Err(Refused::new(ErrorCode::TOPIC_ALREADY_EXISTS, message));
         }
-        if let Some(other) = self.taken.get(&metric_name(&topic.name)) {
+        let metric_name = ambiguous_metric_name(&topic.name);
+        if let Some(other) = metric_name.as_ref().and_then(|name| self.collision(name)) {
             let message = format!(
                 "the name {} collides with the topic {other}: '.' and '_' are the same in metrics",
                 topic.name
@@ -389,12 +346,9 @@ impl Creation<'_> {
         self.controller.check_topic_configs(&topic.configs)?;
         let assignments =
             if topic.assignments.is_empty() { self.place(topic)? } else { self.given(topic)? };
-        if assignments.len() > self.partitions_left {
-            let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
-            return Err(Refused::new(ErrorCode::POLICY_VIOLATION, message));
+        if let Some(metric_name) = metric_name {
+            self.taken.insert(metric_name, topic.name.clone());
         }
-        self.partitions_left -= assignments.len();
-        self.taken.insert(metric_name(&topic.name), topic.name.clone());
         let created = CreatedTopic {
             id: topic.id,
             partitions: assignments.len() as i32,
@@ -402,6 +356,11 @@ impl Creation<'_> {
         };
         self.write(topic, assignments);
         Ok(created)
+    }
+
+    fn collision(&self, metric_name: &str) -> Option<&Text> {
+        let existing = self.controller.metric_names.get(metric_name).and_then(BTreeSet::first);
+        existing.or_else(|| self.taken.get(metric_name))
     }
 
     fn place(&mut self, topic: &NewTopic) -> Result<Vec<Vec<NodeId>>, Refused> {
@@ -422,11 +381,7 @@ impl Creation<'_> {
             }
             factor => i64::from(factor),
         };
-        let partitions = usize::try_from(partitions).unwrap_or(usize::MAX);
-        if partitions > self.partitions_left {
-            let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
-            return Err(Refused::new(ErrorCode::POLICY_VIOLATION, message));
-        }
+        let partitions = usize::try_from(partitions).unwrap_or(0);
         let factor = usize::try_from(factor).unwrap_or(usize::MAX);
         let placed = self.controller.place(partitions, factor, self.next_broker)?;
         self.next_broker += partitions;
