@@ -452,7 +452,7 @@ impl Recovery<'_> {
             // Zeros where a header belongs are space that was never written; to look further
             // would read all of it.
             let is_torn = rest.iter().take(HEADER_BYTES).any(|byte| *byte != 0);
-            if let Some(kept) = rest.get(..written_bytes(rest)).filter(|_| is_torn) {
+            if is_torn && let Some(kept) = rest.get(..written_bytes(rest)) {
                 let aside =
                     self.directory.join(format!("{:020}{QUARANTINED_SUFFIX}", next_offset.0));
                 let aside = disk.open(&aside, Mode::Replace)?;
