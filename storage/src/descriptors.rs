@@ -72,7 +72,7 @@ impl Descriptors {
             // Closing an eighth at a time makes the search cheap per file.
             let mut ages: Vec<u64> = open.values().map(|slot| slot.used_at).collect();
             ages.sort_unstable();
-            let oldest = ages[ages.len() / 8];
+            let oldest = ages.get(ages.len() / 8).copied().unwrap_or_default();
             open.retain(|_, slot| slot.used_at > oldest);
         }
     }

@@ -107,11 +107,9 @@ impl LogState {
     fn sync_names(&self) -> Result<(), StorageError> {
         let environment = &self.environment;
         let epochs_changed = std::mem::take(&mut self.tail.lock().epochs_changed);
-        if epochs_changed {
-            if let Err(error) = self.write_epochs(Survives::Power) {
-                self.tail.lock().epochs_changed = true;
-                return Err(environment.health.failed("write leader epochs", &error));
-            }
+        if epochs_changed && let Err(error) = self.write_epochs(Survives::Power) {
+            self.tail.lock().epochs_changed = true;
+            return Err(environment.health.failed("write leader epochs", &error));
         }
         if self.take_names_dirty() {
             for path in [&*self.directory, environment.root.as_path()] {
@@ -153,8 +151,9 @@ impl LogState {
         let watermark = self.high_watermark();
         // Recovery takes segments before the point as they are, so they must be in final form.
         let segments = self.segments.load();
-        let sealed = segments.iter().rev().skip(1);
-        let unfinished = sealed.filter(|segment| !segment.finished.load(Ordering::Acquire)).last();
+        let sealed = segments.iter().take(segments.len().saturating_sub(1));
+        let unfinished =
+            sealed.into_iter().find(|segment| !segment.finished.load(Ordering::Acquire));
         let point = self.recovery_point();
         let point = unfinished.map_or(point, |segment| point.min(segment.base_offset));
         self.environment.ledger.update(&self.topic, self.partition, |marks| {

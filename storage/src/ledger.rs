@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp, Uuid};
 use parking_lot::Mutex;
@@ -86,6 +87,8 @@ pub(crate) struct Ledger {
     kernel: Kernel,
     marks: Mutex<BTreeMap<Key, Marks>>,
     writing: Mutex<()>,
+    /// Log start offsets were written, but not for a power cut.
+    log_start_changed: AtomicBool,
 }
 
 impl Ledger {
@@ -104,7 +107,13 @@ impl Ledger {
                 }
             }
         }
-        Self { root, kernel, marks: Mutex::new(marks), writing: Mutex::new(()) }
+        Self {
+            root,
+            kernel,
+            marks: Mutex::new(marks),
+            writing: Mutex::new(()),
+            log_start_changed: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn marks(&self, topic: &str, partition: PartitionIndex) -> Marks {
@@ -118,6 +127,15 @@ impl Ledger {
         change: impl FnOnce(&mut Marks),
     ) {
         change(self.marks.lock().entry((topic.to_owned(), partition)).or_default());
+    }
+
+    pub(crate) fn log_start_changed(&self) {
+        self.log_start_changed.store(true, Ordering::Release);
+    }
+
+    /// Whether log start offsets wait to be made durable; clears the mark.
+    pub(crate) fn take_log_start_changed(&self) -> bool {
+        self.log_start_changed.swap(false, Ordering::AcqRel)
     }
 
     /// Drops a log's lines; whether there were any.

@@ -296,7 +296,7 @@ impl Log {
         let expiration = tail.config.producer_id_expiration_ms;
         tail.producers.expire(now, expiration);
         let config = Arc::clone(&tail.config);
-        let plan = retention::plan(state, &mut tail, &config, now)?;
+        let plan = retention::plan(state, &tail, &config, now)?;
         if plan.is_empty() {
             return Ok(plan);
         }

@@ -130,6 +130,11 @@ impl MapWriter {
         &self.map
     }
 
+    /// Bytes that the mapping can reach.
+    pub(crate) fn capacity(&self) -> usize {
+        self.map.raw.len()
+    }
+
     /// Bytes of the file that may be written without asking the disk for more.
     #[inline]
     pub(crate) fn allocated(&self) -> usize {

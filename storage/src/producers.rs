@@ -155,13 +155,13 @@ impl Producer {
     }
 
     fn remember(&mut self, batch: ProducerBatch) {
-        let count = usize::from(self.batch_count);
-        if count == WINDOW {
+        if usize::from(self.batch_count) == WINDOW {
             self.batches.rotate_left(1);
-            self.batches[WINDOW - 1] = batch;
         } else {
-            self.batches[count] = batch;
             self.batch_count += 1;
+        }
+        if let Some(last) = self.batches.get_mut(usize::from(self.batch_count) - 1) {
+            *last = batch;
         }
         self.last_timestamp = batch.timestamp;
     }

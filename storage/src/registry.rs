@@ -8,7 +8,7 @@
 //!
 //! A failure needs no handling here: it took the directory offline, which everyone sees.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -106,10 +106,9 @@ impl Registry {
         let states = self.by_numbers(&numbers);
         if states.len() < numbers.len() {
             // Logs that are gone ask for nothing more.
-            for number in numbers {
-                if !states.iter().any(|state| state.number == number) {
-                    self.environment.attention.asleep(number);
-                }
+            let alive: HashSet<LogNumber> = states.iter().map(|state| state.number).collect();
+            for number in numbers.into_iter().filter(|number| !alive.contains(number)) {
+                self.environment.attention.asleep(number);
             }
         }
         states
@@ -129,6 +128,9 @@ impl Registry {
                     Err(error) => return Err(error),
                 }
             }
+        }
+        if writes_ledger && self.environment.ledger.take_log_start_changed() {
+            self.write(Page::LogStart, Survives::Power)?;
         }
         if writes_ledger && !awake.is_empty() {
             awake.iter().for_each(|state| state.note_marks());

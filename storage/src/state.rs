@@ -331,7 +331,12 @@ impl LogState {
         // as the original did).
         let age = match self.first_timestamp(tail, segment)? {
             first if first.0 >= 0 => incoming.max_timestamp.0.saturating_sub(first.0),
-            _ => now.0.saturating_sub(tail.created_at.0),
+            _ => {
+                if tail.created_at == Timestamp::NONE {
+                    tail.created_at = now;
+                }
+                now.0.saturating_sub(tail.created_at.0)
+            }
         };
         let index_bytes = config.segment_index_bytes as usize;
         Ok(age > limit
@@ -415,6 +420,10 @@ impl LogState {
         let environment = &self.environment;
         let end = position + bytes;
         let capacity = (tail.config.segment_bytes as usize).max(end);
+        // A mapping made under a smaller `segment.bytes` is left to its readers.
+        if tail.writer.as_ref().is_some_and(|writer| writer.capacity() < end) {
+            tail.writer = None;
+        }
         let writer = match &mut tail.writer {
             Some(writer) => writer,
             empty => {

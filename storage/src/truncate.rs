@@ -67,6 +67,7 @@ impl LogState {
         let start = self.log_start();
         let ledger = &environment.ledger;
         ledger.update(&self.topic, self.partition, |marks| marks.log_start = Some(start));
+        ledger.log_start_changed();
         let written = ledger.write(&*environment.disk, Page::LogStart, Survives::Process);
         environment.judge("write log start offsets", written)
     }

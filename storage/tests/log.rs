@@ -522,3 +522,79 @@ fn large_and_small_batches_mix() {
     let directory = open_directory(root.path(), Arc::new(RealDisk));
     assert!(read_all(&open_log(&directory, LogConfig::default()), 1 << 20) == expected);
 }
+
+/// A larger `segment.bytes` would find the map of the active segment too small.
+#[test]
+fn settings_change_while_a_segment_is_mapped() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, small());
+    append(&mut log, &[vec![1; 3000]]).unwrap();
+    let reader = log.reader();
+    let view = reader.read(Offset(0), limit(Offset(1), 1, true)).unwrap().records;
+    log.set_config(LogConfig { segment_bytes: 1 << 20, ..small() });
+    for _ in 0..30 {
+        append(&mut log, &[vec![2; 3000]]).unwrap();
+    }
+    assert_eq!(read_all(&log, 1 << 20).len(), 31);
+    assert_eq!(view, reader.read(Offset(0), limit(Offset(1), 1, true)).unwrap().records);
+    log.set_config(small());
+    append(&mut log, &[vec![3; 3000]]).unwrap();
+    assert_eq!(read_all(&log, 1 << 20).len(), 32);
+}
+
+/// Sixteen waiters would pay for sixteen syncs, or be told of a sync that did not cover them.
+#[test]
+fn concurrent_flushes_share_and_cover() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let log = std::sync::Mutex::new(open_log(&directory, LogConfig::default()));
+    let flush = log.lock().unwrap().flush_handle();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for number in 0..20 {
+                    let end = append(&mut log.lock().unwrap(), &[value(number)]).unwrap();
+                    flush.flush(end.last_offset.plus(1)).unwrap();
+                    assert!(flush.flushed_offset() > end.last_offset);
+                }
+            });
+        }
+    });
+    assert_eq!(flush.flushed_offset(), Offset(320));
+}
+
+/// Readers beside a writer, threads at work: a reader would see a torn batch or a gap.
+#[test]
+fn readers_beside_a_writer_see_whole_batches() {
+    let root = tempfile::tempdir().unwrap();
+    let options = milena_storage::DirectoryOptions::new(milena_protocol::ids::NodeId(1));
+    let directory =
+        milena_storage::LogDirectory::open(root.path(), options, Arc::new(RealDisk)).unwrap();
+    let config = LogConfig { segment_bytes: 64 << 10, ..small() };
+    let mut log = open_log(&directory, config);
+    let total = 20_000;
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let reader = log.reader();
+            scope.spawn(move || {
+                let mut at = Offset(0);
+                while at < Offset(total) {
+                    let upper = reader.offsets().log_end_offset;
+                    let slice = reader.read(at, limit(upper, 4000, true)).unwrap();
+                    for batch in milena_protocol::record::run::Batches::new(&slice.records) {
+                        batch.verify_crc().unwrap();
+                        assert!(batch.base_offset() <= at && batch.next_offset() > at);
+                        at = batch.next_offset();
+                    }
+                    std::thread::yield_now();
+                }
+            });
+        }
+        for number in 0..total / 2 {
+            append(&mut log, &[value(number as usize), value(number as usize)]).unwrap();
+        }
+    });
+    assert_eq!(read_all(&log, 1 << 20).len(), total as usize);
+    assert!(!directory.is_offline());
+}

@@ -181,7 +181,7 @@ impl Disk for FaultDisk {
         match self.step()? {
             Admission::Go => RealDisk.write_at(file, bytes, position),
             Admission::Half => {
-                RealDisk.write_at(file, &bytes[..bytes.len() / 2], position)?;
+                RealDisk.write_at(file, bytes.split_at(bytes.len() / 2).0, position)?;
                 Err(Errno::IO.into())
             }
         }

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 const FIRST_CHUNK: usize = 64;
 const CHUNKS: usize = 20;
 
+type Chunk = OnceLock<Box<[AtomicU64]>>;
+
 /// An append-only list of numbers. At most 64·(2²⁰−1) fit, far more than an index may hold.
 #[derive(Debug, Default)]
 pub(super) struct Growing {
-    chunks: OnceLock<Box<[OnceLock<Box<[AtomicU64]>>; CHUNKS]>>,
+    chunks: OnceLock<Box<[Chunk; CHUNKS]>>,
     len: AtomicUsize,
 }
 
@@ -29,8 +31,10 @@ impl Growing {
         if let Some(chunk_cell) = chunks.get(chunk) {
             let numbers = chunk_cell
                 .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| AtomicU64::new(0)).collect());
-            numbers[place].store(value, Ordering::Relaxed);
-            self.len.store(index + 1, Ordering::Release);
+            if let Some(number) = numbers.get(place) {
+                number.store(value, Ordering::Relaxed);
+                self.len.store(index + 1, Ordering::Release);
+            }
         }
     }
 
