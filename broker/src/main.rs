@@ -1,10 +1,12 @@
 //! The one binary: broker, controller, command line, HTTP, benchmark.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use milena_broker::cli::config_explain::{self, ConfigExplain};
 use milena_broker::config::{Config, Sources};
 use milena_broker::node::Node;
 use milena_broker::telemetry::logging::{self, LogFormat};
@@ -23,6 +25,15 @@ struct Line {
 enum Command {
     /// Run a broker.
     Serve(Serve),
+    /// The configuration: what there is, what it is, and why.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Explain one key, or all of them.
+    Explain(ConfigExplain),
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -47,6 +58,10 @@ fn main() -> ExitCode {
     let result = match line.command {
         None => serve(line.serve, began),
         Some(Command::Serve(serve_line)) => serve(serve_line, began),
+        Some(Command::Config(ConfigCommand::Explain(explain))) => {
+            config_explain::run(explain, &mut std::io::stdout().lock())
+                .map_err(|error| error.to_string())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,7 +81,8 @@ fn serve(line: Serve, began: Instant) -> Result<(), String> {
         warning.log();
     }
     let node = Node::start(config, began).map_err(|error| text(&error))?;
-    print!("{}", node.screen());
+    // Whoever started this may not listen.
+    let _ = write!(std::io::stdout(), "{}", node.screen()).and_then(|()| std::io::stdout().flush());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

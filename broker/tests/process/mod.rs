@@ -1,0 +1,124 @@
+//! A real broker process and a bare connection to it, for tests that look at bytes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_protocol::api::header::{RequestHeader, ResponseHeader};
+use milena_protocol::api::{Request, request_header_version, response_header_version};
+use milena_protocol::codec::{Reader, Writer};
+use milena_protocol::message::Message;
+
+/// A broker; killed when it is dropped.
+pub struct Process {
+    child: Child,
+    pub address: String,
+}
+
+impl Process {
+    /// Starts a broker on a directory and a free port, with more settings.
+    pub fn start(directory: &Path, settings: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+        command
+            .arg("serve")
+            .args(["--set", &format!("log.dirs={}", directory.display())])
+            .args(["--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners="])
+            .args(["--log-level", "error"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the broker starts");
+        let screen = BufReader::new(child.stdout.take().expect("a pipe"));
+        let address = screen
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("PLAINTEXT://")?.1.trim().to_owned()))
+            .expect("the screen names the listener");
+        Self { child, address }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process is ours");
+        self.child.wait().expect("it ends");
+    }
+
+    /// A connection.
+    pub fn connect(&self) -> Connection {
+        let stream = TcpStream::connect(&self.address).expect("the broker listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream.set_nodelay(true).expect("no delay");
+        Connection { stream, correlation_id: 0 }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A bare connection.
+pub struct Connection {
+    stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Connection {
+    /// Sends bytes as they are.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the connection is open");
+    }
+
+    /// Sends a request without waiting for its answer.
+    pub fn send<R: Request>(&mut self, request: &R, version: i16) {
+        self.correlation_id += 1;
+        let mut writer = Writer::new();
+        writer.plain().extend_from_slice(&[0; 4]);
+        let header = RequestHeader {
+            api_key: R::KEY.number(),
+            api_version: version,
+            correlation_id: self.correlation_id,
+            client_id: Some("test".into()),
+        };
+        header.write(&mut writer, request_header_version::<R>(version));
+        request.write(&mut writer, version);
+        writer.patch_frame_length();
+        let frame = writer.into_bytes().expect("a request that can be written");
+        self.send_raw(&frame);
+    }
+
+    /// The next frame; none when the broker closed the connection.
+    pub fn frame(&mut self) -> Option<Bytes> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).ok()?;
+        let mut frame = vec![0; i32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut frame).ok()?;
+        Some(Bytes::from(frame))
+    }
+
+    /// The answer to a request that was sent.
+    pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
+        let mut reader = Reader::new(self.frame().expect("an answer"));
+        ResponseHeader::read(&mut reader, response_header_version::<R>(version)).expect("header");
+        let response = R::Response::read(&mut reader, version).expect("a body");
+        reader.finish().expect("nothing behind it");
+        response
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+        self.send(request, version);
+        self.receive::<R>(version)
+    }
+}
