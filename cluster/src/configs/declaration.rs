@@ -128,14 +128,17 @@ impl Declaration {
     /// The legal values, for people.
     #[must_use]
     pub fn legal_values(&self) -> String {
+        let noun = match self.kind {
+            Kind::Boolean => return "true or false".to_owned(),
+            Kind::Int => "an int".to_owned(),
+            kind => format!("a {}", kind.name()),
+        };
         match self.check {
-            Check::Any => format!("any {}", self.kind.name()),
-            Check::AtLeast(min) => format!("a {} of at least {min}", self.kind.name()),
-            Check::Between(min, max) => format!("a {} from {min} to {max}", self.kind.name()),
-            Check::BetweenOrMinusOne(min, max) => {
-                format!("a {} from {min} to {max}, or -1", self.kind.name())
-            }
-            Check::NonEmpty => format!("a {} that is not empty", self.kind.name()),
+            Check::Any => noun,
+            Check::AtLeast(min) => format!("{noun} of at least {min}"),
+            Check::Between(min, max) => format!("{noun} from {min} to {max}"),
+            Check::BetweenOrMinusOne(min, max) => format!("{noun} from {min} to {max}, or -1"),
+            Check::NonEmpty => format!("{noun} that is not empty"),
             Check::OneOf(words) if self.kind == Kind::List => {
                 format!("a list without repetition out of {}", words.join(", "))
             }
@@ -196,7 +199,8 @@ impl Declaration {
             }
             Check::OneOf(_) => {
                 let repeats = |(at, word)| words.iter().take(at).any(|other| other == word);
-                words.iter().all(|word| self.is_word(word)) && !words.iter().enumerate().any(repeats)
+                words.iter().all(|word| self.is_word(word))
+                    && !words.iter().enumerate().any(repeats)
             }
             _ => words.iter().all(|word| self.is_word(word)),
         }
@@ -205,7 +209,9 @@ impl Declaration {
     fn is_word(&self, word: &str) -> bool {
         match self.check {
             Check::OneOf(words) => words.contains(&word),
-            Check::OneOfAnyCase(words) => words.iter().any(|legal| legal.eq_ignore_ascii_case(word)),
+            Check::OneOfAnyCase(words) => {
+                words.iter().any(|legal| legal.eq_ignore_ascii_case(word))
+            }
             Check::NonEmpty => !word.is_empty(),
             Check::ResetStrategy => is_reset_strategy(word),
             _ => true,

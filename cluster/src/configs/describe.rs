@@ -159,8 +159,11 @@ pub fn describe_broker(
             .filter_map(|declaration| {
                 let source = Source::DynamicDefaultBroker;
                 let value = resolver.value_at(declaration.name, source)?.to_owned();
-                let synonym =
-                    Synonym { name: declaration.name.to_owned(), value: Some(value.clone()), source };
+                let synonym = Synonym {
+                    name: declaration.name.to_owned(),
+                    value: Some(value.clone()),
+                    source,
+                };
                 let is_read_only = !declaration.is_dynamic();
                 Some(described(declaration, Some(value), vec![synonym], is_read_only))
             })
@@ -284,7 +287,13 @@ mod tests {
         assert_eq!(own.value.as_deref(), Some("1"));
         assert_eq!(
             sources(&own),
-            [("max.message.bytes", 1), (broker_key, 2), (broker_key, 3), (broker_key, 4), (broker_key, 5)]
+            [
+                ("max.message.bytes", 1),
+                (broker_key, 2),
+                (broker_key, 3),
+                (broker_key, 4),
+                (broker_key, 5)
+            ]
         );
         let other = describe_topic(&resolver, "u", Some(&wanted)).remove(0);
         assert_eq!((other.value.as_deref(), other.source), (Some("2"), Source::DynamicBroker));

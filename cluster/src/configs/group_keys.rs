@@ -2,7 +2,7 @@
 
 use super::declaration::Check::{Any, AtLeast, OneOf, ResetStrategy};
 use super::declaration::Kind::{Boolean, Int, String};
-use super::declaration::Scope::{Cluster};
+use super::declaration::Scope::Cluster;
 use super::table::InheritingRow;
 
 /// Scope, type, name, default, legal values, broker synonym (empty: none), meaning.

@@ -164,8 +164,6 @@ impl Resolver<'_> {
     /// A broker's number in force.
     #[must_use]
     pub fn broker_number(&self, name: &str) -> i64 {
-        self.broker_text(name)
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or(i64::MAX)
+        self.broker_text(name).and_then(|value| value.trim().parse().ok()).unwrap_or(i64::MAX)
     }
 }

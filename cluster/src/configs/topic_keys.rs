@@ -1,6 +1,8 @@
 //! The configurations of topics.
 
-use super::declaration::Check::{Any, AtLeast, Between, BetweenOrMinusOne, OneOf, ThrottledReplicas};
+use super::declaration::Check::{
+    Any, AtLeast, Between, BetweenOrMinusOne, OneOf, ThrottledReplicas,
+};
 use super::declaration::Kind::{Boolean, Double, Int, List, Long, String};
 use super::declaration::Scope::{Cluster, Internal};
 use super::table::InheritingRow;

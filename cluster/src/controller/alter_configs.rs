@@ -247,9 +247,8 @@ impl Controller {
             return Err(invalid_config(message));
         }
         if !after.contains_key(MIN_INSYNC_REPLICAS) {
-            let message = format!(
-                "{MIN_INSYNC_REPLICAS} cannot be removed while {ELIGIBLE_LEADERS} is on"
-            );
+            let message =
+                format!("{MIN_INSYNC_REPLICAS} cannot be removed while {ELIGIBLE_LEADERS} is on");
             return Err(invalid_config(message));
         }
         Ok(())
@@ -389,9 +388,7 @@ fn check_dynamic(
     match declaration.scope {
         Scope::ReadOnly | Scope::Internal => refused("is read only at start"),
         Scope::PerBroker if resource.name.is_empty() => refused("belongs to one broker"),
-        Scope::PerBroker
-            if PER_LISTENER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) =>
-        {
+        Scope::PerBroker if PER_LISTENER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => {
             refused("needs the prefix listener.name.<listener>.")
         }
         Scope::PerBroker | Scope::Cluster => Ok(()),

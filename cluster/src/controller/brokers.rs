@@ -87,7 +87,10 @@ impl Controller {
 
     /// Registers a broker that asks for it.
     #[must_use]
-    pub fn admit_broker(&self, application: &Application) -> Decision<Result<BrokerEpoch, Refused>> {
+    pub fn admit_broker(
+        &self,
+        application: &Application,
+    ) -> Decision<Result<BrokerEpoch, Refused>> {
         match self.check_application(application) {
             Ok(()) => {
                 let Application { registration, features, .. } = application;

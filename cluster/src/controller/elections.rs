@@ -55,8 +55,9 @@ impl Controller {
         let mut answer = Vec::new();
         for (name, index) in wanted {
             let result = self.election(name, *index, unclean).map(|record| records.push(record));
-            let is_idle =
-                result.as_ref().is_err_and(|refused| refused.code == ErrorCode::ELECTION_NOT_NEEDED);
+            let is_idle = result
+                .as_ref()
+                .is_err_and(|refused| refused.code == ErrorCode::ELECTION_NOT_NEEDED);
             if partitions.is_some() || !is_idle {
                 answer.push((name.clone(), *index, result));
             }
@@ -170,8 +171,7 @@ impl Controller {
         gone: NodeId,
         with_elr: bool,
     ) -> Target {
-        let mut isr: Vec<NodeId> =
-            partition.isr.iter().copied().filter(|id| *id != gone).collect();
+        let mut isr: Vec<NodeId> = partition.isr.iter().copied().filter(|id| *id != gone).collect();
         let mut elr: Vec<NodeId> =
             partition.elr.iter().copied().filter(|id| !isr.contains(id)).collect();
         if with_elr && isr.len() < self.min_insync_replicas(topic, partition) {

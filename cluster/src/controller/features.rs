@@ -36,12 +36,7 @@ pub struct Supported {
 
 /// What this version can run.
 pub const SUPPORTED: &[Supported] = &[
-    Supported {
-        name: ELIGIBLE_LEADERS,
-        min_level: 0,
-        max_level: 1,
-        initial_level: 0,
-    },
+    Supported { name: ELIGIBLE_LEADERS, min_level: 0, max_level: 1, initial_level: 0 },
     Supported { name: "group.version", min_level: 0, max_level: 1, initial_level: 1 },
     Supported { name: KRAFT_VERSION, min_level: 0, max_level: 1, initial_level: 0 },
     Supported { name: METADATA_VERSION, min_level: 7, max_level: 30, initial_level: 30 },
@@ -91,9 +86,8 @@ impl Controller {
         let records = if refused || validate_only {
             Vec::new()
         } else {
-            let changed = |update: &&FeatureUpdate| {
-                self.image.feature(&update.name) != update.level
-            };
+            let changed =
+                |update: &&FeatureUpdate| self.image.feature(&update.name) != update.level;
             updates.iter().filter(changed).flat_map(|update| self.level_records(update)).collect()
         };
         Decision { records, answer: results }
@@ -179,11 +173,9 @@ impl Controller {
                 invalid(format!("{name} is at level {current}; level {level} is an upgrade"))
             }
             // Records of the newer level may be in the log already, which the older cannot write.
-            Direction::SafeDowngrade if name == METADATA_VERSION && *level < current => {
-                invalid(format!(
-                    "{name} cannot go from {current} to {level} without losing metadata"
-                ))
-            }
+            Direction::SafeDowngrade if name == METADATA_VERSION && *level < current => invalid(
+                format!("{name} cannot go from {current} to {level} without losing metadata"),
+            ),
             Direction::UnsafeDowngrade if name == METADATA_VERSION && *level < current => {
                 invalid(format!("an unsafe downgrade of {name} is not supported"))
             }

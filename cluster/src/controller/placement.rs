@@ -46,12 +46,7 @@ type Place<'a> = (NodeId, Option<&'a str>);
 
 /// The replicas of one partition: the stripe from its own place on, each further one in the rack
 /// that has the fewest so far, then spare brokers.
-fn replicas(
-    active: &[Place<'_>],
-    spare: &[Place<'_>],
-    factor: usize,
-    at: usize,
-) -> Vec<NodeId> {
+fn replicas(active: &[Place<'_>], spare: &[Place<'_>], factor: usize, at: usize) -> Vec<NodeId> {
     // Every full round over the brokers moves the followers on by one, so that not all
     // partitions of a failed leader fall to the same next broker.
     let (first, round) = (at % active.len(), at / active.len());
@@ -77,9 +72,7 @@ fn striped(controller: &Controller, active: bool) -> Vec<Place<'_>> {
     }
     let longest = racks.values().map(Vec::len).max().unwrap_or(0);
     (0..longest)
-        .flat_map(|row| {
-            racks.iter().filter_map(move |(rack, ids)| Some((*ids.get(row)?, *rack)))
-        })
+        .flat_map(|row| racks.iter().filter_map(move |(rack, ids)| Some((*ids.get(row)?, *rack))))
         .collect()
 }
 

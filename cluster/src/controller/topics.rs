@@ -104,6 +104,20 @@ pub(super) fn ambiguous_metric_name(name: &str) -> Option<String> {
     name.contains(['.', '_']).then(|| name.replace('.', "_"))
 }
 
+fn named_twice() -> Refused {
+    let message = "the request names this topic more than once";
+    Refused::new(ErrorCode::INVALID_REQUEST, message)
+}
+
+/// How often each name occurs.
+fn counts<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
 fn too_many_partitions() -> Refused {
     let message = format!("at most {MAX_PARTITIONS_PER_REQUEST} partitions per request");
     Refused::new(ErrorCode::POLICY_VIOLATION, message)
@@ -128,16 +142,12 @@ impl Controller {
             taken: BTreeMap::new(),
             next_broker: topics.first().map_or(0, |topic| usize::from(topic.id.0[15])),
         };
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for topic in topics {
-            *counts.entry(topic.name.as_str()).or_default() += 1;
-        }
+        let counts = counts(topics.iter().map(|topic| topic.name.as_str()));
         let answer = topics
             .iter()
             .map(|topic| {
                 if counts.get(topic.name.as_str()).is_some_and(|count| *count > 1) {
-                    let message = "the request names this topic more than once";
-                    return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+                    return Err(named_twice());
                 }
                 run.create(topic)
             })
@@ -172,15 +182,19 @@ impl Controller {
         &self,
         topics: &[TopicRef],
     ) -> Decision<Vec<Result<(Text, Uuid), Refused>>> {
+        let found: Vec<Result<&TopicImage, Refused>> =
+            topics.iter().map(|wanted| self.find(wanted)).collect();
+        let mut counts: BTreeMap<Uuid, usize> = BTreeMap::new();
+        for topic in found.iter().flatten() {
+            *counts.entry(topic.id()).or_default() += 1;
+        }
         let mut records = Vec::new();
-        let mut gone = BTreeSet::new();
-        let answer = topics
-            .iter()
-            .map(|wanted| {
-                let topic = self.find(wanted)?;
-                if !gone.insert(topic.id()) {
-                    let message = "the request names this topic more than once";
-                    return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+        let answer = found
+            .into_iter()
+            .map(|topic| {
+                let topic = topic?;
+                if counts.get(&topic.id()).is_some_and(|count| *count > 1) {
+                    return Err(named_twice());
                 }
                 let record = RemoveTopicRecord { topic_id: topic.id() };
                 records.push(MetadataRecord::RemoveTopic(record));
@@ -197,14 +211,13 @@ impl Controller {
         topics: &[MorePartitions],
         validate_only: bool,
     ) -> Decision<Vec<Result<(), Refused>>> {
+        let counts = counts(topics.iter().map(|topic| topic.name.as_str()));
         let mut records = Vec::new();
-        let mut seen = BTreeSet::new();
         let answer = topics
             .iter()
             .map(|wanted| {
-                if !seen.insert(wanted.name.as_str()) {
-                    let message = "the request names this topic more than once";
-                    return Err(Refused::new(ErrorCode::INVALID_REQUEST, message));
+                if counts.get(wanted.name.as_str()).is_some_and(|count| *count > 1) {
+                    return Err(named_twice());
                 }
                 records.extend(self.grow(wanted)?);
                 Ok(())
@@ -298,8 +311,7 @@ impl Controller {
         partition_id: PartitionIndex,
         replicas: Vec<NodeId>,
     ) -> MetadataRecord {
-        let isr: Vec<NodeId> =
-            replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
+        let isr: Vec<NodeId> = replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
         let directory = |id: &NodeId| match self.image.broker(*id).map(|b| b.log_dirs.as_slice()) {
             Some([only]) => *only,
             _ => Uuid::UNASSIGNED_DIRECTORY,

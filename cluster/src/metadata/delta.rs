@@ -392,14 +392,13 @@ impl MetadataImage {
     }
 
     fn register(&mut self, record: &RegisterBrokerRecord, changes: &mut Changes) {
-        let endpoint = |end_point: &milena_protocol::metadata_record::RegisterBrokerEndpoint| {
-            EndpointImage {
+        let endpoint =
+            |end_point: &milena_protocol::metadata_record::RegisterBrokerEndpoint| EndpointImage {
                 name: end_point.name.detach(),
                 host: end_point.host.detach(),
                 port: end_point.port,
                 security_protocol: end_point.security_protocol,
-            }
-        };
+            };
         let broker = BrokerImage {
             id: record.broker_id,
             epoch: record.broker_epoch,

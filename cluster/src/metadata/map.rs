@@ -94,9 +94,7 @@ impl<K: Ord + Clone, V: Clone> SortedMap<K, V> {
         };
         let leaf = Arc::make_mut(leaf);
         match leaf.binary_search_by(|(other, _)| other.cmp(&key)) {
-            Ok(index) => {
-                leaf.get_mut(index).map(|entry| std::mem::replace(&mut entry.1, value))
-            }
+            Ok(index) => leaf.get_mut(index).map(|entry| std::mem::replace(&mut entry.1, value)),
             Err(index) => {
                 leaf.insert(index, (key, value));
                 self.count += 1;

@@ -1,0 +1,361 @@
+//! Scenarios: commands and the transcript that they must give.
+//!
+//! In `scenarios/*.txt` a line that begins with `>` is a command, what follows it is what it must
+//! print, and `#` is a remark. `UPDATE=1 cargo test -p milena-cluster` rewrites the transcripts.
+
+mod node;
+
+use std::fmt::Write as _;
+
+use milena_cluster::configs::Values;
+use milena_cluster::controller::alter_configs::{Alteration, Operation};
+use milena_cluster::controller::brokers::{Application, Heartbeat, Registration};
+use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap};
+use milena_cluster::controller::topics::{MorePartitions, NewTopic, TopicRef};
+use milena_cluster::controller::{Decision, Refused};
+use milena_cluster::metadata::image::{ConfigResource, EndpointImage};
+use milena_protocol::codec::Text;
+use milena_protocol::ids::{BrokerEpoch, NodeId, Offset, PartitionIndex, Uuid};
+use milena_protocol::metadata_record::MetadataRecord;
+use node::Node;
+
+/// A rule of the controller would have changed without anybody noticing.
+#[test]
+fn transcripts_are_as_written() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let expected = std::fs::read_to_string(&path).unwrap();
+        let actual = play(&expected);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, actual).unwrap();
+        } else {
+            assert_eq!(actual, expected, "{}", path.display());
+        }
+    }
+}
+
+/// Runs the commands of a scenario; answers the transcript.
+fn play(text: &str) -> String {
+    let mut stage = Stage { node: Node::new(Values::new()), next_topic: 0 };
+    let mut out = String::new();
+    for line in text.lines() {
+        if let Some(command) = line.strip_prefix("> ") {
+            writeln!(out, "{line}").unwrap();
+            stage.run(command, &mut out);
+        } else if line.starts_with('#') || line.is_empty() {
+            writeln!(out, "{line}").unwrap();
+        }
+    }
+    out
+}
+
+struct Stage {
+    node: Node,
+    next_topic: u128,
+}
+
+/// `key=value` among the words of a command.
+fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(words: &[&str], key: &str, default: T) -> T {
+    option(words, key).map_or(default, |value| value.parse().unwrap())
+}
+
+impl Stage {
+    fn run(&mut self, command: &str, out: &mut String) {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let dry = words.contains(&"validate-only");
+        match words[0] {
+            "static" => {
+                let (key, value) = words[1].split_once('=').unwrap();
+                self.node = Node::new(Values::from([(key.to_owned(), value.to_owned())]));
+            }
+            "bootstrap" => self.node.append(bootstrap()),
+            "register" => self.register(&words, out),
+            "heartbeat" => self.heartbeat(&words, out),
+            "fence" => {
+                let id = NodeId(words[1].parse().unwrap());
+                let decision = self.node.decide(|controller| controller.fence_broker(id));
+                show(&decision.records, out);
+            }
+            "unregister" => {
+                let id = NodeId(words[1].parse().unwrap());
+                let decision = self.node.decide(|controller| controller.unregister_broker(id));
+                finish(decision, out);
+            }
+            "producer-ids" => {
+                let id = NodeId(words[1].parse().unwrap());
+                let decision = self.node.decide(|controller| controller.allocate_producer_ids(id));
+                finish(decision, out);
+            }
+            "create" => self.create(&words, dry, out),
+            "delete" => {
+                let topics: Vec<TopicRef> = words[1..]
+                    .iter()
+                    .map(|word| match word.strip_prefix("id=") {
+                        Some(id) => TopicRef::Id(Uuid::from_u128(id.parse().unwrap())),
+                        None => TopicRef::Name((*word).into()),
+                    })
+                    .collect();
+                let decision = self.node.decide(|controller| controller.delete_topics(&topics));
+                each(decision, out);
+            }
+            "grow" => {
+                let more = [MorePartitions {
+                    name: words[1].into(),
+                    count: words[2].parse().unwrap(),
+                    assignments: option(&words, "assign")
+                        .map(|text| text.split(';').map(ids).collect()),
+                }];
+                let decision =
+                    self.node.decide(|controller| controller.create_partitions(&more, dry));
+                each(decision, out);
+            }
+            "alter" | "replace" => self.alter(&words, dry, out),
+            "elect" => {
+                let wanted: Vec<_> = words
+                    .iter()
+                    .filter_map(|word| word.rsplit_once(':'))
+                    .map(|(name, index)| (name.into(), PartitionIndex(index.parse().unwrap())))
+                    .collect();
+                let unclean = words.contains(&"unclean");
+                let named = (!wanted.is_empty()).then_some(wanted.as_slice());
+                let decision =
+                    self.node.decide(|controller| controller.elect_leaders(named, unclean));
+                show(&decision.records, out);
+                for (name, index, result) in decision.answer {
+                    writeln!(out, "  {name}:{index} {}", outcome(&result)).unwrap();
+                }
+            }
+            "feature" => {
+                let updates = [FeatureUpdate {
+                    name: words[1].into(),
+                    level: words[2].parse().unwrap(),
+                    upgrade_type: number(&words, "type", 1),
+                }];
+                let decision =
+                    self.node.decide(|controller| controller.update_features(&updates, dry));
+                show(&decision.records, out);
+                for (name, result) in decision.answer {
+                    writeln!(out, "  {name} {}", outcome(&result)).unwrap();
+                }
+            }
+            "snapshot" => show(&self.node.take_snapshot(), out),
+            "restart" => self.node.restart(),
+            other => panic!("there is no command {other}"),
+        }
+    }
+
+    fn register(&mut self, words: &[&str], out: &mut String) {
+        let id: i32 = words[1].parse().unwrap();
+        let registration = Registration {
+            id: NodeId(id),
+            incarnation_id: Uuid::from_u128(number(words, "incarnation", 500)),
+            endpoints: vec![EndpointImage {
+                name: "PLAINTEXT".into(),
+                host: "localhost".into(),
+                port: 9092,
+                security_protocol: 0,
+            }],
+            rack: option(words, "rack").map(Text::from),
+            log_dirs: vec![Uuid::from_u128(number(words, "dir", 1000 + id as u128))],
+        };
+        let application = Application {
+            registration,
+            features: SUPPORTED
+                .iter()
+                .map(|it| (it.name.into(), it.min_level, number(words, it.name, it.max_level)))
+                .collect(),
+            has_live_session: words.contains(&"while-alive"),
+        };
+        let decision = self.node.decide(|controller| controller.admit_broker(&application));
+        finish(decision, out);
+    }
+
+    fn heartbeat(&mut self, words: &[&str], out: &mut String) {
+        let id = NodeId(words[1].parse().unwrap());
+        let epoch = self.node.image.broker(id).map_or(BrokerEpoch(-1), |broker| broker.epoch);
+        let beat = Heartbeat {
+            id,
+            epoch: BrokerEpoch(number(words, "epoch", epoch.0)),
+            metadata_offset: Offset(number(words, "offset", self.node.image.offset().0)),
+            wants_fence: words.contains(&"wants-fence"),
+            wants_shut_down: words.contains(&"wants-shut-down"),
+        };
+        let decision = self.node.decide(|controller| controller.heartbeat(beat));
+        finish(decision, out);
+    }
+
+    fn create(&mut self, words: &[&str], dry: bool, out: &mut String) {
+        let names = words[1].split(',');
+        let topics: Vec<NewTopic> = names
+            .map(|name| {
+                self.next_topic += 1;
+                NewTopic {
+                    name: name.into(),
+                    id: Uuid::from_u128(self.next_topic << 8),
+                    partitions: number(words, "partitions", -1),
+                    replication_factor: number(words, "factor", -1),
+                    assignments: option(words, "assign")
+                        .into_iter()
+                        .flat_map(|text| text.split(';'))
+                        .map(|part| {
+                            let (index, replicas) = part.split_once(':').unwrap();
+                            (PartitionIndex(index.parse().unwrap()), ids(replicas))
+                        })
+                        .collect(),
+                    configs: option(words, "config")
+                        .into_iter()
+                        .map(|entry| match entry.split_once(':') {
+                            Some((key, value)) => (key.into(), Some(value.into())),
+                            None => (entry.into(), None),
+                        })
+                        .collect(),
+                }
+            })
+            .collect();
+        let decision = self.node.decide(|controller| controller.create_topics(&topics, dry));
+        show(&decision.records, out);
+        for result in decision.answer {
+            match result {
+                Ok(it) => {
+                    let (count, factor) = (it.partitions, it.replication_factor);
+                    writeln!(out, "  ok {count} partitions, factor {factor}").unwrap();
+                }
+                Err(refused) => writeln!(out, "  {}", refusal(&refused)).unwrap(),
+            }
+        }
+    }
+
+    /// `alter topic:t set:key:value append:key:value delete:key`, `replace topic:t key:value`.
+    fn alter(&mut self, words: &[&str], dry: bool, out: &mut String) {
+        let (kind, name) = words[1].split_once(':').unwrap();
+        let kind = match kind {
+            "topic" => ConfigResource::TOPIC,
+            "broker" => ConfigResource::BROKER,
+            "group" => ConfigResource::GROUP,
+            _ => ConfigResource::BROKER_LOGGER,
+        };
+        let resource = ConfigResource { kind, name: name.into() };
+        let entries = words[2..].iter().filter(|word| word.contains(':'));
+        let decision = if words[0] == "replace" {
+            let values = entries
+                .map(|entry| entry.split_once(':').unwrap())
+                .map(|(key, value)| (key.into(), Some(value.into())))
+                .collect();
+            let all = [(resource, values)];
+            self.node.decide(|controller| controller.replace_configs(&all, dry))
+        } else {
+            let changes = entries
+                .map(|entry| {
+                    let mut parts = entry.splitn(3, ':');
+                    let operation = match parts.next().unwrap() {
+                        "set" => Some(Operation::Set),
+                        "delete" => Some(Operation::Delete),
+                        "append" => Some(Operation::Append),
+                        "subtract" => Some(Operation::Subtract),
+                        _ => None,
+                    };
+                    (parts.next().unwrap().into(), operation, parts.next().map(Text::from))
+                })
+                .collect();
+            let all = [Alteration { resource, changes }];
+            self.node.decide(|controller| controller.incremental_alter_configs(&all, dry))
+        };
+        each(decision, out);
+    }
+}
+
+fn ids(text: &str) -> Vec<NodeId> {
+    text.split(',').map(|id| NodeId(id.parse().unwrap())).collect()
+}
+
+fn refusal(refused: &Refused) -> String {
+    format!("{:?}: {}", refused.code, refused.message)
+}
+
+fn outcome<T>(result: &Result<T, Refused>) -> String {
+    result.as_ref().map_or_else(refusal, |_| "ok".to_owned())
+}
+
+fn finish<A: std::fmt::Debug>(decision: Decision<Result<A, Refused>>, out: &mut String) {
+    show(&decision.records, out);
+    match decision.answer {
+        Ok(answer) => writeln!(out, "  ok {answer:?}").unwrap(),
+        Err(refused) => writeln!(out, "  {}", refusal(&refused)).unwrap(),
+    }
+}
+
+fn each<A>(decision: Decision<Vec<Result<A, Refused>>>, out: &mut String) {
+    show(&decision.records, out);
+    for result in &decision.answer {
+        writeln!(out, "  {}", outcome(result)).unwrap();
+    }
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    let ids: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    format!("[{}]", ids.join(","))
+}
+
+/// Prints records with what matters in them.
+fn show(records: &[MetadataRecord], out: &mut String) {
+    for record in records {
+        let line = match record {
+            MetadataRecord::Topic(it) => format!("Topic {}", it.name),
+            MetadataRecord::RemoveTopic(_) => "RemoveTopic".to_owned(),
+            MetadataRecord::Partition(it) => format!(
+                "Partition {} replicas {} isr {} leader {} epoch {}",
+                it.partition_id,
+                list(&it.replicas),
+                list(&it.isr),
+                it.leader,
+                it.leader_epoch
+            ),
+            MetadataRecord::PartitionChange(it) => {
+                let mut line = format!("PartitionChange {}", it.partition_id);
+                if it.leader != NodeId(-2) {
+                    write!(line, " leader {}", it.leader).unwrap();
+                }
+                for (what, nodes) in [("isr", &it.isr), ("elr", &it.eligible_leader_replicas)] {
+                    if let Some(nodes) = nodes {
+                        write!(line, " {what} {}", list(nodes)).unwrap();
+                    }
+                }
+                if it.leader_recovery_state >= 0 {
+                    write!(line, " recovery {}", it.leader_recovery_state).unwrap();
+                }
+                line
+            }
+            MetadataRecord::Config(it) => format!(
+                "Config {}:{} {} = {}",
+                it.resource_type,
+                it.resource_name,
+                it.name,
+                it.value.as_deref().unwrap_or("(removed)")
+            ),
+            MetadataRecord::RegisterBroker(it) => format!(
+                "RegisterBroker {} epoch {} fenced {}",
+                it.broker_id, it.broker_epoch, it.fenced
+            ),
+            MetadataRecord::BrokerRegistrationChange(it) => format!(
+                "BrokerRegistrationChange {} fenced {} shutdown {}",
+                it.broker_id, it.fenced, it.in_controlled_shutdown
+            ),
+            MetadataRecord::UnregisterBroker(it) => format!("UnregisterBroker {}", it.broker_id),
+            MetadataRecord::FeatureLevel(it) => {
+                format!("FeatureLevel {} {}", it.name, it.feature_level)
+            }
+            MetadataRecord::ProducerIds(it) => format!("ProducerIds next {}", it.next_producer_id),
+            MetadataRecord::ClearElr(it) => format!("ClearElr '{}'", it.topic_name),
+            other => format!("{other:?}"),
+        };
+        writeln!(out, "  + {line}").unwrap();
+    }
+}
