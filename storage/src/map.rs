@@ -194,9 +194,10 @@ impl MapWriter {
         if end > self.allocated {
             return Err(MapError::Beyond);
         }
-        // The head goes last: until it is there the rest is no batch to anyone.
-        disk.write_at(file, parts[1], (start + parts[0].len()) as u64).map_err(MapError::Io)?;
+        // In order, as in `append`: recovery concludes from zeros where a head belongs that
+        // nothing is behind them.
         disk.write_at(file, parts[0], start as u64).map_err(MapError::Io)?;
+        disk.write_at(file, parts[1], (start + parts[0].len()) as u64).map_err(MapError::Io)?;
         self.map.published.store(end, Ordering::Release);
         Ok(())
     }

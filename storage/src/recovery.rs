@@ -14,6 +14,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,6 +65,7 @@ struct Recovery<'r> {
     producers: Producers,
     largest: Largest,
     bytes_since_index: usize,
+    is_trimmed: bool,
 }
 
 /// Opens a log whose directory exists.
@@ -107,6 +109,7 @@ pub(crate) fn recover(
         producers: Producers::default(),
         largest: Largest::NONE,
         bytes_since_index: 0,
+        is_trimmed: true,
     };
     let start = Start::choose(&segments, &target);
     for segment in segments.iter().take(start.segment) {
@@ -132,9 +135,15 @@ pub(crate) fn recover(
     let tail = Tail {
         config: Arc::new(target.config),
         writer: None,
+        is_trimmed: recovery.is_trimmed,
         producers: recovery.producers,
         producers_changed: scanned_bytes > 0,
-        epochs_changed: scanned_bytes > 0,
+        // The file may be behind, or not durable as far as it is needed next.
+        epochs_changed: recovery
+            .epochs
+            .entries()
+            .last()
+            .is_some_and(|last| last.start_offset >= recovery_point.min(start.offset)),
         bytes_since_index: recovery.bytes_since_index,
         largest: recovery.largest,
         first_timestamp: None,
@@ -173,6 +182,7 @@ pub(crate) fn replay_producers(state: &LogState, tail: &mut Tail) -> Result<(), 
         producers: Producers::default(),
         largest: Largest::NONE,
         bytes_since_index: 0,
+        is_trimmed: true,
     };
     recovery.replay_to(&state.segments.load_full(), &files.snapshots, state.log_end())?;
     tail.producers = recovery.producers;
@@ -361,7 +371,11 @@ impl Recovery<'_> {
             scanned_bytes += end - from;
             let follower = segments.get(index + 1).map(|next| next.base_offset);
             let is_clean = end == segment.size();
-            self.cut(&segment, end, next_offset, follower.is_some())?;
+            if follower.is_none() && start.mark.is_some() && self.ends_in_zeros(&segment, end)? {
+                self.is_trimmed = is_clean;
+            } else {
+                self.cut(&segment, end, next_offset, follower.is_some())?;
+            }
             segment.set_size(end);
             // A gap before the next segment is lawful only if this one's file was in its final
             // form (compaction leaves such gaps).
@@ -427,6 +441,19 @@ impl Recovery<'_> {
         }
         segment.set_checked_from(from);
         Ok(position as u64)
+    }
+
+    /// Whether nothing was written behind the last good batch, if this kernel saw all writes:
+    /// a batch is written from its head on. Such a file is trimmed when its log rests, since
+    /// cutting off pages that were made ready costs more than all else that opening does.
+    fn ends_in_zeros(&self, segment: &Segment, end: u64) -> Result<bool, StorageError> {
+        let mut head = [0; HEADER_BYTES];
+        let left = usize::try_from(segment.size() - end).unwrap_or(usize::MAX);
+        let Some(head) = head.get_mut(..left.min(HEADER_BYTES)) else { return Ok(false) };
+        let read = File::open(segment.path(Kind::Log))
+            .and_then(|file| file.read_exact_at(head, end))
+            .map(|()| head.iter().all(|byte| *byte == 0));
+        self.environment.judge("read the end of a log", read)
     }
 
     /// Cuts a segment's file behind its last good batch.

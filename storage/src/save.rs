@@ -151,11 +151,13 @@ impl LogState {
             return Ok(false);
         }
         let active = self.active();
-        if tail.writer.take().is_some() {
+        tail.writer = None;
+        if !tail.is_trimmed {
             let trimmed = active
                 .file(environment)
                 .and_then(|file| environment.disk.set_len(&file, active.size()));
             environment.judge("trim a segment", trimmed)?;
+            tail.is_trimmed = true;
         }
         active.unmap_idle(u32::MAX, 0);
         active.release_index_memory();

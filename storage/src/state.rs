@@ -71,6 +71,8 @@ pub(crate) struct LogState {
 pub(crate) struct Tail {
     pub(crate) config: Arc<LogConfig>,
     pub(crate) writer: Option<MapWriter>,
+    /// The active segment's file ends where its batches end.
+    pub(crate) is_trimmed: bool,
     pub(crate) producers: Producers,
     pub(crate) producers_changed: bool,
     pub(crate) epochs_changed: bool,
@@ -155,7 +157,8 @@ impl LogState {
             deleted: AtomicBool::new(false),
             environment,
         };
-        if beginning.recovery_point < beginning.log_end {
+        let is_trimmed = state.tail.lock().is_trimmed;
+        if beginning.recovery_point < beginning.log_end || !is_trimmed {
             state.environment.attention.awake(state.number);
         }
         state
@@ -381,6 +384,7 @@ impl LogState {
         *old.largest.lock() = Some(tail.largest);
         old.sealed.store(true, Ordering::Release);
         tail.writer = None;
+        tail.is_trimmed = true;
         tail.largest = Largest::NONE;
         tail.first_timestamp = None;
         tail.created_at = now;
@@ -431,6 +435,7 @@ impl LogState {
                 let opened = MapWriter::open(&file, capacity, position);
                 let writer = environment.judge("map a segment", opened)?;
                 segment.attach(writer.map());
+                tail.is_trimmed = false;
                 environment.attention.awake(self.number);
                 empty.insert(writer)
             }

@@ -164,6 +164,7 @@ impl LogState {
         self.truncated(start, end);
         self.recount();
         tail.epochs_changed |= self.epochs.write().truncate_to(end);
+        tail.is_trimmed = true;
         tail.first_timestamp = None;
         tail.created_at = now;
         tail.bytes_since_index = 0;
