@@ -179,11 +179,13 @@ impl Controller {
         Decision { records: vec![MetadataRecord::RegisterBroker(record)], answer: epoch }
     }
 
-    /// Lets a registered broker lead, once it has read the metadata up to its registration.
+    /// Lets a registered broker lead, once it has read the metadata up to its registration. One
+    /// that began to stop comes back only by registering again.
     #[must_use]
     pub fn unfence_broker(&self, id: NodeId) -> Decision<()> {
         let mut records = Vec::new();
-        if let Some(broker) = self.image.broker(id).filter(|broker| broker.fenced) {
+        let may_return = |broker: &&BrokerImage| broker.fenced && !broker.in_controlled_shutdown;
+        if let Some(broker) = self.image.broker(id).filter(may_return) {
             records.push(registration_change(broker, UNFENCE, 0));
             records.extend(self.with_broker(id));
         }
@@ -224,7 +226,7 @@ impl Controller {
             is_fenced = true;
         } else if broker.fenced && is_caught_up {
             records = self.unfence_broker(beat.id).records;
-            is_fenced = false;
+            is_fenced = records.is_empty();
         }
         let answer = HeartbeatAnswer { is_caught_up, is_fenced, should_shut_down };
         Decision { records, answer: Ok(answer) }

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | control | SNAPSHOT_HEADER |
 //! | control | KRAFT_VERSION, KRAFT_VOTERS: only where the voters are dynamic, else absent |
-//! | records, any number | features, brokers, controllers, topics with partitions, configurations, quotas, producer ids, ACLs, credentials, tokens |
+//! | records, any number | what makes the image, in the order of [`records`] |
 //! | control | SNAPSHOT_FOOTER; a file without it is not whole |
 //!
 //! Offsets count from 0 within the file and mean nothing.

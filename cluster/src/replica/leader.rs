@@ -3,10 +3,12 @@
 //! The high watermark is the smallest log end offset of the replicas in sync. It moves only while
 //! there are at least `min.insync.replicas` of them, for any acks (P3, P4, KIP-966).
 
+use std::collections::BTreeMap;
+
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset};
 
-/// The leader of a partition whose only replica is itself.
+/// The leader of a partition.
 #[derive(Clone, Debug)]
 pub struct Leader {
     node: NodeId,
@@ -15,6 +17,8 @@ pub struct Leader {
     isr: Vec<NodeId>,
     min_insync_replicas: usize,
     log_end_offset: Offset,
+    /// How far each follower is known to be; nothing is known of one that never fetched.
+    followers: BTreeMap<NodeId, Offset>,
     high_watermark: Offset,
 }
 
@@ -46,6 +50,7 @@ impl Leader {
             isr: begin.isr,
             min_insync_replicas: begin.min_insync_replicas.max(1),
             log_end_offset: Offset::ZERO,
+            followers: BTreeMap::new(),
             high_watermark: Offset::ZERO,
         };
         leader.appended(begin.log_end_offset);
@@ -92,6 +97,19 @@ impl Leader {
         self.advance()
     }
 
+    /// A follower fetches from here on, so it holds everything below. Answers the high watermark.
+    pub fn fetched(&mut self, follower: NodeId, log_end_offset: Offset) -> Offset {
+        // A follower that truncated is no longer as far as it was.
+        self.followers.insert(follower, log_end_offset.min(self.log_end_offset));
+        self.advance()
+    }
+
+    /// The controller changed who is in sync. Answers the high watermark.
+    pub fn set_isr(&mut self, isr: Vec<NodeId>) -> Offset {
+        self.isr = isr;
+        self.advance()
+    }
+
     /// The topic's `min.insync.replicas` changed. Answers the high watermark.
     pub fn set_min_insync_replicas(&mut self, min_insync_replicas: usize) -> Offset {
         self.min_insync_replicas = min_insync_replicas.max(1);
@@ -100,10 +118,18 @@ impl Leader {
 
     fn advance(&mut self) -> Offset {
         if self.isr.len() >= self.needed() {
-            self.high_watermark = self.high_watermark.max(self.log_end_offset);
+            let ends = self.isr.iter().map(|id| self.log_end_offset_of(*id));
+            self.high_watermark = self.high_watermark.max(ends.min().unwrap_or(Offset::ZERO));
         }
         self.check_invariants();
         self.high_watermark
+    }
+
+    fn log_end_offset_of(&self, id: NodeId) -> Offset {
+        if id == self.node {
+            return self.log_end_offset;
+        }
+        self.followers.get(&id).copied().unwrap_or(Offset::ZERO)
     }
 
     /// What holds after every step.
@@ -139,6 +165,19 @@ mod tests {
         assert_eq!(few.admit(1), Ok(()));
         assert_eq!(few.appended(Offset(9)), Offset::ZERO);
         assert_eq!(few.set_min_insync_replicas(1), Offset(9));
+    }
+
+    /// Fact R1: a record would be acknowledged that a replica in sync does not have.
+    #[test]
+    fn the_high_watermark_waits_for_all_in_sync() {
+        let mut pair = leader(2, &[1, 2], 1);
+        assert_eq!(pair.high_watermark(), Offset::ZERO);
+        assert_eq!(pair.fetched(NodeId(2), Offset(3)), Offset(3));
+        assert_eq!(pair.appended(Offset(9)), Offset(3));
+        assert_eq!(pair.fetched(NodeId(2), Offset(99)), Offset(9));
+        assert_eq!(pair.appended(Offset(12)), Offset(9));
+        assert_eq!(pair.fetched(NodeId(2), Offset(1)), Offset(9), "it never falls");
+        assert_eq!(pair.set_isr(vec![NodeId(1)]), Offset(12));
     }
 
     /// A topic of one replica would refuse every write under a cluster-wide minimum of two.
