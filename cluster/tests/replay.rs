@@ -181,7 +181,11 @@ fn check_leaders(image: &MetadataImage) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// A node would come back with another state than the one it told its clients.
     #[test]

@@ -7,28 +7,11 @@
 
 use milena_protocol::codec::Text;
 
-use super::{
-    BROKER, DYNAMIC_ONLY, Declaration, GROUP, Resolver, Scope, TOPIC, broker, unit_family,
-};
+use super::declaration::{Declaration, Scope};
+use super::resolve::{Resolver, broker, unit_family};
+use super::source::Source;
+use super::table::{BROKER, DYNAMIC_ONLY, GROUP, TOPIC};
 use crate::metadata::image::ConfigResource;
-
-/// Where a value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i8)]
-pub enum Source {
-    /// The topic's own override.
-    Topic = 1,
-    /// The override of one broker.
-    DynamicBroker = 2,
-    /// The override of all brokers.
-    DynamicDefaultBroker = 3,
-    /// The broker's file, environment or command line.
-    StaticBroker = 4,
-    /// Nobody set it.
-    Default = 5,
-    /// The group's own override.
-    Group = 8,
-}
 
 /// A place that sets a value, or would if those before it did not.
 #[derive(Clone, Debug, PartialEq, Eq)]

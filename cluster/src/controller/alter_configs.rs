@@ -11,7 +11,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::metadata_record::{ClearElrRecord, ConfigRecord, MetadataRecord};
 
 use super::features::ELIGIBLE_LEADERS;
-use super::{Controller, Decision, Refused};
+use super::machine::{Controller, Decision, Refused};
 use crate::configs::{self, Declaration, Kind, Scope};
 use crate::metadata::image::ConfigResource;
 

@@ -14,7 +14,7 @@ use milena_protocol::metadata_record::{
 };
 
 use super::features::SUPPORTED;
-use super::{Controller, Decision, Refused};
+use super::machine::{Controller, Decision, Refused};
 use crate::metadata::image::{BrokerImage, EndpointImage};
 
 const FENCE: i8 = 1;

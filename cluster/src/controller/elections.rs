@@ -11,7 +11,7 @@ use milena_protocol::ids::{NodeId, PartitionIndex};
 use milena_protocol::metadata_record::{MetadataRecord, PartitionChangeRecord};
 
 use super::features::ELIGIBLE_LEADERS;
-use super::{Controller, Decision, Refused};
+use super::machine::{Controller, Decision, Refused};
 use crate::metadata::image::{PartitionImage, TopicImage};
 
 /// Leaves the leader, and its epoch, as they are.

@@ -7,7 +7,7 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::metadata_record::{ConfigRecord, FeatureLevelRecord, MetadataRecord};
 
-use super::{Controller, Decision, Refused};
+use super::machine::{Controller, Decision, Refused};
 use crate::metadata::image::ConfigResource;
 
 /// The feature that keeps count of eligible leaders outside of the ISR (KIP-966).

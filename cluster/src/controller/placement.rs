@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::NodeId;
 
-use super::{Controller, Refused};
+use super::machine::{Controller, Refused};
 
 impl Controller {
     /// Whether a broker may lead, and be in an ISR.

@@ -9,14 +9,14 @@ use milena_protocol::metadata_record::{
     ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
 };
 
-use super::{Controller, Decision, Refused};
+use super::machine::{Controller, Decision, Refused};
+pub use super::names::is_valid_name;
+use super::names::{MAX_NAME_BYTES, ambiguous_metric_name};
 use crate::configs::{Described, describe_topic_with};
 use crate::metadata::image::{ConfigResource, TopicImage};
 
 /// Partitions that one request may create.
 const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
-/// The longest name of a topic.
-const MAX_NAME_BYTES: usize = 249;
 /// The metadata log, which is not a topic.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// A leader that needs no recovery.
@@ -70,17 +70,6 @@ pub struct MorePartitions {
     pub assignments: Option<Vec<Vec<NodeId>>>,
 }
 
-/// Whether a topic may have this name: 1 to 249 letters, digits, dots, dashes or underscores, and
-/// not `.` or `..`.
-#[must_use]
-pub fn is_valid_name(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name != "."
-        && name != ".."
-        && name.bytes().all(legal)
-}
-
 fn check_name(name: &str) -> Result<(), Refused> {
     if name == METADATA_TOPIC {
         let message = format!("{METADATA_TOPIC} is the metadata log, not a topic");
@@ -96,12 +85,6 @@ fn check_name(name: &str) -> Result<(), Refused> {
              '-', and is not '.' or '..'"
         ),
     ))
-}
-
-/// The name that metrics give a topic, where a dot becomes an underscore; nothing for a name that
-/// cannot be taken for another.
-pub(super) fn ambiguous_metric_name(name: &str) -> Option<String> {
-    name.contains(['.', '_']).then(|| name.replace('.', "_"))
 }
 
 fn named_twice() -> Refused {
