@@ -53,6 +53,9 @@ pub struct Alteration {
     pub changes: Vec<(Text, Option<Operation>, Option<Text>)>,
 }
 
+/// A resource and all the overrides that it shall have.
+pub type Replacement = (ConfigResource, Vec<(Text, Option<Text>)>);
+
 impl Controller {
     /// Changes single configurations; a resource with a bad change keeps everything.
     #[must_use]
@@ -84,7 +87,7 @@ impl Controller {
     #[must_use]
     pub fn replace_configs(
         &self,
-        alterations: &[(ConfigResource, Vec<(Text, Option<Text>)>)],
+        alterations: &[Replacement],
         validate_only: bool,
     ) -> Decision<Vec<Result<(), Refused>>> {
         let full: Vec<Alteration> = alterations

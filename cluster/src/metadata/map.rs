@@ -1,10 +1,10 @@
 //! An ordered map whose copies share what they have in common.
 //!
-//! Entries lie sorted in leaves of at most [`LEAF_ENTRIES`]; the map is a list of leaves. A copy
+//! Entries lie sorted in leaves of at most `LEAF_ENTRIES`; the map is a list of leaves. A copy
 //! of the map copies the list only, a change copies one leaf. With 10,000 entries that is about
 //! 150 counters for a copy and one leaf for a change.
 //!
-//! Invariants: no leaf is empty, none is longer than [`LEAF_ENTRIES`], keys rise strictly over
+//! Invariants: no leaf is empty, none is longer than `LEAF_ENTRIES`, keys rise strictly over
 //! all leaves.
 
 use std::cmp::Ordering;
