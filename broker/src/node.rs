@@ -211,7 +211,9 @@ impl Node {
         for bound in self.bound {
             tokio::spawn(listener::accept(self.broker.clone(), bound));
         }
-        drop(self.http);
+        for listener in self.http {
+            tokio::spawn(crate::admin::serve(self.broker.clone(), listener));
+        }
         tokio::spawn(housekeeping::retain(self.broker.clone()));
         self.screen.log_ready();
         wait_for_signal().await
@@ -426,7 +428,14 @@ fn replay(
     let offsets = reader.offsets();
     let end = offsets.log_end_offset;
     let mut delta = Delta::new(&image);
-    let mut next = image.offset().plus(1).max(offsets.log_start_offset);
+    let mut next = image.offset().plus(1);
+    if offsets.log_start_offset > next {
+        return Err(format!(
+            "the log begins at {}, but no whole snapshot reaches that far: the newest ends at {}; \
+             bring back a snapshot (a .checkpoint file) from a backup",
+            offsets.log_start_offset, next
+        ));
+    }
     while next < end {
         let limit = ReadLimit { upper: end, max_bytes: REPLAY_BYTES, at_least_one_batch: true };
         let records: Bytes = reader.read(next, limit).map_err(|error| error.to_string())?.records;

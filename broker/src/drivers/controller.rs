@@ -254,7 +254,8 @@ impl Driver {
         if records.is_empty() {
             return Ok(());
         }
-        let values = batch::values(&records)
+        let level = self.controller.image().metadata_version();
+        let values = batch::values_at(&records, level)
             .map_err(|error| Fatal(format!("a metadata record cannot be written: {error}")))?;
         let base = self.quorum.log_end_offset();
         let epoch = self.quorum.epoch();
@@ -320,6 +321,8 @@ impl Driver {
         self.log.update_high_watermark(self.log.log_end_offset());
         self.bytes_since_snapshot += bytes.len() as u64;
         if matches!(append.content, Content::LeaderChange { .. }) {
+            // It takes an offset, so the next decision must know of it.
+            self.controller.advance(append.base_offset, append.epoch);
             self.uncommitted.push((append.base_offset, append.epoch, Vec::new()));
         }
         Ok(())

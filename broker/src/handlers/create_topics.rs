@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::configs::{Described, Resolver, describe_topic};
+use milena_cluster::configs::Described;
 use milena_cluster::controller::topics::{CreatedTopic, NewTopic};
 use milena_cluster::controller::{Decision, Refused};
 use milena_protocol::api::create_topics::{
@@ -37,17 +37,20 @@ pub async fn handle(
         request.topics.into_iter().partition(|topic| may_create(&topic.name));
     let names: Vec<Text> = allowed.iter().map(|topic| topic.name.clone()).collect();
     let new: Vec<NewTopic> = allowed.into_iter().map(new_topic).collect();
-    let configs: Vec<_> = new.iter().map(|topic| topic.configs.clone()).collect();
     let decided = broker
         .controller
-        .call(move |controller, _| -> Decision<_> { controller.create_topics(&new, validate_only) })
+        .call(move |controller, _| {
+            let Decision { records, answer } = controller.create_topics(&new, validate_only);
+            let described = new.iter().map(|topic| controller.describe_new_topic(topic));
+            let answer: Vec<_> = answer.into_iter().zip(described).collect();
+            Decision { records, answer }
+        })
         .await;
     let mut topics: Vec<CreateTopicsTopicResult> = match decided {
         Ok(results) => names
             .into_iter()
             .zip(results)
-            .zip(configs)
-            .map(|((name, result), configs)| answer(&broker, name, result, &configs))
+            .map(|(name, (result, described))| answer(name, result, described))
             .collect(),
         Err(code) => names.into_iter().map(|name| fault(name, code, None)).collect(),
     };
@@ -76,47 +79,29 @@ fn new_topic(topic: CreateTopicsTopic) -> NewTopic {
 }
 
 fn answer(
-    broker: &Broker,
     name: Text,
     result: Result<CreatedTopic, Refused>,
-    configs: &[(Text, Option<Text>)],
+    described: Vec<Described>,
 ) -> CreateTopicsTopicResult {
-    let created = match result {
-        Ok(created) => created,
-        Err(refused) => return fault(name, refused.code, Some(refused.message)),
-    };
-    let image = broker.metadata.image_owned();
-    let resolver = Resolver {
-        node: broker.node_id,
-        static_values: broker.config.static_values(),
-        image: &image,
-    };
-    // With validate-only the overrides are in no image, so they are laid over the defaults here.
-    let described = describe_topic(&resolver, &name, None)
-        .into_iter()
-        .map(|described| config_result(described, configs))
-        .collect();
-    CreateTopicsTopicResult {
-        name,
-        topic_id: created.id,
-        num_partitions: created.partitions,
-        replication_factor: created.replication_factor,
-        configs: Some(described),
-        ..Default::default()
+    match result {
+        Ok(created) => CreateTopicsTopicResult {
+            name,
+            topic_id: created.id,
+            num_partitions: created.partitions,
+            replication_factor: created.replication_factor,
+            configs: Some(described.into_iter().map(config_result).collect()),
+            ..Default::default()
+        },
+        Err(refused) => fault(name, refused.code, Some(refused.message)),
     }
 }
 
-fn config_result(described: Described, asked: &[(Text, Option<Text>)]) -> CreateTopicsConfigResult {
-    let own = asked.iter().find(|(name, _)| *name == described.name.as_str());
-    let (value, source) = match own {
-        Some((_, Some(value))) => (Some(value.clone()), 1),
-        _ => (described.value.map(Text::from), described.source as i8),
-    };
+fn config_result(described: Described) -> CreateTopicsConfigResult {
     CreateTopicsConfigResult {
         name: described.name.into(),
-        value,
+        value: described.value.map(Text::from),
         read_only: described.is_read_only,
-        config_source: source,
+        config_source: described.source as i8,
         is_sensitive: described.is_sensitive,
     }
 }

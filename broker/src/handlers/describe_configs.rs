@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use milena_cluster::configs::{
-    Described, Resolver, describe_broker, describe_group, describe_topic,
+    Described, Resolver, describe_broker, describe_group_of, describe_topic,
 };
 use milena_protocol::api::describe_configs::{
     DescribeConfigsConfig, DescribeConfigsRequest, DescribeConfigsResource,
@@ -105,7 +105,7 @@ fn describe(
         GROUP if name.is_empty() => {
             Err((ErrorCode::INVALID_REQUEST, "a group needs a name".into()))
         }
-        GROUP => Ok(describe_group(wanted)),
+        GROUP => Ok(describe_group_of(resolver, name, wanted)),
         kind => {
             let message = format!("there are no resources of type {kind}");
             Err((ErrorCode::INVALID_REQUEST, message))

@@ -1,5 +1,5 @@
-//! ElectLeaders (43), versions 0–2: preferred or unclean. A single replica always leads, so no
-//! election is ever needed here.
+//! ElectLeaders (43), versions 0–2: preferred or unclean. A single replica always leads, so on one
+//! node no election is ever needed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,35 +30,25 @@ pub async fn handle(
             ..Default::default()
         };
     }
-    let Some(asked) = request.topic_partitions else {
-        // All of them: those that need no election are not mentioned.
-        return ElectLeadersResponse::default();
-    };
     let unclean = request.election_type == UNCLEAN;
-    let wanted: Vec<(Text, PartitionIndex)> = asked
-        .into_iter()
-        .flat_map(|topic| {
+    // Null asks for all partitions: those that need no election are not mentioned.
+    let wanted: Option<Vec<(Text, PartitionIndex)>> = request.topic_partitions.map(|asked| {
+        let named = asked.into_iter().flat_map(|topic| {
             let name = topic.topic.detach();
             topic.partitions.into_iter().map(move |index| (name.clone(), index))
-        })
-        .collect();
-    let names = wanted.clone();
+        });
+        named.collect()
+    });
     let decided = broker
         .controller
-        .call(move |controller, _| milena_cluster::controller::Decision {
-            records: Vec::new(),
-            answer: wanted
-                .iter()
-                .map(|(topic, index)| controller.elect_leader(topic, *index, unclean))
-                .collect::<Vec<_>>(),
-        })
+        .call(move |controller, _| controller.elect_leaders(wanted.as_deref(), unclean))
         .await;
     let answers = match decided {
         Ok(answers) => answers,
         Err(error_code) => return ElectLeadersResponse { error_code, ..Default::default() },
     };
     let mut topics: BTreeMap<Text, Vec<ElectLeadersPartitionResult>> = BTreeMap::new();
-    for ((topic, partition_id), answer) in names.into_iter().zip(answers) {
+    for (topic, partition_id, answer) in answers {
         let refused = answer.err();
         topics.entry(topic).or_default().push(ElectLeadersPartitionResult {
             partition_id,

@@ -1,4 +1,5 @@
 //! A real broker process and a bare connection to it, for tests that look at bytes.
+#![allow(dead_code, reason = "every test file uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -16,6 +17,8 @@ use milena_protocol::message::Message;
 pub struct Process {
     child: Child,
     pub address: String,
+    /// Where HTTP is served, if it is.
+    pub http: Option<String>,
 }
 
 impl Process {
@@ -32,12 +35,19 @@ impl Process {
         }
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the broker starts");
         let screen = BufReader::new(child.stdout.take().expect("a pipe"));
-        let address = screen
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("PLAINTEXT://")?.1.trim().to_owned()))
-            .expect("the screen names the listener");
-        Self { child, address }
+        let mut address = None;
+        let mut http = None;
+        for line in screen.lines().map_while(Result::ok) {
+            if let Some((_, rest)) = line.split_once("PLAINTEXT://") {
+                address = Some(rest.trim().to_owned());
+            } else if let Some((_, rest)) = line.split_once("  http     http://") {
+                http = Some(rest.trim().to_owned());
+            } else if line.contains("started") {
+                break;
+            }
+        }
+        let address = address.expect("the screen names the listener");
+        Self { child, address, http }
     }
 
     /// The process id.
