@@ -340,7 +340,7 @@ fn open_directory(
     options.cluster_id = Some(cluster_id.to_owned());
     options.descriptor_budget =
         descriptor_limit().saturating_sub(RESERVED_DESCRIPTORS).max(64) / count;
-    let opened = LogDirectory::open(path, options, Arc::new(RealDisk::default()));
+    let opened = LogDirectory::open(path, options, Arc::new(RealDisk));
     let directory = opened.map_err(StartError::Directory)?;
     for name in directory.quarantined() {
         tracing::warn!(path = %path.display(), name, "unknown entry in the data directory left alone");

@@ -81,14 +81,7 @@ fn answer(
         Ok(place) => (ErrorCode::NONE, place),
         Err(code) => (code, none),
     };
-    ListOffsetsPartitionResponse {
-        partition_index,
-        error_code,
-        timestamp,
-        offset,
-        leader_epoch,
-        ..Default::default()
-    }
+    ListOffsetsPartitionResponse { partition_index, error_code, timestamp, offset, leader_epoch }
 }
 
 struct Look {

@@ -81,8 +81,7 @@ pub async fn handle(
 fn refuse(context: &Context, asked: &[MetadataRequestTopic]) -> Option<MetadataResponse> {
     let by_id = |topic: &MetadataRequestTopic| topic.topic_id != Uuid::ZERO;
     let contradictory = asked.iter().any(|topic| {
-        (topic.name.is_none() && context.version < 12)
-            || (by_id(topic) && context.version < 12)
+        (context.version < 12 && (topic.name.is_none() || by_id(topic)))
             || (topic.name.is_some() && by_id(topic))
     });
     contradictory.then(|| MetadataResponse {

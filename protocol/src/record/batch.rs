@@ -180,7 +180,8 @@ impl<'a> Batch<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), BatchError> {
         let found_bytes = bytes.len();
         let truncated = |needed_bytes| BatchError::Truncated { needed_bytes, found_bytes };
-        let prefix = bytes.first_chunk::<{ MAGIC_POSITION + 1 }>().ok_or(truncated(HEADER_BYTES))?;
+        let prefix =
+            bytes.first_chunk::<{ MAGIC_POSITION + 1 }>().ok_or(truncated(HEADER_BYTES))?;
         let magic = prefix[MAGIC_POSITION] as i8;
         let length = i32::from_be_bytes([prefix[8], prefix[9], prefix[10], prefix[11]]);
         if magic != 2 {

@@ -112,8 +112,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
-        let (taken, rest) =
-            self.bytes.split_at_checked(length).ok_or(RecordError::Truncated)?;
+        let (taken, rest) = self.bytes.split_at_checked(length).ok_or(RecordError::Truncated)?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -175,7 +174,14 @@ impl<'a> Record<'a> {
         if !fits || (header_count == 0 && body.remaining() != 0) {
             return Err(RecordError::BadLength);
         }
-        Ok(Self { timestamp_delta, offset_delta, key, value, header_count, header_bytes: body.bytes })
+        Ok(Self {
+            timestamp_delta,
+            offset_delta,
+            key,
+            value,
+            header_count,
+            header_bytes: body.bytes,
+        })
     }
 }
 
