@@ -1,7 +1,7 @@
 //! HTTP: Confluent's REST v3 resources, records to read and write, health and metrics.
 //!
 //! Every handler calls the function that the wire's handler calls, with a request struct and a
-//! [`Context`](crate::request::Context); there is no second path.
+//! [`Context`]; there is no second path.
 
 mod clusters;
 mod configs;

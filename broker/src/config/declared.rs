@@ -112,6 +112,7 @@ const OTHER_DEFAULTS: &[(&str, Option<&str>)] = &[
 
 static ALL: LazyLock<Vec<Declared>> = LazyLock::new(|| {
     let mut all: Vec<_> = configs::BROKER.to_vec();
+    all.extend_from_slice(configs::DYNAMIC_ONLY);
     for declared in &mut all {
         if let Some((_, default)) = OTHER_DEFAULTS.iter().find(|(name, _)| *name == declared.name) {
             declared.default = *default;
