@@ -29,9 +29,12 @@ const ERROR_BEHIND_NAME: usize = 4 + 1 + 1 + 1 + 1 + 4;
 /// One batch of records.
 pub fn batch(records: usize, size: usize) -> Bytes {
     let value = vec![b'x'; size];
+    // Of today, or retention would remove the records while they are read.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = Timestamp(now.map_or(0, |since| since.as_millis() as i64));
     let mut builder = BatchBuilder::new(BatchOptions::default());
     for _ in 0..records {
-        builder.append(Timestamp(1_700_000_000_000), None, Some(&value), &[]);
+        builder.append(now, None, Some(&value), &[]);
     }
     builder.build().expect("nothing is compressed")
 }

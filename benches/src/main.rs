@@ -134,6 +134,7 @@ where
                 scope.spawn(move || -> Result<(Histogram<u64>, u64), Failure> {
                     let mut connection = Connection::open(&line.bootstrap)?;
                     let mut request = make(index);
+                    settled(|| request(&mut connection))?;
                     let mut histogram = Histogram::new(3)?;
                     let mut bytes = 0;
                     barrier.wait();
@@ -180,6 +181,19 @@ where
     Ok(())
 }
 
+/// Tries again while a broker is still making the partition's leader.
+fn settled<T>(mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+}
+
 fn create(line: &Line, topic: &str, partitions: i32, config: &[String]) -> Result<(), Failure> {
     let mut connection = Connection::open(&line.bootstrap)?;
     let began = Instant::now();
@@ -203,8 +217,11 @@ fn touch(line: &Line, topic: &str, partitions: i32) -> Result<(), Failure> {
     let mut connection = Connection::open(&line.bootstrap)?;
     let began = Instant::now();
     for partition in 0..partitions {
-        connection.send(&connection::produce_frame(topic, partition, 1, 100, -1))?;
-        connection.check_produced()?;
+        let frame = connection::produce_frame(topic, partition, 1, 100, -1);
+        settled(|| {
+            connection.send(&frame)?;
+            connection.check_produced()
+        })?;
     }
     println!(
         "{}",

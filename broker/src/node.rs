@@ -343,7 +343,8 @@ fn open_directory(
     let opened = LogDirectory::open(path, options, Arc::new(RealDisk));
     let directory = opened.map_err(StartError::Directory)?;
     for name in directory.quarantined() {
-        tracing::warn!(path = %path.display(), name, "unknown entry in the data directory left alone");
+        let path = path.display();
+        tracing::warn!(%path, name, "unknown entry in the data directory left alone");
     }
     Ok(Arc::new(directory))
 }

@@ -38,7 +38,8 @@ fn compare(
         if one.is_err() || one != other || one != crossed || one != back {
             let name = shape.name();
             faults.push(format!(
-                "{name} version {version} seed {seed}:\n  ours   {one:02x?}\n  theirs {other:02x?}\n  \
+                "{name} version {version} seed {seed}:\n  ours   {one:02x?}\n  \
+                 theirs {other:02x?}\n  \
                  theirs from ours {crossed:02x?}\n  ours from theirs {back:02x?}"
             ));
             return;

@@ -1,9 +1,10 @@
 //! The leader's walk over a client's batch: a batch that would poison every consumer never gets in.
 //!
 //! Facts P5–P14: one batch of magic 2 at base offset 0, no control batch, a record count that
-//! matches the offsets, offset deltas 0, 1, 2, …, no null key where the log is compacted, timestamps
-//! within bounds. One bad record refuses the whole batch. Uncompressed records are walked where they
-//! stand, without an allocation; compressed ones through a reused buffer with a limit.
+//! matches the offsets, offset deltas 0, 1, 2, …, no null key where the log is compacted,
+//! timestamps within bounds. One bad record refuses the whole batch. Uncompressed records are
+//! walked where they stand, without an allocation; compressed ones through a reused buffer with a
+//! limit.
 
 use crate::error_code::ErrorCode;
 use crate::ids::{Offset, Sequence, Timestamp};

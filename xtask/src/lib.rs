@@ -1,0 +1,3 @@
+//! What `cargo xtask` does, as a library so that `cargo test` can run it too.
+
+pub mod tidy;
