@@ -80,16 +80,14 @@ impl Screen {
             return Ok(());
         };
         let server = near(endpoint);
-        let option =
-            if server.port == 9092 { String::new() } else { format!(" --bootstrap {server}") };
-        writeln!(f, "  try      milena topic create hello{option}")?;
-        writeln!(f, "           echo hi | kcat -b {server} -t hello -P")?;
+        writeln!(f, "  try      echo hi | kcat -b {server} -t hello -P")?;
+        writeln!(f, "           kcat -b {server} -t hello -C -e")?;
         match self.http.first() {
             Some(http) => {
                 let (http, cluster) = (near(http), &self.cluster_id);
                 writeln!(f, "           curl http://{http}/v3/clusters/{cluster}/topics")
             }
-            None => writeln!(f, "           kcat -b {server} -t hello -C -e"),
+            None => writeln!(f, "           milena config explain"),
         }
     }
 
@@ -145,8 +143,8 @@ Milena {}
   http     http://127.0.0.1:9644
   data     /var/lib/milena
   started  fresh in 31 ms
-  try      milena topic create hello --bootstrap 127.0.0.1:40123
-           echo hi | kcat -b 127.0.0.1:40123 -t hello -P
+  try      echo hi | kcat -b 127.0.0.1:40123 -t hello -P
+           kcat -b 127.0.0.1:40123 -t hello -C -e
            curl http://127.0.0.1:9644/v3/clusters/4L6g3nShT-eMCtK--X86sw/topics
   stop     Ctrl-C; kill -9 is safe too
 ",
@@ -169,9 +167,9 @@ Milena {}
             "           BROKER://[::1]:9093",
             "  http     off (http.listeners is empty)",
             "  started  recovered 12 partitions in 31 ms",
-            "  try      milena topic create hello",
-            "           echo hi | kcat -b 127.0.0.1:9092 -t hello -P",
+            "  try      echo hi | kcat -b 127.0.0.1:9092 -t hello -P",
             "           kcat -b 127.0.0.1:9092 -t hello -C -e",
+            "           milena config explain",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
