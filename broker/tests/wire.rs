@@ -391,6 +391,18 @@ fn a_fetch_begins_with_the_batch_that_holds_the_offset() {
     assert_eq!(broker.fetch("none", 0).error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
 }
 
+/// On a durable topic a record with acks=1 would stay invisible for ever.
+#[test]
+fn durable_records_become_visible_whatever_the_acks() {
+    let mut broker = Broker::start(&[]);
+    broker.create("durable", &[("flush.messages", "1")]);
+    assert!(produce(&mut broker.connection, "durable", batch(&[1]), 1).error_code.is_none());
+    let response = broker.connection.ask(&fetch_request("durable", 0, 15_000), 12);
+    assert!(!response.responses[0].partitions[0].records.clone().unwrap().0.is_empty());
+    assert!(broker.produce("durable", batch(&[2])).error_code.is_none());
+    assert_eq!(broker.list("durable", -1).offset, Offset(2));
+}
+
 /// Fact F3: a batch above every limit could never be consumed.
 #[test]
 fn the_first_batch_is_returned_whole_whatever_the_limits() {

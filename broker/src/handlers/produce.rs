@@ -219,6 +219,10 @@ impl Run<'_> {
         partition_at: usize,
     ) -> ProducePartitionResponse {
         let high_watermark = partition.reader().offsets().high_watermark;
+        if self.acks != -1 && placed.must_flush {
+            // Nobody waits for it, but consumers do: it is visible once it is on stable storage.
+            tokio::spawn(make_visible(partition.clone(), placed.acknowledged_at));
+        }
         if self.acks == -1 && high_watermark < placed.acknowledged_at {
             let end = placed.acknowledged_at;
             self.appends.push(Append { partition, end, topic_at, partition_at });
@@ -250,6 +254,12 @@ impl Run<'_> {
                 .collect(),
             ..failed(index, code, message)
         }
+    }
+}
+
+async fn make_visible(partition: Arc<Partition>, end: Offset) {
+    if let Err(error) = partition.acknowledged(end).await {
+        tracing::error!(?partition, %error, "sync failed");
     }
 }
 
