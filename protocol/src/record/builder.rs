@@ -78,6 +78,18 @@ impl BatchBuilder {
         }
     }
 
+    /// Says whose records these are: a producer knows its sequence only when it sends.
+    pub fn set_producer(
+        &mut self,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        base_sequence: Sequence,
+    ) {
+        self.options.producer_id = producer_id;
+        self.options.producer_epoch = producer_epoch;
+        self.options.base_sequence = base_sequence;
+    }
+
     /// How many records it holds.
     #[must_use]
     pub fn record_count(&self) -> i32 {

@@ -1,0 +1,196 @@
+//! The cluster: its brokers, its metadata quorum, its disks.
+
+use milena_protocol::api::describe_cluster::DescribeClusterRequest;
+use milena_protocol::api::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResult};
+use milena_protocol::api::describe_quorum::{
+    DescribeQuorumPartition, DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumTopic,
+};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+
+use super::Admin;
+use crate::connection::Feature;
+use crate::error::{ClientError, Refused};
+use crate::metadata::host_and_port;
+
+/// The cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterDescription {
+    /// Its id.
+    pub cluster_id: String,
+    /// The broker that the others call the controller.
+    pub controller: Option<NodeId>,
+    /// Its brokers.
+    pub brokers: Vec<DescribedBroker>,
+    /// Its features, as one broker told them.
+    pub features: Vec<Feature>,
+}
+
+/// A broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedBroker {
+    /// Its id.
+    pub node_id: NodeId,
+    /// Where it listens, as it advertises it.
+    pub address: String,
+    /// Its rack.
+    pub rack: Option<String>,
+    /// Whether it may lead nothing now; known only from brokers that tell.
+    pub is_fenced: bool,
+}
+
+/// The metadata quorum, as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumStatus {
+    /// The leader.
+    pub leader_id: NodeId,
+    /// Its epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// Behind the last committed metadata record.
+    pub high_watermark: Offset,
+    /// Those who vote.
+    pub voters: Vec<QuorumReplica>,
+    /// Those who follow without a vote.
+    pub observers: Vec<QuorumReplica>,
+}
+
+/// A replica of the metadata log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuorumReplica {
+    /// The node.
+    pub node_id: NodeId,
+    /// The directory that its log is in.
+    pub directory_id: Uuid,
+    /// Behind the last record that it has.
+    pub log_end_offset: Offset,
+    /// When it last fetched; −1 where nobody knows.
+    pub last_fetch: Timestamp,
+    /// When it last had everything; −1 where nobody knows.
+    pub last_caught_up: Timestamp,
+}
+
+/// A directory of logs on a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogDir {
+    /// Where it is.
+    pub path: String,
+    /// What its disk holds at most, in bytes; −1 where the broker does not tell.
+    pub total_bytes: i64,
+    /// What is free, in bytes; −1 where the broker does not tell.
+    pub usable_bytes: i64,
+    /// The partitions in it.
+    pub replicas: Vec<ReplicaSize>,
+}
+
+/// A partition in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaSize {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// How large its log is, in bytes.
+    pub bytes: i64,
+    /// How many records it is behind.
+    pub offset_lag: i64,
+}
+
+impl Admin {
+    /// The cluster and its brokers, fenced ones too where the broker tells of them.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn describe_cluster(&self) -> Result<ClusterDescription, ClientError> {
+        let connection = self.client.any().await?;
+        let request = DescribeClusterRequest { include_fenced_brokers: true, ..Default::default() };
+        let response = connection.ask(&request).await?;
+        Refused::check(response.error_code, response.error_message.as_deref())
+            .map_err(|refused| refused.of("the cluster"))?;
+        let brokers = response.brokers.iter().map(|broker| DescribedBroker {
+            node_id: broker.broker_id,
+            address: host_and_port(&broker.host, broker.port),
+            rack: broker.rack.as_ref().map(ToString::to_string),
+            is_fenced: broker.is_fenced,
+        });
+        Ok(ClusterDescription {
+            cluster_id: response.cluster_id.to_string(),
+            controller: (response.controller_id.0 >= 0).then_some(response.controller_id),
+            brokers: brokers.collect(),
+            features: connection.features().to_vec(),
+        })
+    }
+
+    /// The metadata quorum.
+    ///
+    /// # Errors
+    /// When there is no answer, or no leader.
+    pub async fn describe_quorum(&self) -> Result<QuorumStatus, ClientError> {
+        let partition = DescribeQuorumPartition { partition_index: PartitionIndex(0) };
+        let request = DescribeQuorumRequest {
+            topics: vec![DescribeQuorumTopic {
+                topic_name: "__cluster_metadata".into(),
+                partitions: vec![partition],
+            }],
+        };
+        let response = self.client.ask_any(&request).await?;
+        let refused = |refused: Refused| refused.of("the metadata quorum");
+        Refused::check(response.error_code, response.error_message.as_deref()).map_err(refused)?;
+        let partition = response.topics.first().and_then(|topic| topic.partitions.first());
+        let partition = partition.ok_or_else(|| {
+            let code = milena_protocol::error_code::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            refused(Refused { code, message: None })
+        })?;
+        Refused::check(partition.error_code, partition.error_message.as_deref())
+            .map_err(refused)?;
+        Ok(QuorumStatus {
+            leader_id: partition.leader_id,
+            leader_epoch: partition.leader_epoch,
+            high_watermark: partition.high_watermark,
+            voters: partition.current_voters.iter().map(replica).collect(),
+            observers: partition.observers.iter().map(replica).collect(),
+        })
+    }
+
+    /// The directories of a broker with what they hold.
+    ///
+    /// # Errors
+    /// When there is no such broker, or no answer.
+    pub async fn describe_log_dirs(&self, node_id: NodeId) -> Result<Vec<LogDir>, ClientError> {
+        let request = DescribeLogDirsRequest { topics: None };
+        let response = self.client.broker(node_id).await?.ask(&request).await?;
+        let refused = |refused: Refused| refused.of(format!("log directories of {node_id}"));
+        Refused::check(response.error_code, None).map_err(refused)?;
+        let mut directories = Vec::new();
+        for result in &response.results {
+            Refused::check(result.error_code, None).map_err(refused)?;
+            directories.push(directory(result));
+        }
+        Ok(directories)
+    }
+}
+
+fn replica(state: &DescribeQuorumReplicaState) -> QuorumReplica {
+    QuorumReplica {
+        node_id: state.replica_id,
+        directory_id: state.replica_directory_id,
+        log_end_offset: state.log_end_offset,
+        last_fetch: state.last_fetch_timestamp,
+        last_caught_up: state.last_caught_up_timestamp,
+    }
+}
+
+fn directory(result: &DescribeLogDirsResult) -> LogDir {
+    let replicas = result.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| ReplicaSize {
+            topic: topic.name.to_string(),
+            partition: partition.partition_index,
+            bytes: partition.partition_size,
+            offset_lag: partition.offset_lag,
+        })
+    });
+    LogDir {
+        path: result.log_dir.to_string(),
+        total_bytes: result.total_bytes,
+        usable_bytes: result.usable_bytes,
+        replicas: replicas.collect(),
+    }
+}
