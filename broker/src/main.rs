@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use milena_broker::cli::CliError;
+use milena_broker::cli::cluster::{self, ClusterCommand};
 use milena_broker::cli::config_explain::{self, ConfigExplain};
+use milena_broker::cli::topic::{self, TopicCommand};
 use milena_broker::config::{Config, Sources};
 use milena_broker::node::Node;
 use milena_broker::telemetry::logging::{self, LogFormat};
@@ -25,6 +28,12 @@ struct Line {
 enum Command {
     /// Run a broker.
     Serve(Serve),
+    /// Topics: make, list, describe, alter, delete, produce, consume, trim.
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// The cluster: brokers, metadata quorum, features.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// The configuration: what there is, what it is, and why.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -55,18 +64,35 @@ struct Serve {
 fn main() -> ExitCode {
     let began = Instant::now();
     let line = Line::parse();
+    // Locked only by who writes: a broker's threads log to it too.
+    let out = || std::io::stdout().lock();
     let result = match line.command {
         None => serve(line.serve, began),
         Some(Command::Serve(serve_line)) => serve(serve_line, began),
         Some(Command::Config(ConfigCommand::Explain(explain))) => {
-            config_explain::run(explain, &mut std::io::stdout().lock())
-                .map_err(|error| error.to_string())
+            config_explain::run(explain, &mut out()).map_err(|error| error.to_string())
         }
+        Some(Command::Topic(command)) => return ended(topic::run(command, &mut out())),
+        Some(Command::Cluster(command)) => return ended(cluster::run(command, &mut out())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("milena: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a client command ends. Whoever stopped reading needs no complaint.
+fn ended(result: Result<(), CliError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is_said() {
+                eprintln!("milena: {error}");
+            }
             ExitCode::FAILURE
         }
     }

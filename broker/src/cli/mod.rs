@@ -1,3 +1,11 @@
-//! The command line.
+//! The command line. Everything but `serve` and `config explain` is a client like any other: it is
+//! built on the `client` crate and works against every broker that speaks Kafka's protocol.
 
+pub mod cluster;
 pub mod config_explain;
+mod connect;
+mod output;
+mod table;
+pub mod topic;
+
+pub use output::CliError;

@@ -1,0 +1,73 @@
+//! `milena topic …`: one file per verb.
+
+mod alter;
+mod consume;
+mod create;
+mod delete;
+mod describe;
+mod format;
+mod list;
+mod position;
+mod produce;
+mod trim;
+
+use std::io::Write;
+
+use clap::Subcommand;
+use milena_client::Refused;
+
+use super::output::{CliError, next_step_of};
+
+/// What can be done with topics.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TopicCommand {
+    /// Make topics.
+    Create(create::Create),
+    /// List topics.
+    List(list::List),
+    /// Show topics with their partitions and configuration.
+    Describe(describe::Describe),
+    /// Change a topic's configuration, or give it more partitions.
+    Alter(alter::Alter),
+    /// Remove topics with all they hold.
+    Delete(delete::Delete),
+    /// Write records, one for each line of standard input.
+    Produce(produce::Produce),
+    /// Read records.
+    Consume(consume::Consume),
+    /// Remove old records.
+    Trim(trim::Trim),
+}
+
+/// Runs a command about topics.
+///
+/// # Errors
+/// When no broker answers, or one refuses.
+pub fn run(command: TopicCommand, out: &mut impl Write) -> Result<(), CliError> {
+    match command {
+        TopicCommand::Create(arguments) => create::run(&arguments, out),
+        TopicCommand::List(arguments) => list::run(&arguments, out),
+        TopicCommand::Describe(arguments) => describe::run(&arguments, out),
+        TopicCommand::Alter(arguments) => alter::run(&arguments, out),
+        TopicCommand::Delete(arguments) => delete::run(&arguments, out),
+        TopicCommand::Produce(arguments) => produce::run(&arguments, out),
+        TopicCommand::Consume(arguments) => consume::run(&arguments, out),
+        TopicCommand::Trim(arguments) => trim::run(&arguments, out),
+    }
+}
+
+/// Says on standard error why something about one topic failed, while others go on.
+fn complain(topic: &str, refused: &Refused) {
+    eprintln!("milena: topic {topic}: {refused}");
+    if let Some(step) = next_step_of(refused.code) {
+        eprintln!("        {step}");
+    }
+}
+
+/// A setting as it is written on a command line.
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is no setting; write KEY=VALUE, as in retention.ms=60000")),
+    }
+}

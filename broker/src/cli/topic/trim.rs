@@ -1,0 +1,84 @@
+//! `milena topic trim`.
+
+use std::io::Write;
+
+use clap::Args;
+use milena_client::admin::{Admin, OffsetSpec};
+use milena_client::consumer::Isolation;
+use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
+use serde_json::json;
+
+use crate::cli::connect::{Connect, block_on};
+use crate::cli::output::{CliError, shown_count, write_json};
+use crate::cli::table::Table;
+
+/// The arguments of `milena topic trim`.
+#[derive(Args, Clone, Debug)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct Trim {
+    /// The topic.
+    name: String,
+    /// Only this partition.
+    #[arg(short, long)]
+    partition: Option<i32>,
+    /// Removes the records before this offset.
+    #[arg(long, value_name = "OFFSET", group = "what",
+        value_parser = clap::value_parser!(i64).range(0..))]
+    before: Option<i64>,
+    /// Removes the records before the first one that is not older than this, in milliseconds since
+    /// 1970.
+    #[arg(long, value_name = "TIMESTAMP", group = "what")]
+    before_time: Option<i64>,
+    /// Removes all records that are there now.
+    #[arg(long, group = "what")]
+    all: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub fn run(arguments: &Trim, out: &mut impl Write) -> Result<(), CliError> {
+    let trimmed = block_on(trim(arguments))?;
+    if arguments.json {
+        let told: Vec<_> = trimmed
+            .iter()
+            .map(
+                |(partition, offset)| json!({ "partition": partition.0, "first_offset": offset.0 }),
+            )
+            .collect();
+        return write_json(&json!({ "name": arguments.name, "partitions": told }), out);
+    }
+    let mut table = Table::new(&[">PARTITION", ">FIRST OFFSET NOW"]);
+    for (partition, offset) in trimmed {
+        table.row([partition.to_string(), shown_count(offset.0)]);
+    }
+    Ok(table.write("", out)?)
+}
+
+async fn trim(arguments: &Trim) -> Result<Vec<(PartitionIndex, Offset)>, CliError> {
+    let admin = Admin::new(arguments.connect.client().await?);
+    let name = arguments.name.as_str();
+    let topic = admin.describe_topic(name).await?;
+    let partitions: Vec<PartitionIndex> = match arguments.partition {
+        Some(partition) => vec![PartitionIndex(partition)],
+        None => topic.partitions.iter().map(|partition| partition.index).collect(),
+    };
+    let mut trimmed = Vec::new();
+    for partition in partitions {
+        let before = match (arguments.before, arguments.before_time) {
+            (Some(offset), _) => Some(Offset(offset)),
+            (None, Some(time)) => {
+                let spec = OffsetSpec::Time(Timestamp(time));
+                let found = admin.list_offsets(name, spec, Isolation::ReadUncommitted).await?;
+                let index = usize::try_from(partition.0).unwrap_or(usize::MAX);
+                // No record is that young: all of them go.
+                found.get(index).map(|found| found.offset).filter(|offset| *offset != Offset::NONE)
+            }
+            (None, None) => None,
+        };
+        trimmed.push((partition, admin.delete_records(name, partition, before).await?));
+    }
+    Ok(trimmed)
+}
