@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use milena_broker::cli::CliError;
+use milena_broker::cli::bench::{self, BenchCommand};
 use milena_broker::cli::cluster::{self, ClusterCommand};
 use milena_broker::cli::config_explain::{self, ConfigExplain};
+use milena_broker::cli::log_dump::{self, LogCommand};
 use milena_broker::cli::topic::{self, TopicCommand};
 use milena_broker::config::{Config, Sources};
 use milena_broker::node::Node;
@@ -34,6 +36,12 @@ enum Command {
     /// The cluster: brokers, metadata quorum, features.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// The files of logs, without a broker.
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Measure a broker: any that speaks Kafka's protocol.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// The configuration: what there is, what it is, and why.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -73,6 +81,8 @@ fn main() -> ExitCode {
             config_explain::run(explain, &mut out()).map_err(|error| error.to_string())
         }
         Some(Command::Topic(command)) => return ended(topic::run(command, &mut out())),
+        Some(Command::Bench(command)) => return ended(bench::run(command, &mut out())),
+        Some(Command::Log(command)) => return ended(log_dump::run(command, &mut out())),
         Some(Command::Cluster(command)) => return ended(cluster::run(command, &mut out())),
     };
     match result {

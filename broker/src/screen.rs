@@ -40,6 +40,8 @@ pub struct Screen {
     pub start: Start,
     /// From the start of the process until clients are served.
     pub took: Duration,
+    /// How the program was called, for commands to try.
+    pub program: String,
 }
 
 impl fmt::Display for Screen {
@@ -80,14 +82,15 @@ impl Screen {
             return Ok(());
         };
         let server = near(endpoint);
-        writeln!(f, "  try      echo hi | kcat -b {server} -t hello -P")?;
-        writeln!(f, "           kcat -b {server} -t hello -C -e")?;
+        let program = &self.program;
+        writeln!(f, "  try      echo hi | {program} topic produce hello -b {server}")?;
+        writeln!(f, "           {program} topic consume hello -b {server}")?;
         match self.http.first() {
             Some(http) => {
                 let (http, cluster) = (near(http), &self.cluster_id);
                 writeln!(f, "           curl http://{http}/v3/clusters/{cluster}/topics")
             }
-            None => writeln!(f, "           milena config explain"),
+            None => writeln!(f, "           {program} config explain"),
         }
     }
 
@@ -129,6 +132,7 @@ mod tests {
             log_dirs: vec!["/var/lib/milena".into()],
             start: Start::Fresh,
             took: Duration::from_micros(31_700),
+            program: "milena".to_owned(),
         }
     }
 
@@ -143,8 +147,8 @@ Milena {}
   http     http://127.0.0.1:9644
   data     /var/lib/milena
   started  fresh in 31 ms
-  try      echo hi | kcat -b 127.0.0.1:40123 -t hello -P
-           kcat -b 127.0.0.1:40123 -t hello -C -e
+  try      echo hi | milena topic produce hello -b 127.0.0.1:40123
+           milena topic consume hello -b 127.0.0.1:40123
            curl http://127.0.0.1:9644/v3/clusters/4L6g3nShT-eMCtK--X86sw/topics
   stop     Ctrl-C; kill -9 is safe too
 ",
@@ -167,8 +171,8 @@ Milena {}
             "           BROKER://[::1]:9093",
             "  http     off (http.listeners is empty)",
             "  started  recovered 12 partitions in 31 ms",
-            "  try      echo hi | kcat -b 127.0.0.1:9092 -t hello -P",
-            "           kcat -b 127.0.0.1:9092 -t hello -C -e",
+            "  try      echo hi | milena topic produce hello -b 127.0.0.1:9092",
+            "           milena topic consume hello -b 127.0.0.1:9092",
             "           milena config explain",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");

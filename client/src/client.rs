@@ -1,8 +1,8 @@
 //! A cluster as a client sees it: the brokers it can reach and what it knows of topics.
 //!
-//! A [`Client`] is a handle: clones share connections and metadata. A request that a broker may hold
-//! back, such as a fetch, would delay everything behind it on its connection; whoever sends such
-//! takes connections of its own with [`Client::apart`].
+//! A [`Client`] is a handle: clones share connections and metadata. A request that a broker may
+//! hold back, such as a fetch, would delay everything behind it on its connection; whoever sends
+//! such takes connections of its own with [`Client::apart`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use milena_protocol::api::Request;
 use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic};
+use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
 use tokio::time::{Instant, sleep};
 
@@ -171,23 +172,36 @@ impl Client {
         if let Some(topic) = self.metadata().topic(name) {
             return Ok(Arc::clone(topic));
         }
-        self.wait_for(&format!("topic {name} is not there"), async || {
-            let metadata = self.refresh(Topics::Named(&[name]), create).await?;
-            if let Some(topic) = metadata.topic(name) {
-                return Ok(Some(Arc::clone(topic)));
+        let mut patience = self.patience(format!("topic {name} is not there"));
+        loop {
+            match self.look_for_topic(name, create).await {
+                Ok(Some(topic)) => return Ok(topic),
+                Ok(None) => patience.wait(None).await?,
+                // What the broker says of the topic is final; that none answers is not.
+                Err(error) if error.code().is_some() => return Err(error),
+                Err(error) => patience.wait(Some(error)).await?,
             }
-            let code = metadata.troubles.get(name).copied().unwrap_or_default();
-            let missing =
-                code == milena_protocol::error_code::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            match Refused::check(code, None) {
-                // A topic that is made on demand is unknown for a moment.
-                Err(refused) if !code.is_retriable() || (missing && !create) => {
-                    Err(refused.of(format!("topic {name}")))
-                }
-                _ => Ok(None),
-            }
-        })
-        .await
+        }
+    }
+
+    /// Asks for a topic once; none while it may still come.
+    async fn look_for_topic(
+        &self,
+        name: &str,
+        create: bool,
+    ) -> Result<Option<Arc<Topic>>, ClientError> {
+        let metadata = self.refresh(Topics::Named(&[name]), create).await?;
+        if let Some(topic) = metadata.topic(name) {
+            return Ok(Some(Arc::clone(topic)));
+        }
+        let code = metadata.troubles.get(name).copied().unwrap_or_default();
+        // A topic that is made on demand is unknown for a moment.
+        let is_missing = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        if code.is_none() || (code.is_retriable() && !(is_missing && !create)) {
+            return Ok(None);
+        }
+        let message = is_missing.then(|| format!("there is no topic {name}"));
+        Err(Refused { code, message }.of(format!("topic {name}")))
     }
 
     /// The leader of a partition, waited for while there is none.
@@ -204,23 +218,33 @@ impl Client {
             let (topic, count) = (topic.to_owned(), known.partitions.len());
             return Err(ClientError::NoSuchPartition { topic, partition, count });
         }
-        let mut first = true;
         let what = format!("partition {partition} of topic {topic} has no leader");
-        self.wait_for(&what, async || {
-            let metadata = if std::mem::take(&mut first) {
-                self.metadata()
-            } else {
-                self.refresh(Topics::Named(&[topic]), false).await?
-            };
-            match metadata.leader(topic, partition) {
-                Some((node_id, epoch)) => {
-                    let connection = self.broker(node_id).await?;
-                    Ok(Some(Leader { node_id, epoch, connection }))
-                }
-                None => Ok(None),
+        let mut patience = self.patience(what);
+        loop {
+            match self.look_for_leader(topic, partition).await {
+                Ok(Some(leader)) => return Ok(leader),
+                Ok(None) => patience.wait(None).await?,
+                Err(error) => patience.wait(Some(error)).await?,
             }
-        })
-        .await
+            // A broker that cannot be asked leaves what is known as it is.
+            if let Err(error) = self.refresh(Topics::Named(&[topic]), false).await
+                && !error.is_retriable()
+            {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn look_for_leader(
+        &self,
+        topic: &str,
+        partition: PartitionIndex,
+    ) -> Result<Option<Leader>, ClientError> {
+        let Some((node_id, epoch)) = self.metadata().leader(topic, partition) else {
+            return Ok(None);
+        };
+        let connection = self.broker(node_id).await?;
+        Ok(Some(Leader { node_id, epoch, connection }))
     }
 
     /// A connection to a broker that metadata names.
@@ -300,28 +324,36 @@ impl Client {
         Ok(connection)
     }
 
-    /// Tries until something is there, within the client's patience. What may heal is waited out.
-    async fn wait_for<T>(
-        &self,
-        what: &str,
-        mut attempt: impl AsyncFnMut() -> Result<Option<T>, ClientError>,
-    ) -> Result<T, ClientError> {
-        let patience = self.0.options.patience;
-        let deadline = Instant::now() + patience;
-        let mut backoff = Backoff::default();
-        loop {
-            let last = match attempt().await {
-                Ok(Some(found)) => return Ok(found),
-                Ok(None) => None,
-                Err(error) if error.is_retriable() => Some(error.to_string()),
-                Err(error) => return Err(error),
-            };
-            let wait = backoff.next();
-            if Instant::now() + wait > deadline {
-                let what = what.to_owned();
-                return Err(ClientError::GaveUp { what, after: patience, last });
-            }
-            sleep(wait).await;
+    fn patience(&self, what: String) -> Patience {
+        let limit = self.0.options.patience;
+        Patience { what, limit, deadline: Instant::now() + limit, backoff: Backoff::default() }
+    }
+}
+
+/// Waiting for something that may still come.
+struct Patience {
+    what: String,
+    limit: Duration,
+    deadline: Instant,
+    backoff: Backoff,
+}
+
+impl Patience {
+    /// Waits before the next attempt. An error that does not heal, or the last one when the time is
+    /// up, is given back.
+    async fn wait(&mut self, last: Option<ClientError>) -> Result<(), ClientError> {
+        if let Some(error) = last.as_ref().filter(|error| !error.is_retriable()) {
+            return Err(error.clone());
         }
+        let wait = self.backoff.next();
+        if Instant::now() + wait > self.deadline {
+            return Err(ClientError::GaveUp {
+                what: self.what.clone(),
+                after: self.limit,
+                last: last.map(|error| error.to_string()),
+            });
+        }
+        sleep(wait).await;
+        Ok(())
     }
 }

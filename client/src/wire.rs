@@ -2,7 +2,8 @@
 //! same order. Knows lengths and correlation ids, and nothing of what the frames mean.
 //!
 //! ```text
-//! int32 length · int32 correlation id … (answers) | int16 key · int16 version · int32 id … (requests)
+//! request: int32 length · int16 API key · int16 version · int32 correlation id · …
+//! answer:  int32 length · int32 correlation id · …
 //! ```
 //!
 //! Memory follows the bytes that came, never a length that was announced.

@@ -16,6 +16,7 @@
 //! | `environment` | what the logs of a directory share |
 //! | `segment`, `state` | one file with its indexes; one log |
 //! | `admission`, `flush`, `save`, `recovery`, `truncate`, `retention`, `reader`, `log` | one verb each |
+//! | `inspect` | what stands in the small files, for tools |
 //! | `registry`, `directory` | all logs of a directory, its threads, its identity |
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
@@ -32,6 +33,7 @@ mod error;
 mod flush;
 mod health;
 mod index;
+pub mod inspect;
 mod ledger;
 mod log;
 #[allow(unsafe_code, reason = "mapping files is unsafe; the module's head says why it holds")]

@@ -1,9 +1,11 @@
 //! The command line. Everything but `serve` and `config explain` is a client like any other: it is
 //! built on the `client` crate and works against every broker that speaks Kafka's protocol.
 
+pub mod bench;
 pub mod cluster;
 pub mod config_explain;
 mod connect;
+pub mod log_dump;
 mod output;
 mod table;
 pub mod topic;

@@ -215,23 +215,26 @@ impl Consumer {
     }
 
     async fn look_up(&self, key: &Key, start: Start) -> Result<Offset, ClientError> {
-        let isolation = self.options.isolation;
-        let ask = async |spec| ask_offset(&self.client, &key.0, key.1, spec, isolation).await;
         match start {
             Start::Offset(offset) => Ok(offset),
-            Start::Beginning => Ok(ask(OffsetSpec::Earliest).await?.offset),
-            Start::End => Ok(ask(OffsetSpec::Latest).await?.offset),
+            Start::Beginning => Ok(self.ask(key, OffsetSpec::Earliest).await?),
+            Start::End => Ok(self.ask(key, OffsetSpec::Latest).await?),
             Start::BeforeEnd(count) => {
-                let first = ask(OffsetSpec::Earliest).await?.offset;
-                let end = ask(OffsetSpec::Latest).await?.offset;
+                let first = self.ask(key, OffsetSpec::Earliest).await?;
+                let end = self.ask(key, OffsetSpec::Latest).await?;
                 Ok(Offset(end.0.saturating_sub_unsigned(count)).max(first))
             }
             // Where no record is that late, the next one will be.
-            Start::Time(timestamp) => match ask(OffsetSpec::Time(timestamp)).await?.offset {
-                Offset::NONE => Ok(ask(OffsetSpec::Latest).await?.offset),
+            Start::Time(timestamp) => match self.ask(key, OffsetSpec::Time(timestamp)).await? {
+                Offset::NONE => Ok(self.ask(key, OffsetSpec::Latest).await?),
                 offset => Ok(offset),
             },
         }
+    }
+
+    async fn ask(&self, key: &Key, spec: OffsetSpec) -> Result<Offset, ClientError> {
+        let isolation = self.options.isolation;
+        Ok(ask_offset(&self.client, &key.0, key.1, spec, isolation).await?.offset)
     }
 
     /// Sends a fetch to every leader that none is under way to.

@@ -1,8 +1,9 @@
 //! Writing records.
 //!
 //! ```text
-//! send() ── partition ── Lane (one per partition) ── batches ─┐
-//!                                                   Sender ───┴─► one request per leader ─► Delivery
+//! send() ─► partition ─► Lane (one per partition) ─► batches
+//!                                                      │
+//!           Delivery ◄─ one request per leader ◄─ Sender
 //! ```
 //!
 //! Records of a partition are collected into batches, sent in order, and tried again until they are

@@ -65,6 +65,11 @@ impl OffsetIndex {
         usize::try_from(file_bytes).unwrap_or(usize::MAX) / ENTRY_BYTES
     }
 
+    /// The entries of a file's content, plausible or not.
+    pub(crate) fn entries(bytes: &[u8]) -> impl Iterator<Item = OffsetEntry> {
+        bytes.as_chunks::<ENTRY_BYTES>().0.iter().map(|entry| decode(*entry))
+    }
+
     /// All entries, in the file and in memory.
     pub(crate) fn len(&self) -> usize {
         self.in_file + self.recent.len()

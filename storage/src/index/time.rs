@@ -45,6 +45,11 @@ impl TimeIndex {
         usize::try_from(file_bytes).unwrap_or(usize::MAX) / ENTRY_BYTES
     }
 
+    /// The entries of a file's content, plausible or not.
+    pub(crate) fn entries(bytes: &[u8]) -> impl Iterator<Item = TimeEntry> {
+        bytes.as_chunks::<ENTRY_BYTES>().0.iter().map(|entry| decode(*entry))
+    }
+
     /// Size that the file has or will have.
     pub(crate) fn file_bytes(&self) -> usize {
         (self.in_file + self.recent.len()) * ENTRY_BYTES

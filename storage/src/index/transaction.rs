@@ -44,6 +44,11 @@ impl TransactionIndex {
         Self { entries, persisted }
     }
 
+    /// The entries of a file's content.
+    pub(crate) fn into_entries(self) -> Vec<AbortedTransaction> {
+        self.entries
+    }
+
     /// Size that the file has or will have.
     pub(crate) fn file_bytes(&self) -> usize {
         self.entries.len() * ENTRY_BYTES
