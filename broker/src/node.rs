@@ -164,6 +164,7 @@ impl Node {
             log_dirs: config.log_dirs.clone(),
             start: if is_new { Start::Fresh } else { Start::Recovered { partitions: recovered } },
             took: began.elapsed(),
+            program: std::env::args().next().unwrap_or_else(|| "milena".to_owned()),
         };
         let broker = Arc::new(Broker {
             node_id,
