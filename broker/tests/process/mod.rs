@@ -1,6 +1,8 @@
 //! A real broker process and a bare connection to it, for tests that look at bytes.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod broker;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -106,6 +108,11 @@ impl Connection {
         writer.patch_frame_length();
         let frame = writer.into_bytes().expect("a request that can be written");
         self.send_raw(&frame);
+    }
+
+    /// The correlation id of what was sent last.
+    pub fn sent(&self) -> i32 {
+        self.correlation_id
     }
 
     /// The next frame; none when the broker closed the connection.
