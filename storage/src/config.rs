@@ -25,7 +25,7 @@ pub struct LogConfig {
     pub cleanup: Cleanup,
     /// `file.delete.delay.ms`: how long a removed file stays under its `.deleted` name.
     pub file_delete_delay_ms: u64,
-    /// `flush.messages`: after so many records the log asks for a sync. `1` means that an append
+    /// `flush.messages`: once so many records are unsynced they are synced in the background. `1` means that an append
     /// is acknowledged only when it is on the disk; the caller waits with a
     /// [`FlushHandle`](crate::FlushHandle).
     pub flush_messages: u64,

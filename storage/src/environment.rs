@@ -1,7 +1,7 @@
 //! What all logs of one data directory share: the disk, its health, descriptors, and the queues
 //! through which a log asks the directory's threads for work.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,9 @@ use crate::error::StorageError;
 use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::map::SegmentMap;
+
+/// How often everything that is unsynced is synced.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// A log's number within its directory, for the queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +83,8 @@ impl Environment {
 pub(crate) struct Attention {
     requests: Mutex<Requests>,
     changed: Condvar,
+    syncs: Mutex<Syncs>,
+    syncs_changed: Condvar,
     populate: Mutex<Vec<Populate>>,
     populate_changed: Condvar,
 }
@@ -95,6 +100,24 @@ struct Requests {
     /// Logs with `.deleted` files.
     discarded: Vec<LogNumber>,
     stopping: bool,
+}
+
+/// Logs that must be synced sooner than everything is, and by when.
+#[derive(Debug, Default)]
+struct Syncs {
+    due_at: HashMap<LogNumber, Instant>,
+    stopping: bool,
+}
+
+/// Why the thread that syncs went to work.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SyncCall {
+    /// Its time has come: everything is synced.
+    Tick,
+    /// These logs are due.
+    Due(Vec<LogNumber>),
+    /// The directory closes.
+    Stop,
 }
 
 /// Pages to be made present before the writer needs them.
@@ -136,6 +159,35 @@ impl Attention {
         }
     }
 
+    /// Asks for a log to be synced by then.
+    pub(crate) fn sync_by(&self, log: LogNumber, due_at: Instant) {
+        let mut syncs = self.syncs.lock();
+        let known = syncs.due_at.entry(log).or_insert(due_at);
+        *known = due_at.min(*known);
+        self.syncs_changed.notify_all();
+    }
+
+    /// Waits until a log is due to be synced, the tick has come or the directory closes.
+    pub(crate) fn wait_sync(&self, tick_at: Instant) -> SyncCall {
+        let mut syncs = self.syncs.lock();
+        loop {
+            if syncs.stopping {
+                return SyncCall::Stop;
+            }
+            let now = Instant::now();
+            if now >= tick_at {
+                return SyncCall::Tick;
+            }
+            let mut due: Vec<_> = syncs.due_at.extract_if(|_, due_at| *due_at <= now).collect();
+            if !due.is_empty() {
+                due.sort_unstable();
+                return SyncCall::Due(due.into_iter().map(|(log, _)| log).collect());
+            }
+            let next = syncs.due_at.values().min().map_or(tick_at, |due_at| tick_at.min(*due_at));
+            self.syncs_changed.wait_until(&mut syncs, next);
+        }
+    }
+
     pub(crate) fn populate(&self, request: Populate) {
         self.populate.lock().push(request);
         self.populate_changed.notify_one();
@@ -144,6 +196,8 @@ impl Attention {
     pub(crate) fn stop(&self) {
         self.requests.lock().stopping = true;
         self.changed.notify_all();
+        self.syncs.lock().stopping = true;
+        self.syncs_changed.notify_all();
         // Under the lock, so that the populating thread cannot miss it between test and wait.
         let _queue = self.populate.lock();
         self.populate_changed.notify_all();
@@ -175,18 +229,6 @@ impl Attention {
             }
         }
         std::mem::take(&mut requests.urgent).into_iter().collect()
-    }
-
-    /// Waits until the time is over or the directory closes; whether it closes.
-    pub(crate) fn wait_stopping(&self, at_most: Duration) -> bool {
-        let deadline = Instant::now() + at_most;
-        let mut requests = self.requests.lock();
-        while !requests.stopping {
-            if self.changed.wait_until(&mut requests, deadline).timed_out() {
-                break;
-            }
-        }
-        requests.stopping
     }
 
     /// Waits for pages to populate; `None` when the directory closes.

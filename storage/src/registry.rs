@@ -2,7 +2,7 @@
 //!
 //! | thread | when | what |
 //! |---|---|---|
-//! | sync | every second | syncs logs with unsynced records; every fifth time writes the ledger |
+//! | sync | every second, or when a log's `flush.messages` or `flush.ms` is due | syncs logs with unsynced records; every fifth second writes the ledger |
 //! | save | every second, or when a log asks | bounds recovery, puts idle logs to rest, unlinks |
 //! | populate | when a log grows | makes pages present ahead of the writer |
 //!
@@ -19,13 +19,12 @@ use parking_lot::Mutex;
 
 use crate::checkpoint::Survives;
 use crate::disk::Disk;
-use crate::environment::{Environment, LogNumber};
+use crate::environment::{Environment, LogNumber, SyncCall, TICK};
 use crate::error::StorageError;
 use crate::ledger::Page;
 use crate::state::LogState;
 use crate::truncate::DELETED_SUFFIX;
 
-const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two writings of the ledger's synced pages.
 const LEDGER_TICKS: u32 = 5;
 /// From so many unsynced logs on, one `syncfs` costs less than syncing each.
@@ -140,6 +139,18 @@ impl Registry {
         Ok(())
     }
 
+    /// Syncs the logs that asked to be synced before the tick.
+    fn sync_due(&self, numbers: &[LogNumber]) -> Result<(), StorageError> {
+        for state in self.by_numbers(numbers) {
+            state.sync_begins();
+            match state.flush(state.log_end()) {
+                Ok(()) | Err(StorageError::Deleted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn sync_together(&self, dirty: &[&Arc<LogState>]) -> Result<(), StorageError> {
         let mut begun: Vec<(&Arc<LogState>, Offset)> = Vec::with_capacity(dirty.len());
         let mut refused = Ok(());
@@ -246,10 +257,18 @@ impl Registry {
 
     pub(crate) fn run_sync(&self) {
         let mut ticks = 0u32;
-        while !self.environment.attention.wait_stopping(TICK) {
-            ticks = ticks.wrapping_add(1);
-            if self.sync(ticks.is_multiple_of(LEDGER_TICKS)).is_err() {
-                continue;
+        let mut tick_at = Instant::now() + TICK;
+        loop {
+            match self.environment.attention.wait_sync(tick_at) {
+                SyncCall::Stop => return,
+                SyncCall::Due(logs) => {
+                    let _ = self.sync_due(&logs);
+                }
+                SyncCall::Tick => {
+                    ticks = ticks.wrapping_add(1);
+                    let _ = self.sync(ticks.is_multiple_of(LEDGER_TICKS));
+                    tick_at = Instant::now() + TICK;
+                }
             }
         }
     }

@@ -13,7 +13,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
@@ -22,7 +23,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::checkpoint::{self, Survives};
 use crate::config::LogConfig;
 use crate::disk::Mode;
-use crate::environment::{Environment, LogNumber, Populate};
+use crate::environment::{Environment, LogNumber, Populate, TICK};
 use crate::epochs::Epochs;
 use crate::error::{ReadError, StorageError};
 use crate::map::{MapError, MapWriter};
@@ -36,6 +37,11 @@ const LARGEST_CHUNK: usize = 8 << 20;
 const WRITE_FROM_BYTES: usize = 256 << 10;
 /// Unsaved bytes after which the log asks for its recovery to be shortened.
 const URGENT_BYTES: u64 = 8 << 20;
+
+/// How urgently a log has asked to be synced: not at all, in time, now.
+const NOT_ASKED: u8 = 0;
+const ASKED_IN_TIME: u8 = 1;
+const ASKED_NOW: u8 = 2;
 
 /// Segments in the order of their offsets; the last one is active. Never empty.
 pub(crate) type Segments = Vec<Arc<Segment>>;
@@ -64,6 +70,7 @@ pub(crate) struct LogState {
     appended_at: AtomicU32,
     names_dirty: AtomicBool,
     deleted: AtomicBool,
+    sync_asked: AtomicU8,
 }
 
 /// What only the writer changes, and what the directory's threads look at for moments.
@@ -155,6 +162,7 @@ impl LogState {
             appended_at: AtomicU32::new(environment.seconds()),
             names_dirty: AtomicBool::new(beginning.is_new),
             deleted: AtomicBool::new(false),
+            sync_asked: AtomicU8::new(NOT_ASKED),
             environment,
         };
         let is_trimmed = state.tail.lock().is_trimmed;
@@ -304,10 +312,33 @@ impl LogState {
         self.log_end.store(incoming.last_offset.0 + 1, Ordering::Release);
         self.appended_at.store(self.environment.seconds(), Ordering::Relaxed);
         let unsaved = self.unsaved_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.ask_for_sync(&tail.config);
         if unsaved / URGENT_BYTES < (unsaved + bytes as u64) / URGENT_BYTES {
             self.environment.attention.urgent(self.number);
         }
         Ok(())
+    }
+
+    /// Asks for a sync where `flush.messages` or `flush.ms` wants one before the next tick. One
+    /// message at a time is not asked for here: whoever appends waits for it.
+    fn ask_for_sync(&self, config: &LogConfig) {
+        let unsynced = self.log_end().0.saturating_sub(self.recovery_point().0).unsigned_abs();
+        let flush_after = Duration::from_millis(config.flush_ms);
+        let (urgency, after) = if config.flush_messages > 1 && unsynced >= config.flush_messages {
+            (ASKED_NOW, Duration::ZERO)
+        } else if flush_after < TICK {
+            (ASKED_IN_TIME, flush_after)
+        } else {
+            return;
+        };
+        if self.sync_asked.fetch_max(urgency, Ordering::AcqRel) < urgency {
+            self.environment.attention.sync_by(self.number, Instant::now() + after);
+        }
+    }
+
+    /// A sync that was asked for begins: what is appended from now on asks for another.
+    pub(crate) fn sync_begins(&self) {
+        self.sync_asked.store(NOT_ASKED, Ordering::Release);
     }
 
     fn must_roll(
