@@ -41,7 +41,7 @@ pub struct Broker {
     /// Who may do what.
     pub authorizer: Authorizer,
     /// What connections may cost.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// Request bytes held by all connections.
     pub request_budget: Budget,
     /// Counters.

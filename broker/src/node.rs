@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use milena_cluster::configs::Resolver;
 use milena_cluster::controller::Controller;
 use milena_cluster::controller::brokers::Registration;
 use milena_cluster::controller::features;
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
-use milena_cluster::metadata::image::{EndpointImage, MetadataImage};
+use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
 use milena_cluster::quorum::{Quorum, QuorumState, Restored, Voter};
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::run::Batches;
@@ -147,11 +148,28 @@ impl Node {
         ));
         replicas.apply(&image, &everything(&image));
         let recovered = replicas.count();
+        let metrics = Metrics::new();
+        let resolver =
+            Resolver { node: node_id, static_values: config.static_values(), image: &image };
+        let limits = Arc::new(Limits::new(
+            config.socket.request_max_bytes,
+            config.connections_max_idle,
+            &resolver,
+        ));
         let metadata = Arc::new(Published::new(image));
         let publish = {
             let (replicas, metadata) = (replicas.clone(), metadata.clone());
+            let (limits, metrics) = (limits.clone(), metrics.clone());
+            let static_values = config.static_values().clone();
             Box::new(move |image: &Arc<MetadataImage>, changes: &Changes| {
                 replicas.apply(image, changes);
+                for topic in changes.removed_topics.values() {
+                    metrics.forget_topic(topic);
+                }
+                if changes.configs.iter().any(|resource| resource.kind == ConfigResource::BROKER) {
+                    let static_values = &static_values;
+                    limits.follow(&Resolver { node: node_id, static_values, image });
+                }
                 metadata.publish(image.clone());
             })
         };
@@ -176,15 +194,11 @@ impl Node {
             sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
             endpoints: Endpoints::new(node_id, advertised(&config)),
             authorizer: Authorizer,
-            limits: Limits {
-                max_request_bytes: config.socket.request_max_bytes,
-                idle_timeout: config.connections_max_idle,
-                max_connections: config.max_connections,
-            },
+            limits,
             request_budget: Budget::new(
                 config.queued_max_request_bytes.unwrap_or(DEFAULT_REQUEST_BUDGET_BYTES),
             ),
-            metrics: Metrics::new(),
+            metrics,
             clock: WallClock,
             config,
         });

@@ -73,7 +73,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("log.local.", TIERED),
     ("log.preallocate", UNUSED),
     ("max.connection.creation.", QUOTAS),
-    ("max.connections.per.ip", QUOTAS),
+    ("max.connections.per.ip.overrides", "one limit holds for every address"),
     ("metadata.log.segment.ms", UNUSED),
     ("metadata.max.idle.", ONE_NODE),
     ("metadata.max.retention.", UNUSED),

@@ -323,7 +323,11 @@ impl Config {
                 Some(text) if text.eq_ignore_ascii_case("batch") => RecordValidation::Batch,
                 _ => RecordValidation::Records,
             },
-            connections_max_idle: reading.millis("connections.max.idle.ms"),
+            connections_max_idle: match u64::try_from(reading.long("connections.max.idle.ms")) {
+                Ok(millis) => Duration::from_millis(millis),
+                // A negative one lets connections be idle for ever.
+                Err(_) => Duration::MAX,
+            },
             max_connections: reading.size("max.connections"),
             max_connections_per_ip: reading.size("max.connections.per.ip"),
             max_connection_creation_rate: reading.int("max.connection.creation.rate"),

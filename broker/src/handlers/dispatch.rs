@@ -13,6 +13,7 @@ use milena_protocol::api::header::RequestHeader;
 use milena_protocol::api::{self, ApiKey, Request};
 use milena_protocol::codec::Reader;
 
+use super::verdict::Verdict;
 use super::{api_versions, served};
 use crate::broker::Broker;
 use crate::request::{Answer, Context, Opened, Peer, Refusal};
@@ -62,6 +63,11 @@ pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
 /// # Errors
 /// [`Refusal`] when the connection must be closed.
 pub fn begin(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
+    let key = opened.key;
+    route(broker, opened).inspect_err(|_| broker.metrics.request_failed(key))
+}
+
+fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
     use super::*;
     match opened.key {
         ApiKey::Produce => begin_produce(broker, opened),
@@ -94,11 +100,15 @@ pub fn begin(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
 }
 
 /// Runs a handler that needs no waiting.
-fn now<R: Request>(
+fn now<R>(
     broker: &Arc<Broker>,
     opened: Opened,
     handle: impl FnOnce(&Broker, &Context, R) -> R::Response,
-) -> Result<Begun, Refusal> {
+) -> Result<Begun, Refusal>
+where
+    R: Request,
+    R::Response: Verdict,
+{
     let Opened { context, body, .. } = opened;
     let request = context.decode::<R>(body)?;
     let response = handle(broker, &context, request);
@@ -113,7 +123,7 @@ fn later<R, F>(
 ) -> Result<Begun, Refusal>
 where
     R: Request + Send + 'static,
-    R::Response: Send,
+    R::Response: Verdict + Send,
     F: Future<Output = R::Response> + Send,
 {
     let Opened { context, body, .. } = opened;
@@ -125,8 +135,15 @@ where
     })))
 }
 
-fn finish<R: Request>(broker: &Broker, context: &Context, response: &R::Response) -> Answer {
+fn finish<R>(broker: &Broker, context: &Context, response: &R::Response) -> Answer
+where
+    R: Request,
+    R::Response: Verdict,
+{
     let answer = context.answer::<R>(response);
+    if response.has_failed() || matches!(answer, Answer::Close(_)) {
+        broker.metrics.request_failed(R::KEY);
+    }
     account(broker, R::KEY, context, &answer);
     answer
 }
@@ -146,6 +163,7 @@ fn begin_api_versions(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Ref
     }
     let response = api_versions::unsupported_version();
     let answer = opened.context.frame(ApiKey::ApiVersions, &response, 0, 0);
+    broker.metrics.request_failed(ApiKey::ApiVersions);
     account(broker, ApiKey::ApiVersions, &opened.context, &answer);
     Ok(Begun::Done(answer))
 }
@@ -161,6 +179,7 @@ fn begin_produce(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
             // There is no answer to acks=0: an error can only be told by closing.
             let failed = produce::has_failed(&response);
             let answer = if failed {
+                broker.metrics.request_failed(ApiKey::Produce);
                 Answer::Close(Refusal::UnacknowledgedFailure)
             } else {
                 Answer::Nothing

@@ -338,7 +338,11 @@ impl Look<'_> {
                 continue;
             }
             if let Ok(partition) = &target.partition {
-                self.broker.metrics.fetched(partition.topic(), found.records.len());
+                if found.error_code.is_none() {
+                    self.broker.metrics.fetched(partition.topic(), found.records.len());
+                } else {
+                    self.broker.metrics.failed_fetch(partition.topic());
+                }
             }
             let key = target.key;
             let partition = partition_response(key.partition, found);

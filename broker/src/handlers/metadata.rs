@@ -1,8 +1,9 @@
 //! Metadata (3), versions 0–13.
 //!
-//! Unknown topics named by a client that allows it are created, and answered
-//! UNKNOWN_TOPIC_OR_PARTITION as Kafka does; but creation is waited for first, so that the answer
-//! already knows the topic and the client need not ask again.
+//! Unknown topics named by a client that allows it are created. Kafka answers
+//! UNKNOWN_TOPIC_OR_PARTITION at first and lets the client ask again; here creation is waited for,
+//! so that the answer already knows the topic. A client cannot tell it from a topic that another
+//! client created a moment before.
 
 use std::sync::Arc;
 

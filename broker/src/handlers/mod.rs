@@ -27,6 +27,7 @@ pub mod produce;
 pub mod resolve;
 pub mod served;
 pub mod update_features;
+mod verdict;
 
 mod dispatch;
 

@@ -171,19 +171,35 @@ impl Run<'_> {
         let index = data.index;
         let records = match data.records {
             Some(records) if !records.0.is_empty() => records.0,
-            _ => return failed(index, ErrorCode::INVALID_RECORD, Some(NO_RECORDS.into())),
+            _ => {
+                let refusal = failed(index, ErrorCode::INVALID_RECORD, Some(NO_RECORDS.into()));
+                return self.counted(&partition, refusal);
+            }
         };
         if let Err((code, message)) = self.check_batch(&records) {
-            return failed(index, code, Some(message.into()));
+            return self.counted(&partition, failed(index, code, Some(message.into())));
         }
         match partition.append_as_leader(&records, self.acks, self.now) {
             Ok(placed) => {
                 self.broker.metrics.produced(partition.topic(), placed.records, records.len());
                 self.placed(partition, &placed, index, topic_at, partition_at)
             }
-            Err(ProduceError::Refused(code)) => failed(index, code, None),
-            Err(ProduceError::Append(error)) => self.refused(&partition, index, error),
+            Err(ProduceError::Refused(code)) => self.counted(&partition, failed(index, code, None)),
+            Err(ProduceError::Append(error)) => {
+                self.counted(&partition, self.refused(&partition, index, error))
+            }
         }
+    }
+
+    /// Counts a refusal. What was not even looked at, such as an unknown topic, is not counted:
+    /// whoever makes up names would fill the figures with them.
+    fn counted(
+        &self,
+        partition: &Partition,
+        refusal: ProducePartitionResponse,
+    ) -> ProducePartitionResponse {
+        self.broker.metrics.failed_produce(partition.topic());
+        refusal
     }
 
     /// What can be said of a batch before the log sees it.

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -25,12 +25,14 @@ use crate::request::{Answer, Peer, Refusal};
 const MAX_PENDING: usize = 64;
 /// Ready answers are sent once they reach this size, or when no whole request is left to run.
 const SEND_AT_BYTES: usize = 64 * 1024;
-/// A connection that stops in the middle of a frame is closed after this.
-const PARTIAL_FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a frame may take, besides what its bytes may take.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may leave its answer, besides what its bytes may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// What a client that is slow but alive moves in a second, on average over a frame or an answer.
+const SLOWEST_BYTES_PER_SECOND: usize = 1024;
 /// An idle connection's large buffer is given back after this.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
-/// A client that takes none of its answer is closed after this.
-const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pieces handed to the socket in one call.
 const MAX_SLICES: usize = 64;
 
@@ -41,8 +43,10 @@ pub enum Closed {
     ByPeer,
     /// Nothing came for longer than allowed.
     Idle,
-    /// It stopped in the middle of a frame.
+    /// It stopped in the middle of a frame, or sent it too slowly.
     PartialFrame,
+    /// It did not take its answer, or too slowly.
+    NotTaken,
     /// A length that cannot be one.
     BadFrame(BadFrame),
     /// A request that cannot be answered.
@@ -70,6 +74,9 @@ fn log_closed(closed: &Closed, address: SocketAddr, listener: &str) {
         Closed::Idle => tracing::debug!(%address, listener, "idle connection closed"),
         Closed::PartialFrame => {
             tracing::debug!(%address, listener, "connection closed: it stopped inside a frame");
+        }
+        Closed::NotTaken => {
+            tracing::debug!(%address, listener, "connection closed: it does not take its answer");
         }
         Closed::BadFrame(frame) => {
             tracing::debug!(%address, listener, ?frame, "connection closed: impossible length");
@@ -99,6 +106,8 @@ struct Connection<'a> {
     /// Answers that are ready and not sent.
     ready: Vec<Bytes>,
     ready_bytes: usize,
+    /// When the frame that is being received began.
+    frame_began_at: Option<Instant>,
 }
 
 impl<'a> Connection<'a> {
@@ -112,6 +121,7 @@ impl<'a> Connection<'a> {
             pending: VecDeque::new(),
             ready: Vec::new(),
             ready_bytes: 0,
+            frame_began_at: None,
         }
     }
 
@@ -131,7 +141,10 @@ impl<'a> Connection<'a> {
         while self.pending.len() < MAX_PENDING {
             let max_bytes = self.broker.limits.request_max_bytes(&self.peer);
             match self.buffer.next_frame(max_bytes).map_err(Closed::BadFrame)? {
-                Some(frame) => self.begin(frame).await?,
+                Some(frame) => {
+                    self.frame_began_at = None;
+                    self.begin(frame).await?;
+                }
                 None => break,
             }
             if self.ready_bytes >= SEND_AT_BYTES {
@@ -265,6 +278,7 @@ impl<'a> Connection<'a> {
     }
 
     async fn wait_readable(&mut self) -> Result<(), Closed> {
+        let idle = self.broker.limits.idle_timeout();
         let patience = if self.buffer.is_empty() {
             if self.buffer.capacity() > IDLE_BYTES {
                 let soon = tokio::time::timeout(RELEASE_AFTER, self.stream.readable()).await;
@@ -274,9 +288,11 @@ impl<'a> Connection<'a> {
                 self.buffer.release();
                 self.share.resize(0).await;
             }
-            self.broker.limits.idle_timeout
+            self.frame_began_at = None;
+            idle
         } else {
-            PARTIAL_FRAME_TIMEOUT
+            let began_at = *self.frame_began_at.get_or_insert_with(Instant::now);
+            left_of(FRAME_TIMEOUT, began_at, self.buffer.len()).min(idle)
         };
         match tokio::time::timeout(patience, self.stream.readable()).await {
             Ok(ready) => ready.map_err(Closed::Failed),
@@ -292,17 +308,22 @@ impl<'a> Connection<'a> {
         }
         let mut chunks: VecDeque<Bytes> = std::mem::take(&mut self.ready).into();
         self.ready_bytes = 0;
+        let idle = self.broker.limits.idle_timeout();
+        let (began_at, mut sent_bytes) = (Instant::now(), 0);
         while !chunks.is_empty() {
             let slices: Vec<io::IoSlice<'_>> =
                 chunks.iter().take(MAX_SLICES).map(|chunk| io::IoSlice::new(chunk)).collect();
             match self.stream.try_write_vectored(&slices) {
                 Ok(0) => return Err(Closed::ByPeer),
-                Ok(sent) => drop_sent(&mut chunks, sent),
+                Ok(sent) => {
+                    sent_bytes += sent;
+                    drop_sent(&mut chunks, sent);
+                }
                 Err(error) if is_passing(&error) => {
-                    let writable = tokio::time::timeout(SEND_TIMEOUT, self.stream.writable());
-                    match writable.await {
+                    let patience = left_of(ANSWER_TIMEOUT, began_at, sent_bytes).min(idle);
+                    match tokio::time::timeout(patience, self.stream.writable()).await {
                         Ok(ready) => ready.map_err(Closed::Failed)?,
-                        Err(_) => return Err(Closed::Idle),
+                        Err(_) => return Err(Closed::NotTaken),
                     }
                 }
                 Err(error) => return Err(Closed::Failed(error)),
@@ -312,6 +333,12 @@ impl<'a> Connection<'a> {
         self.ready = Vec::from(chunks);
         Ok(())
     }
+}
+
+/// How much longer a transfer may take that has come so far.
+fn left_of(timeout: Duration, began_at: Instant, moved_bytes: usize) -> Duration {
+    let earned = Duration::from_secs((moved_bytes / SLOWEST_BYTES_PER_SECOND) as u64);
+    (timeout + earned).saturating_sub(began_at.elapsed())
 }
 
 fn is_passing(error: &io::Error) -> bool {

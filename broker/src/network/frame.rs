@@ -78,6 +78,12 @@ impl Buffer {
         &mut self.bytes
     }
 
+    /// Bytes that were received and not handed out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether nothing is waiting to be handed out.
     #[must_use]
     pub fn is_empty(&self) -> bool {

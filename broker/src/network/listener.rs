@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection;
@@ -15,6 +15,11 @@ use crate::request::Peer;
 /// How long accepting pauses when the process has no descriptor left: the old connections are
 /// kept, new ones wait in the backlog.
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a silent client is believed before it is asked whether it is there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// How long it has for each of a few such questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A socket that is bound and listening, not yet accepting.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ pub async fn accept(broker: Arc<Broker>, bound: Bound) -> io::Result<()> {
     let listener = TcpListener::from_std(bound.socket)?;
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => start(&broker, &bound.name, stream, remote),
+            Ok((stream, remote)) => start(&broker, &bound.name, stream, remote).await,
             Err(error) => {
                 tracing::warn!(%error, listener = &*bound.name, "cannot accept a connection");
                 tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
@@ -58,16 +63,32 @@ pub async fn accept(broker: Arc<Broker>, bound: Bound) -> io::Result<()> {
     }
 }
 
-fn start(broker: &Arc<Broker>, name: &Arc<str>, stream: TcpStream, remote: SocketAddr) {
-    if !broker.limits.admits_connection(broker.metrics.connections()) {
-        tracing::warn!(%remote, listener = &**name, "connection refused: max.connections reached");
-        return;
+/// A client whose machine died never closes: a long poll for it would wait for nobody.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL)
+}
+
+/// Serves a connection on a task of its own, once there is room for it.
+async fn start(broker: &Arc<Broker>, name: &Arc<str>, stream: TcpStream, remote: SocketAddr) {
+    let connections = broker.limits.connections();
+    if !connections.has_room() {
+        tracing::warn!(listener = &**name, "max.connections reached: new connections wait");
     }
-    let local = match (stream.set_nodelay(true), stream.local_addr()) {
-        (Ok(()), Ok(local)) => local,
-        // The client is gone already.
-        _ => return,
+    let Ok(place) = connections.enter(remote.ip()).await else {
+        broker.metrics.connection_refused();
+        tracing::debug!(%remote, listener = &**name, "refused: max.connections.per.ip reached");
+        return;
     };
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive()))
+        .and_then(|()| stream.local_addr());
+    // The client may be gone already.
+    let Ok(local) = prepared else { return };
     let peer = Peer::anonymous(name.clone(), local, remote);
-    tokio::spawn(connection::serve(broker.clone(), stream, peer));
+    let broker = broker.clone();
+    tokio::spawn(async move {
+        connection::serve(broker, stream, peer).await;
+        drop(place);
+    });
 }

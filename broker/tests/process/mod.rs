@@ -15,6 +15,9 @@ use milena_protocol::api::{Request, request_header_version, response_header_vers
 use milena_protocol::codec::{Reader, Writer};
 use milena_protocol::message::Message;
 
+/// How long an answer may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A broker; killed when it is dropped.
 pub struct Process {
     child: Child,
@@ -66,7 +69,7 @@ impl Process {
     /// A connection.
     pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(&self.address).expect("the broker listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Connection { stream, correlation_id: 0 }
     }
@@ -122,6 +125,15 @@ impl Connection {
         let mut frame = vec![0; i32::from_be_bytes(length) as usize];
         self.stream.read_exact(&mut frame).ok()?;
         Some(Bytes::from(frame))
+    }
+
+    /// Whether nothing comes for a moment, and the connection stays open.
+    pub fn is_silent(&mut self) -> bool {
+        let stream = &self.stream;
+        stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+        let peeked = stream.peek(&mut [0]);
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// The answer to a request that was sent.

@@ -1,0 +1,61 @@
+//! Whether an answer says that the whole request failed, for the figures.
+
+use milena_protocol::api::*;
+
+/// An answer of an API that is served.
+pub trait Verdict {
+    /// Whether the request failed as a whole. A failed part of it, such as one partition of many,
+    /// is counted where it fails.
+    fn has_failed(&self) -> bool;
+}
+
+/// Answers with an error code for the whole request.
+macro_rules! of_the_whole {
+    ($($response:ty),* $(,)?) => {
+        $(impl Verdict for $response {
+            fn has_failed(&self) -> bool {
+                !self.error_code.is_none()
+            }
+        })*
+    };
+}
+
+/// Answers with error codes for the parts of a request only.
+macro_rules! of_its_parts {
+    ($($response:ty),* $(,)?) => {
+        $(impl Verdict for $response {
+            fn has_failed(&self) -> bool {
+                false
+            }
+        })*
+    };
+}
+
+of_the_whole!(
+    api_versions::ApiVersionsResponse,
+    describe_cluster::DescribeClusterResponse,
+    describe_log_dirs::DescribeLogDirsResponse,
+    describe_quorum::DescribeQuorumResponse,
+    elect_leaders::ElectLeadersResponse,
+    fetch::FetchResponse,
+    init_producer_id::InitProducerIdResponse,
+    list_config_resources::ListConfigResourcesResponse,
+    list_partition_reassignments::ListPartitionReassignmentsResponse,
+    metadata::MetadataResponse,
+    update_features::UpdateFeaturesResponse,
+);
+
+of_its_parts!(
+    alter_configs::AlterConfigsResponse,
+    create_partitions::CreatePartitionsResponse,
+    create_topics::CreateTopicsResponse,
+    delete_records::DeleteRecordsResponse,
+    delete_topics::DeleteTopicsResponse,
+    describe_configs::DescribeConfigsResponse,
+    describe_producers::DescribeProducersResponse,
+    describe_topic_partitions::DescribeTopicPartitionsResponse,
+    incremental_alter_configs::IncrementalAlterConfigsResponse,
+    list_offsets::ListOffsetsResponse,
+    offset_for_leader_epoch::OffsetForLeaderEpochResponse,
+    produce::ProduceResponse,
+);
