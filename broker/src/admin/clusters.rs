@@ -1,117 +1,63 @@
-//! Clusters and brokers.
+//! The cluster: one, this node's own.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use milena_cluster::metadata::image::BrokerImage;
 use milena_protocol::ids::NodeId;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Admin;
+use super::call::Call;
 use super::error::Failure;
+use super::path::{At, ClusterPath};
+use super::resource::{List, Relationship, ResourceMetadata};
 
-impl Admin {
-    /// The address of a path below the cluster.
-    pub(super) fn url(&self, path: &str) -> String {
-        format!("http://{}/v3/clusters/{}{path}", self.local, self.broker.cluster_id)
-    }
+/// A cluster.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Cluster {
+    kind: &'static str,
+    metadata: ResourceMetadata,
+    cluster_id: String,
+    /// The broker that takes administrative requests; left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controller: Option<Relationship>,
+    acls: Relationship,
+    brokers: Relationship,
+    broker_configs: Relationship,
+    consumer_groups: Relationship,
+    topics: Relationship,
+    partition_reassignments: Relationship,
+}
 
-    /// The name of a resource, as Confluent writes it.
-    pub(super) fn name(&self, path: &str) -> String {
-        format!("crn:///kafka={}{path}", self.broker.cluster_id)
-    }
-
-    /// Checks that a path names this cluster.
-    pub(super) fn check_cluster(&self, id: &str) -> Result<(), Failure> {
-        if *id == *self.broker.cluster_id.as_str() { Ok(()) } else { Err(Failure::no_cluster(id)) }
-    }
-
-    /// A list in Confluent's form.
-    pub(super) fn list(&self, kind: &str, path: &str, data: Vec<Value>) -> Json<Value> {
-        Json(json!({
-            "kind": kind,
-            "metadata": { "self": self.url(path), "next": null },
-            "data": data,
-        }))
-    }
-
-    fn cluster(&self) -> Value {
-        let controller = self.broker.controller.quorum().leader;
-        json!({
-            "kind": "KafkaCluster",
-            "metadata": { "self": self.url(""), "resource_name": self.name("") },
-            "cluster_id": self.broker.cluster_id.as_str(),
-            "controller": { "related": self.url(&format!("/brokers/{controller}")) },
-            "acls": { "related": self.url("/acls") },
-            "brokers": { "related": self.url("/brokers") },
-            "broker_configs": { "related": self.url("/broker-configs") },
-            "consumer_groups": { "related": self.url("/consumer-groups") },
-            "topics": { "related": self.url("/topics") },
-            "partition_reassignments": {
-                "related": self.url("/topics/-/partitions/-/reassignment"),
-            },
-        })
-    }
-
-    fn broker(&self, broker: &BrokerImage) -> Value {
-        let path = format!("/brokers/{}", broker.id);
-        let endpoint = broker.endpoints.first();
-        json!({
-            "kind": "KafkaBroker",
-            "metadata": {
-                "self": self.url(&path),
-                "resource_name": self.name(&format!("/broker={}", broker.id)),
-            },
-            "cluster_id": self.broker.cluster_id.as_str(),
-            "broker_id": broker.id.0,
-            "host": endpoint.map(|endpoint| endpoint.host.as_str()),
-            "port": endpoint.map(|endpoint| endpoint.port),
-            "rack": broker.rack.as_deref(),
-            "configs": { "related": self.url(&format!("{path}/configs")) },
-            "partition_replicas": { "related": self.url(&format!("{path}/partition-replicas")) },
+impl Cluster {
+    async fn of(call: &Call) -> Result<Self, Failure> {
+        let controller = call.cluster().await?.controller_id;
+        Ok(Self {
+            kind: "KafkaCluster",
+            metadata: call.resource("", ""),
+            cluster_id: call.broker.cluster_id.to_string(),
+            controller: (controller != NodeId::NONE)
+                .then(|| call.link(&format!("/brokers/{controller}"))),
+            acls: call.link("/acls"),
+            brokers: call.link("/brokers"),
+            broker_configs: call.link("/broker-configs"),
+            consumer_groups: call.link("/consumer-groups"),
+            topics: call.link("/topics"),
+            partition_reassignments: call.link("/topics/-/partitions/-/reassignment"),
         })
     }
 }
 
-/// `GET /v3/clusters`
-pub async fn list(State(admin): State<Admin>) -> Json<Value> {
-    let me = format!("http://{}/v3/clusters", admin.local);
-    Json(json!({
-        "kind": "KafkaClusterList",
-        "metadata": { "self": me, "next": null },
-        "data": [admin.cluster()],
-    }))
+/// The clusters that this node knows: its own.
+#[utoipa::path(get, path = "/v3/clusters", operation_id = "listClusters", tag = "Clusters",
+    responses((status = 200, description = "The cluster.", body = List<Cluster>), Failure))]
+pub async fn list(call: Call) -> Result<Json<List<Cluster>>, Failure> {
+    let data = vec![Cluster::of(&call).await?];
+    Ok(Json(List::new("KafkaClusterList", call.clusters_url(), data)))
 }
 
-/// `GET /v3/clusters/{cluster}`
-pub async fn one(
-    State(admin): State<Admin>,
-    Path(cluster): Path<String>,
-) -> Result<Json<Value>, Failure> {
-    admin.check_cluster(&cluster)?;
-    Ok(Json(admin.cluster()))
-}
-
-/// `GET …/brokers`
-pub async fn brokers(
-    State(admin): State<Admin>,
-    Path(cluster): Path<String>,
-) -> Result<Json<Value>, Failure> {
-    admin.check_cluster(&cluster)?;
-    let image = admin.broker.metadata.image_owned();
-    let data = image.brokers().map(|broker| admin.broker(broker)).collect();
-    Ok(admin.list("KafkaBrokerList", "/brokers", data))
-}
-
-/// `GET …/brokers/{broker}`
-pub async fn broker(
-    State(admin): State<Admin>,
-    Path((cluster, id)): Path<(String, i32)>,
-) -> Result<Json<Value>, Failure> {
-    admin.check_cluster(&cluster)?;
-    let image = admin.broker.metadata.image_owned();
-    let broker = image.broker(NodeId(id)).ok_or_else(|| {
-        let message = format!("there is no broker {id}");
-        Failure::new(axum::http::StatusCode::NOT_FOUND, 40404, message)
-    })?;
-    Ok(Json(admin.broker(broker)))
+/// A cluster.
+#[utoipa::path(get, path = "/v3/clusters/{cluster_id}", operation_id = "getCluster",
+    tag = "Clusters", params(ClusterPath),
+    responses((status = 200, description = "The cluster.", body = Cluster), Failure))]
+pub async fn one(at: At<ClusterPath>) -> Result<Json<Cluster>, Failure> {
+    Ok(Json(Cluster::of(&at).await?))
 }

@@ -1,38 +1,59 @@
 //! Whether the node lives, whether it serves, and its figures.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::call::Call;
 use super::error::Failure;
-use super::{Admin, state};
+use super::state;
 use crate::telemetry::scrape;
 
-/// The process answers.
-pub async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "alive" }))
+/// How the node is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `alive` or `ready`.
+    status: &'static str,
 }
 
-/// Clients are served: this node is registered, unfenced, and its directories work.
-pub async fn readyz(State(admin): State<Admin>) -> Result<Json<Value>, Failure> {
-    let broker = &admin.broker;
+/// Whether the process answers.
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "Health",
+    responses((status = 200, description = "It does.", body = Health)))]
+pub async fn healthz() -> Json<Health> {
+    Json(Health { status: "alive" })
+}
+
+/// Whether clients are served: this node is registered, and its directories work.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "Health",
+    responses((status = 200, description = "They are.", body = Health), Failure))]
+pub async fn readyz(call: Call) -> Result<Json<Health>, Failure> {
+    let broker = &call.broker;
     let registered = broker.metadata.image().is_live(broker.node_id);
     let offline = broker.replicas.directories().iter().any(|directory| directory.is_offline());
-    if registered && !offline {
-        return Ok(Json(json!({ "status": "ready" })));
+    if offline {
+        let message = "a data directory is offline; see the log, repair the disk and restart";
+        return Err(Failure::not_ready(message));
     }
-    let message = if offline {
-        "a data directory is offline; see the log, repair the disk and restart"
-    } else {
-        "this node is not registered yet"
-    };
-    Err(Failure::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, 50301, message))
+    if !registered {
+        return Err(Failure::not_ready("this node is not registered yet"));
+    }
+    Ok(Json(Health { status: "ready" }))
 }
 
-/// The figures that dashboards read.
-pub async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let text = admin.broker.metrics.encode(state::of_node(&admin));
+/// The same, where Redpanda has it.
+#[utoipa::path(get, path = "/v1/status/ready", operation_id = "statusReady", tag = "Health",
+    responses((status = 200, description = "They are.", body = Health), Failure))]
+pub async fn status_ready(call: Call) -> Result<Json<Health>, Failure> {
+    readyz(call).await
+}
+
+/// The figures that dashboards read, in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "Health",
+    responses((status = 200, description = "The figures.", body = String,
+        content_type = "text/plain")))]
+pub async fn metrics(call: Call) -> impl IntoResponse {
+    let text = call.broker.metrics.encode(state::of_node(&call));
     ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], text)
 }

@@ -2,11 +2,11 @@
 
 use crate::telemetry::state::{LogDirectoryState, NodeState, PartitionState, QuorumState};
 
-use super::Admin;
+use super::call::Call;
 
 /// What there is to say at this moment.
-pub(super) fn of_node(admin: &Admin) -> NodeState {
-    let broker = &admin.broker;
+pub(super) fn of_node(call: &Call) -> NodeState {
+    let broker = &call.broker;
     let image = broker.metadata.image_owned();
     let quorum = broker.controller.quorum();
     let min_isr = usize::try_from(broker.config.min_insync_replicas).unwrap_or(1);
@@ -37,7 +37,7 @@ pub(super) fn of_node(admin: &Admin) -> NodeState {
     NodeState {
         node_id: broker.node_id,
         cluster_id: broker.cluster_id.to_string(),
-        address: admin.local.to_string(),
+        address: call.address().to_string(),
         is_active_controller: quorum.leader == broker.node_id,
         active_brokers: image.brokers().filter(|node| !node.fenced).count(),
         fenced_brokers: image.brokers().filter(|node| node.fenced).count(),

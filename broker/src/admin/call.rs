@@ -1,0 +1,185 @@
+//! One HTTP request as the handlers of the wire see it: who asks, over which connection, and the
+//! addresses under which the answer names other resources.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::serve::IncomingStream;
+use milena_protocol::api;
+use milena_protocol::api::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
+use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataTopic};
+use milena_protocol::codec::Text;
+use milena_protocol::message::Message;
+use tokio::net::TcpListener;
+
+use super::error::Failure;
+use crate::broker::Broker;
+use crate::handlers::{describe_cluster, metadata};
+use crate::request::{Context, Peer};
+
+/// The name under which HTTP stands among the listeners.
+const LISTENER: &str = "HTTP";
+/// Where the same resources stand a second time, as in Confluent's cloud.
+pub const CLOUD_PREFIX: &str = "/kafka";
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Ends {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        let remote = *stream.remote_addr();
+        // A socket that has just been accepted has an address; if it is gone, nobody reads ours.
+        let local = stream.io().local_addr().unwrap_or(remote);
+        Self { local, remote }
+    }
+}
+
+/// One request.
+#[derive(Clone)]
+pub struct Call {
+    /// The broker it is put to.
+    pub broker: Arc<Broker>,
+    peer: Arc<Peer>,
+    /// Scheme, host and prefix of the addresses in the answer.
+    base: Arc<str>,
+}
+
+impl FromRequestParts<Arc<Broker>> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        broker: &Arc<Broker>,
+    ) -> Result<Self, Infallible> {
+        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+        let ends = parts
+            .extensions
+            .get::<ConnectInfo<Ends>>()
+            .map_or(Ends { local: unspecified, remote: unspecified }, |ends| ends.0);
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.map_or_else(|| ends.local.to_string(), str::to_owned);
+        let path = parts.extensions.get::<OriginalUri>().map_or("", |uri| uri.path());
+        let prefix = if path.starts_with(CLOUD_PREFIX) { CLOUD_PREFIX } else { "" };
+        let peer = Peer::anonymous(LISTENER.into(), ends.local, ends.remote);
+        Ok(Self {
+            broker: broker.clone(),
+            peer: Arc::new(peer),
+            base: format!("http://{host}{prefix}").into(),
+        })
+    }
+}
+
+impl Call {
+    /// The context of a wire request in its newest version.
+    #[must_use]
+    pub fn context<R: api::Request>(&self) -> Context {
+        self.context_in(<R as Message>::VERSIONS.max)
+    }
+
+    /// The context of a wire request in a version.
+    #[must_use]
+    pub fn context_in(&self, version: i16) -> Context {
+        Context {
+            peer: self.peer.clone(),
+            version,
+            correlation_id: 0,
+            client_id: "http".into(),
+            received_at: Instant::now(),
+            frame_bytes: 0,
+        }
+    }
+
+    /// This node's end of the connection.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.peer.local
+    }
+
+    /// The address of all clusters.
+    #[must_use]
+    pub fn clusters_url(&self) -> String {
+        format!("{}/v3/clusters", self.base)
+    }
+
+    /// The address of a path below the cluster.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/v3/clusters/{}{path}", self.base, self.broker.cluster_id)
+    }
+
+    /// The name of a resource below the cluster, as Confluent writes it.
+    #[must_use]
+    pub fn name(&self, path: &str) -> String {
+        format!("crn:///kafka={}{path}", self.broker.cluster_id)
+    }
+
+    /// The cluster and its live brokers, at the addresses where a Kafka client that reached this
+    /// connection's address reaches them.
+    ///
+    /// # Errors
+    /// When the caller may not know.
+    pub async fn cluster(&self) -> Result<DescribeClusterResponse, Failure> {
+        let mut context = self.context::<DescribeClusterRequest>();
+        if let Some(peer) = self.as_kafka_client() {
+            context.peer = Arc::new(peer);
+        }
+        let request = DescribeClusterRequest { endpoint_type: 1, ..Default::default() };
+        let response = describe_cluster::handle(self.broker.clone(), context, request).await;
+        Failure::unless_none(response.error_code, response.error_message.as_ref())?;
+        Ok(response)
+    }
+
+    /// This caller, had it come to the broker's first Kafka listener.
+    fn as_kafka_client(&self) -> Option<Peer> {
+        let image = self.broker.metadata.image_owned();
+        let endpoint = image.broker(self.broker.node_id)?.endpoints.first()?;
+        Some(Peer {
+            listener: endpoint.name.as_str().into(),
+            local: SocketAddr::new(self.peer.local.ip(), endpoint.port),
+            ..(*self.peer).clone()
+        })
+    }
+
+    /// All topics, by name.
+    pub async fn topics(&self) -> Vec<MetadataTopic> {
+        self.metadata(None).await
+    }
+
+    /// One topic.
+    ///
+    /// # Errors
+    /// When it does not exist, or the caller may not know of it.
+    pub async fn topic(&self, name: &str) -> Result<MetadataTopic, Failure> {
+        let asked = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+        let found = self.metadata(Some(vec![asked])).await.into_iter().next();
+        let missing = || Failure::missing(format!("there is no topic {name}"));
+        let topic = found.ok_or_else(missing)?;
+        if topic.error_code == milena_protocol::error_code::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+            let message = Text::from(format!("there is no topic {name}"));
+            return Err(Failure::of_wire(topic.error_code, Some(&message)));
+        }
+        Failure::unless_none(topic.error_code, None)?;
+        Ok(topic)
+    }
+
+    async fn metadata(&self, topics: Option<Vec<MetadataRequestTopic>>) -> Vec<MetadataTopic> {
+        let request = MetadataRequest {
+            topics,
+            allow_auto_topic_creation: false,
+            include_topic_authorized_operations: true,
+            ..Default::default()
+        };
+        let context = self.context::<MetadataRequest>();
+        metadata::handle(self.broker.clone(), context, request).await.topics
+    }
+}

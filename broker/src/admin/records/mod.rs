@@ -1,0 +1,13 @@
+//! Records: produced one by one, as a stream or as a batch; read page by page or live.
+
+pub mod batch;
+pub mod page;
+pub mod stream;
+pub mod watch;
+
+mod objects;
+mod partitioner;
+mod produce;
+mod received;
+mod shown;
+mod timestamp;

@@ -1,0 +1,81 @@
+//! A page of records.
+
+use axum::Json;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::shown::{ShownRecord, Wanted};
+use crate::admin::error::Failure;
+use crate::admin::path::{At, PartitionPath};
+
+/// Records in a page where nobody says how many.
+const DEFAULT_LIMIT: usize = 100;
+/// Records in a page at most.
+const MAX_LIMIT: usize = 1000;
+
+/// Which records.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first record; without it the first that is kept.
+    offset: Option<i64>,
+    /// How many at most: 100, if nothing else is said, and never more than 1000 or about 1 MiB.
+    limit: Option<usize>,
+}
+
+/// Records of a partition, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordList {
+    kind: &'static str,
+    metadata: PageMetadata,
+    /// Where to go on.
+    next_offset: i64,
+    /// The offset of the first record that is kept.
+    log_start_offset: i64,
+    /// The offset behind the last record that is acknowledged.
+    high_watermark: i64,
+    data: Vec<ShownRecord>,
+}
+
+/// Where a page is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageMetadata {
+    /// Its address.
+    #[serde(rename = "self")]
+    itself: String,
+    /// The next page, even if nothing is there yet.
+    next: String,
+}
+
+/// A page of records of a partition.
+#[utoipa::path(get,
+    path = "/v3/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/records",
+    operation_id = "readRecords", tag = "Records", params(PartitionPath, Range),
+    responses((status = 200, description = "The records.", body = RecordList), Failure))]
+pub async fn read(
+    at: At<PartitionPath>,
+    query: Result<Query<Range>, QueryRejection>,
+) -> Result<Json<RecordList>, Failure> {
+    let Query(range) = query.map_err(|error| Failure::bad_request(error.body_text()))?;
+    let PartitionPath { topic_name: topic, partition_id: index, .. } = &at.path;
+    let offset = match range.offset {
+        Some(offset) => offset,
+        None => at.earliest_offset(topic, *index).await?,
+    };
+    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+    let wanted = Wanted { topic: topic.clone(), index: *index, offset, limit, max_wait_ms: 0 };
+    let shown = at.read(&wanted).await?;
+    let path = format!("/topics/{topic}/partitions/{index}/records");
+    let page = |offset| at.url(&format!("{path}?offset={offset}&limit={limit}"));
+    Ok(Json(RecordList {
+        kind: "KafkaRecordList",
+        metadata: PageMetadata { itself: page(offset), next: page(shown.next_offset) },
+        next_offset: shown.next_offset,
+        log_start_offset: shown.log_start_offset,
+        high_watermark: shown.high_watermark,
+        data: shown.records,
+    }))
+}

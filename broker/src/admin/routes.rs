@@ -1,0 +1,100 @@
+//! Every route. A route and its documentation are one thing here: [`routes!`] takes both from the
+//! handler, so that what is served and what `/openapi.json` says cannot differ.
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::{Json, Router, middleware};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::configs::{all_brokers, broker, topic};
+use super::error::{self, ErrorBody};
+use super::records::{batch, page, stream, watch};
+use super::{acls, brokers, call, clusters, health, host, partitions, reassignments, topics};
+use crate::broker::Broker;
+
+/// What the document says beside the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Milena",
+        description = "Administration and records over HTTP, in the shapes of Confluent's REST \
+                       API v3. All paths below /v3 stand below /kafka/v3 too.",
+    ),
+    components(schemas(ErrorBody))
+)]
+struct Document;
+
+/// The router of a node.
+pub fn router(node: Arc<Broker>) -> Router {
+    let cloud = Router::from(resources());
+    Router::from(all())
+        .nest(call::CLOUD_PREFIX, cloud)
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        // Bodies are bounded where they are read, each by what it is for.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(node.clone(), host::check))
+        .with_state(node)
+}
+
+/// What is served, as OpenAPI 3.1.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "Health",
+    responses((status = 200, description = "This document.", body = Object)))]
+pub async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(all().into_openapi())
+}
+
+fn all() -> OpenApiRouter<Arc<Broker>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(document))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::status_ready))
+        .routes(routes!(health::metrics))
+        .merge(resources())
+}
+
+fn resources() -> OpenApiRouter<Arc<Broker>> {
+    OpenApiRouter::default()
+        .routes(routes!(clusters::list))
+        .routes(routes!(clusters::one))
+        .routes(routes!(acls::list, acls::create, acls::delete))
+        .routes(routes!(acls::create_many))
+        .routes(routes!(brokers::list))
+        .routes(routes!(brokers::one))
+        .routes(routes!(partitions::replicas_of_broker))
+        .routes(routes!(topics::list, topics::create))
+        .routes(routes!(topics::one, topics::delete, topics::grow))
+        .routes(routes!(partitions::list))
+        .routes(routes!(partitions::one))
+        .routes(routes!(partitions::offset))
+        .routes(routes!(partitions::replicas))
+        .routes(routes!(partitions::replica))
+        .routes(routes!(reassignments::list))
+        .routes(routes!(reassignments::of_topic))
+        .routes(routes!(reassignments::of_partition))
+        .routes(routes!(stream::produce))
+        .routes(routes!(batch::produce))
+        .routes(routes!(page::read))
+        .routes(routes!(watch::watch))
+        .merge(configs())
+}
+
+fn configs() -> OpenApiRouter<Arc<Broker>> {
+    OpenApiRouter::default()
+        .routes(routes!(topic::list))
+        .routes(routes!(topic::list_all))
+        .routes(routes!(topic::list_defaults))
+        .routes(routes!(topic::alter))
+        .routes(routes!(topic::one, topic::set, topic::reset))
+        .routes(routes!(broker::list))
+        .routes(routes!(broker::list_all))
+        .routes(routes!(broker::alter))
+        .routes(routes!(broker::one, broker::set, broker::reset))
+        .routes(routes!(all_brokers::list))
+        .routes(routes!(all_brokers::alter))
+        .routes(routes!(all_brokers::one, all_brokers::set, all_brokers::reset))
+}
