@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::OriginalUri;
+use axum::extract::rejection::QueryRejection;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use milena_protocol::codec::Text;
@@ -69,6 +70,13 @@ impl Failure {
     /// A body or a parameter that makes no sense.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Query parameters that make no sense.
+    pub fn bad_query(rejection: QueryRejection) -> Self {
+        let text = rejection.body_text();
+        let reason = text.strip_prefix("Failed to deserialize query string: ");
+        Self::bad_request(format!("the query: {}", reason.unwrap_or(&text)))
     }
 
     /// JSON that is as it should be and asks for what cannot be done.

@@ -19,14 +19,14 @@ pub struct Health {
 }
 
 /// Whether the process answers.
-#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "Health",
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "Node",
     responses((status = 200, description = "It does.", body = Health)))]
 pub async fn healthz() -> Json<Health> {
     Json(Health { status: "alive" })
 }
 
 /// Whether clients are served: this node is registered, and its directories work.
-#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "Health",
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "Node",
     responses((status = 200, description = "They are.", body = Health), Failure))]
 pub async fn readyz(call: Call) -> Result<Json<Health>, Failure> {
     let broker = &call.broker;
@@ -43,14 +43,14 @@ pub async fn readyz(call: Call) -> Result<Json<Health>, Failure> {
 }
 
 /// The same, where Redpanda has it.
-#[utoipa::path(get, path = "/v1/status/ready", operation_id = "statusReady", tag = "Health",
+#[utoipa::path(get, path = "/v1/status/ready", operation_id = "statusReady", tag = "Node",
     responses((status = 200, description = "They are.", body = Health), Failure))]
 pub async fn status_ready(call: Call) -> Result<Json<Health>, Failure> {
     readyz(call).await
 }
 
 /// The figures that dashboards read, in the text format of Prometheus.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "Health",
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "Node",
     responses((status = 200, description = "The figures.", body = String,
         content_type = "text/plain")))]
 pub async fn metrics(call: Call) -> impl IntoResponse {

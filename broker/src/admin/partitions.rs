@@ -106,7 +106,10 @@ pub struct PartitionWithOffsets {
 
 impl Call {
     /// A partition of a topic.
-    async fn partition(&self, topic: &str, index: i32) -> Result<MetadataPartition, Failure> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn partition(&self, topic: &str, index: i32) -> Result<MetadataPartition, Failure> {
         let found = self.topic(topic).await?;
         let mut partitions = found.partitions.into_iter();
         let partition = partitions.find(|partition| partition.partition_index.0 == index);
@@ -202,7 +205,7 @@ pub async fn offset(
     at: At<PartitionPath>,
     query: Result<Query<OffsetType>, QueryRejection>,
 ) -> Result<Json<PartitionWithOffsets>, Failure> {
-    let Query(asked) = query.map_err(|error| Failure::bad_request(error.body_text()))?;
+    let Query(asked) = query.map_err(Failure::bad_query)?;
     let kind = asked.offset_type.as_deref().unwrap_or("earliest_and_latest");
     if kind != "earliest_and_latest" {
         let message = format!("offset_type {kind} is not served; earliest_and_latest is");

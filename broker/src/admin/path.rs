@@ -35,7 +35,10 @@ impl<P: InCluster + DeserializeOwned + Send> FromRequestParts<Arc<Broker>> for A
         let Ok(call) = Call::from_request_parts(parts, broker).await;
         let found = Path::<P>::from_request_parts(parts, broker).await;
         // `/brokers/x` names no broker, so there is nothing there.
-        let Path(path) = found.map_err(|rejection| Failure::missing(rejection.body_text()))?;
+        let Path(path) = found.map_err(|rejection| {
+            let text = rejection.body_text();
+            Failure::missing(text.strip_prefix("Invalid URL: ").unwrap_or(&text))
+        })?;
         if path.cluster_id() != broker.cluster_id.as_str() {
             let id = path.cluster_id();
             let message = format!("there is no cluster {id} here; GET /v3/clusters lists it");

@@ -41,7 +41,7 @@ pub fn router(node: Arc<Broker>) -> Router {
 }
 
 /// What is served, as OpenAPI 3.1.
-#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "Health",
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "Node",
     responses((status = 200, description = "This document.", body = Object)))]
 pub async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(all().into_openapi())

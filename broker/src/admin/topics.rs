@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +17,7 @@ use milena_protocol::api::delete_topics::{DeleteTopicsRequest, DeleteTopicsTopic
 use milena_protocol::api::metadata::MetadataTopic;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
 use super::call::Call;
@@ -42,7 +44,7 @@ pub struct Topic {
     partitions: Relationship,
     configs: Relationship,
     partition_reassignments: Relationship,
-    /// What the caller may do to it.
+    /// What the caller may do to it, if that is asked.
     authorized_operations: Vec<&'static str>,
 }
 
@@ -58,11 +60,21 @@ const OPERATIONS: [(u32, &str); 8] = [
     (11, "ALTER_CONFIGS"),
 ];
 
+/// What to say of topics.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Shown {
+    /// Whether to say what the caller may do to them.
+    #[serde(default, alias = "includeAuthorizedOperations")]
+    include_authorized_operations: bool,
+}
+
 impl Topic {
-    fn of(call: &Call, topic: &MetadataTopic) -> Self {
+    fn of(call: &Call, topic: &MetadataTopic, shown: &Shown) -> Self {
         let name = topic.name.as_deref().unwrap_or_default();
         let replicas = topic.partitions.first().map_or(0, |first| first.replica_nodes.len());
-        let operations = topic.topic_authorized_operations;
+        let operations =
+            if shown.include_authorized_operations { topic.topic_authorized_operations } else { 0 };
         Self {
             authorized_operations: OPERATIONS
                 .iter()
@@ -171,11 +183,15 @@ impl NewTopic {
 
 /// The topics that the caller may see.
 #[utoipa::path(get, path = "/v3/clusters/{cluster_id}/topics", operation_id = "listTopics",
-    tag = "Topics", params(ClusterPath),
+    tag = "Topics", params(ClusterPath, Shown),
     responses((status = 200, description = "The topics.", body = List<Topic>), Failure))]
-pub async fn list(at: At<ClusterPath>) -> Json<List<Topic>> {
-    let data = at.topics().await.iter().map(|topic| Topic::of(&at, topic)).collect();
-    Json(at.list("KafkaTopicList", "/topics", data))
+pub async fn list(
+    at: At<ClusterPath>,
+    query: Result<Query<Shown>, QueryRejection>,
+) -> Result<Json<List<Topic>>, Failure> {
+    let Query(shown) = query.map_err(Failure::bad_query)?;
+    let data = at.topics().await.iter().map(|topic| Topic::of(&at, topic, &shown)).collect();
+    Ok(Json(at.list("KafkaTopicList", "/topics", data)))
 }
 
 /// Creates a topic.
@@ -200,18 +216,22 @@ pub async fn create(at: At<ClusterPath>, Body(new): Body<NewTopic>) -> Result<Re
     if validate_only {
         return Ok(Json(Topic::imagined(&at, &result)).into_response());
     }
-    let topic = Topic::of(&at, &at.topic(&result.name).await?);
+    let topic = Topic::of(&at, &at.topic(&result.name).await?, &Shown::default());
     let location = at.url(&format!("/topics/{}", result.name));
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(topic)).into_response())
 }
 
 /// A topic.
 #[utoipa::path(get, path = "/v3/clusters/{cluster_id}/topics/{topic_name}",
-    operation_id = "getTopic", tag = "Topics", params(TopicPath),
+    operation_id = "getTopic", tag = "Topics", params(TopicPath, Shown),
     responses((status = 200, description = "The topic.", body = Topic), Failure))]
-pub async fn one(at: At<TopicPath>) -> Result<Json<Topic>, Failure> {
+pub async fn one(
+    at: At<TopicPath>,
+    query: Result<Query<Shown>, QueryRejection>,
+) -> Result<Json<Topic>, Failure> {
+    let Query(shown) = query.map_err(Failure::bad_query)?;
     let topic = at.topic(&at.path.topic_name).await?;
-    Ok(Json(Topic::of(&at, &topic)))
+    Ok(Json(Topic::of(&at, &topic, &shown)))
 }
 
 /// Deletes a topic with all its records.
@@ -268,5 +288,5 @@ pub async fn grow(at: At<TopicPath>, Body(growth): Body<Growth>) -> Result<Json<
         Failure::unless_none(result.error_code, result.error_message.as_ref())?;
     }
     let topic = at.topic(name).await?;
-    Ok(Json(Topic::of(&at, &topic)))
+    Ok(Json(Topic::of(&at, &topic, &Shown::default())))
 }

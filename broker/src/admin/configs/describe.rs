@@ -146,5 +146,5 @@ impl Call {
 
 /// The failure of a request about a configuration that is not there.
 pub(super) fn missing(owner: &Owner, name: &str) -> Failure {
-    Failure::missing(format!("{} has no configuration {name}", owner.in_words()))
+    Failure::missing(format!("there is no configuration {name} of {}", owner.in_words()))
 }

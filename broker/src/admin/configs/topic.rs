@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use milena_cluster::configs::Source;
 use milena_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsTopic};
 use milena_protocol::api::describe_configs::DescribeConfigsConfig;
 
@@ -14,6 +13,7 @@ use crate::admin::call::Call;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, ClusterPath, TopicConfigPath, TopicPath};
 use crate::admin::resource::List;
+use crate::entropy::new_uuid;
 use crate::handlers::create_topics;
 
 fn topic(name: &str) -> Owner {
@@ -92,24 +92,13 @@ pub async fn list_all(at: At<ClusterPath>) -> Result<Json<List<Config>>, Failure
     responses((status = 200, description = "Defaults.", body = List<Config>), Failure))]
 pub async fn list_defaults(at: At<TopicPath>) -> Result<Json<List<Config>>, Failure> {
     let owner = topic(&at.path.topic_name);
-    let described = match at.topic(&at.path.topic_name).await {
-        Ok(_) => at.describe(&owner, None).await?.into_iter().map(without_own).collect(),
-        Err(_) => imagined(&at, &at.path.topic_name).await?,
-    };
+    let exists = at.broker.metadata.image().topic(&at.path.topic_name).is_some();
+    // The defaults are the same whatever the name; that of a topic that exists would be refused.
+    let name = if exists { new_uuid().to_string() } else { at.path.topic_name.clone() };
+    let described = imagined(&at, &name).await?;
     let data = described.into_iter().map(|config| Config::of(&at, &owner, config)).collect();
     let path = format!("/topics/{}/default-configs", at.path.topic_name);
     Ok(Json(at.list("KafkaTopicConfigList", &path, data)))
-}
-
-/// A configuration as it would be had the topic no value of its own.
-fn without_own(mut config: DescribeConfigsConfig) -> DescribeConfigsConfig {
-    config.synonyms.retain(|synonym| synonym.source != Source::Topic as i8);
-    if config.config_source == Source::Topic as i8 {
-        let next = config.synonyms.first();
-        config.config_source = next.map_or(Source::Default as i8, |synonym| synonym.source);
-        config.value = next.and_then(|synonym| synonym.value.clone());
-    }
-    config
 }
 
 /// The configurations of a topic that does not exist: what its creation would answer.

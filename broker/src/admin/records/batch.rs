@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::http::StatusCode;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -91,7 +92,7 @@ impl Entry {
     }
 }
 
-/// Reads no more entries than there may be, and one that says that there are too many.
+/// Keeps as many entries as there may be, and one more that says that there are too many.
 fn bounded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
     struct Entries;
     impl<'de> serde::de::Visitor<'de> for Entries {
@@ -106,13 +107,12 @@ fn bounded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Entr
             mut seq: A,
         ) -> Result<Vec<Entry>, A::Error> {
             let mut entries = Vec::new();
-            while let Some(entry) = seq.next_element()? {
+            while entries.len() <= MAX_ENTRIES
+                && let Some(entry) = seq.next_element()?
+            {
                 entries.push(entry);
-                if entries.len() > MAX_ENTRIES {
-                    let message = format!("a batch may have {MAX_ENTRIES} entries");
-                    return Err(serde::de::Error::custom(message));
-                }
             }
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
             Ok(entries)
         }
     }
@@ -132,6 +132,10 @@ pub async fn produce(
 ) -> Result<(StatusCode, Json<BatchReport>), Failure> {
     if batch.entries.is_empty() {
         return Err(Failure::unprocessable("the batch is empty"));
+    }
+    if batch.entries.len() > MAX_ENTRIES {
+        let message = format!("a batch may have {MAX_ENTRIES} entries, and this one has more");
+        return Err(Failure::unprocessable(message));
     }
     let entries: Vec<(String, NewRecord)> =
         batch.entries.into_iter().map(Entry::split).collect::<Result<_, _>>()?;

@@ -59,8 +59,9 @@ pub async fn read(
     at: At<PartitionPath>,
     query: Result<Query<Range>, QueryRejection>,
 ) -> Result<Json<RecordList>, Failure> {
-    let Query(range) = query.map_err(|error| Failure::bad_request(error.body_text()))?;
+    let Query(range) = query.map_err(Failure::bad_query)?;
     let PartitionPath { topic_name: topic, partition_id: index, .. } = &at.path;
+    at.partition(topic, *index).await?;
     let offset = match range.offset {
         Some(offset) => offset,
         None => at.earliest_offset(topic, *index).await?,

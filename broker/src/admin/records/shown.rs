@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use milena_protocol::api::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
 use milena_protocol::record::batch::TimestampType;
 use milena_protocol::record::compression::decompress;
@@ -22,6 +23,8 @@ use crate::handlers::fetch;
 
 /// Bytes read for one page, and shown in it, beyond its first record.
 const PAGE_BYTES: usize = 1 << 20;
+/// Brackets of a document within each other.
+const MAX_NESTING: usize = 100;
 /// What a batch may decompress to here.
 const MAX_PLAIN_BYTES: usize = 64 << 20;
 
@@ -79,17 +82,34 @@ impl ShownData {
     }
 }
 
-/// The JSON object or array that a text is.
+/// The JSON object or array that a text is; none where it is neither, or nested so deeply that
+/// readers of JSON refuse it.
 fn document(text: &str) -> Option<Box<RawValue>> {
-    let opens = text.trim_start().starts_with(['{', '[']);
-    // Line ends stand between events of a stream.
-    let is_one_line = !text.contains(['\n', '\r']);
-    let json = opens.then(|| serde_json::from_str::<Box<RawValue>>(text).ok()).flatten()?;
-    if is_one_line {
-        return Some(json);
+    if !text.trim_start().starts_with(['{', '[']) || nesting(text) > MAX_NESTING {
+        return None;
     }
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    serde_json::value::to_raw_value(&value).ok()
+    // Line ends stand between events of a stream.
+    if text.contains(['\n', '\r']) {
+        let value: serde_json::Value = serde_json::from_str(text).ok()?;
+        return serde_json::value::to_raw_value(&value).ok();
+    }
+    serde_json::from_str(text).ok()
+}
+
+/// How many brackets are open at once, at most; too many where some stand in strings.
+fn nesting(text: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Records of a partition from an offset on.
@@ -151,10 +171,7 @@ impl Call {
         let partition =
             partition.ok_or_else(|| Failure::no_partition(&wanted.topic, wanted.index))?;
         if !partition.error_code.is_none() {
-            let Wanted { topic, index, offset, .. } = wanted;
-            let code = partition.error_code;
-            let message = format!("cannot read {topic}-{index} at offset {offset}: {code}");
-            return Err(Failure::of_wire(code, Some(&Text::from(message))));
+            return Err(self.refused(wanted, partition.error_code).await);
         }
         let bytes = partition.records.map(|records| records.0).unwrap_or_default();
         let mut page = Page {
@@ -174,6 +191,23 @@ impl Call {
             }
         }
         Ok(page.shown)
+    }
+}
+
+impl Call {
+    async fn refused(&self, wanted: &Wanted, code: ErrorCode) -> Failure {
+        let Wanted { topic, index, offset, .. } = wanted;
+        let mut message = format!("cannot read {topic}-{index} at offset {offset}: {code}");
+        if code == ErrorCode::OFFSET_OUT_OF_RANGE
+            && let Ok(earliest) = self.earliest_offset(topic, *index).await
+            && let Ok(latest) = self.latest_offset(topic, *index).await
+        {
+            message = format!(
+                "{topic}-{index} cannot be read at offset {offset}: its records begin at \
+                 {earliest} and the next one gets {latest}"
+            );
+        }
+        Failure::of_wire(code, Some(&Text::from(message)))
     }
 }
 
@@ -273,6 +307,8 @@ mod tests {
         assert_eq!(shown(b"[1,\n2]"), (Format::Json, "[1,2]".into()));
         assert_eq!(shown(b"{\"a\":"), (Format::String, r#""{\"a\":""#.into()));
         assert_eq!(shown(b"12"), (Format::String, r#""12""#.into()));
+        let deep = [[b'['; 200], [b']'; 200]].concat();
+        assert_eq!(shown(&deep).0, Format::String);
         assert_eq!(shown(b"a\nb"), (Format::String, r#""a\nb""#.into()));
         assert_eq!(shown(b""), (Format::String, r#""""#.into()));
         assert_eq!(shown(&[0xff, 0]), (Format::Binary, r#""/wA=""#.into()));

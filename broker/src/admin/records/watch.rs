@@ -59,24 +59,23 @@ pub async fn watch(
     query: Result<Query<Start>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
-    let Query(start) = query.map_err(|error| Failure::bad_request(error.body_text()))?;
+    let Query(start) = query.map_err(Failure::bad_query)?;
     let PartitionPath { topic_name: topic, partition_id: index, .. } = &at.path;
-    let end = at.latest_offset(topic, *index).await?;
+    at.partition(topic, *index).await?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<i64>().ok());
     let resumed = last.map(|last| last.saturating_add(1));
-    let offset = resumed.or(start.offset).unwrap_or(end);
-    let watch = Watch {
-        call: at.clone(),
-        wanted: Wanted {
-            topic: topic.clone(),
-            index: *index,
-            offset,
-            limit: LIMIT,
-            max_wait_ms: WAIT_MS,
-        },
-        ready: Vec::new().into_iter(),
-        has_failed: false,
+    let offset = match resumed.or(start.offset) {
+        Some(offset) => offset,
+        None => at.latest_offset(topic, *index).await?,
     };
+    let mut wanted =
+        Wanted { topic: topic.clone(), index: *index, offset, limit: LIMIT, max_wait_ms: 0 };
+    // What cannot be read at all is refused while there is a status to say so.
+    let first = at.read(&wanted).await?;
+    wanted.offset = first.next_offset;
+    wanted.max_wait_ms = WAIT_MS;
+    let ready = first.records.into_iter();
+    let watch = Watch { call: at.clone(), wanted, ready, has_failed: false };
     let events = futures_util::stream::unfold(watch, async |mut watch| {
         let event = watch.next().await?;
         Some((Ok(event), watch))
