@@ -8,7 +8,7 @@ if ! command -v kcat >/dev/null; then
     apt-get update -qq && apt-get install -y -qq kcat >/dev/null
 fi
 
-milena=target/release/milena
+milena=${MILENA_BIN:-target/release/milena}
 [ -x "$milena" ] || { echo "build first: cargo build --release -p milena" >&2; exit 1; }
 work=$(mktemp -d)
 broker=""

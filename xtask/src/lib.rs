@@ -1,3 +1,4 @@
 //! What `cargo xtask` does, as a library so that `cargo test` can run it too.
 
+pub mod interop;
 pub mod tidy;

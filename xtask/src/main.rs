@@ -1,29 +1,49 @@
 //! Commands of the project that are neither `cargo run` nor `cargo test`.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
-use xtask::tidy;
+use xtask::{interop, tidy};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  tidy                                        habits that a machine can look at
+  interop [--list] [--on milena|kafka] [NAME…]  clients and tools of others against the broker";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    match std::env::args().nth(1).as_deref() {
-        Some("tidy") => match tidy::faults(root) {
-            Ok(faults) if faults.is_empty() => {
-                println!("{}", tidy::report(root).unwrap_or_default());
-                ExitCode::SUCCESS
-            }
-            Ok(faults) => {
-                faults.iter().for_each(|fault| eprintln!("{fault}"));
-                ExitCode::FAILURE
-            }
-            Err(error) => {
-                eprintln!("cannot read the sources: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        _ => {
-            eprintln!("usage: cargo xtask tidy");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("", [].as_slice()),
+    };
+    match command {
+        "tidy" => tidy(root),
+        "interop" => ended(interop::suite::command(root, rest)),
+        _ => ended(Err::<(), _>(USAGE)),
+    }
+}
+
+fn tidy(root: &Path) -> ExitCode {
+    match tidy::faults(root) {
+        Ok(faults) if faults.is_empty() => {
+            println!("{}", tidy::report(root).unwrap_or_default());
+            ExitCode::SUCCESS
+        }
+        Ok(faults) => {
+            faults.iter().for_each(|fault| eprintln!("{fault}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => ended(Err::<(), _>(format!("cannot read the sources: {error}"))),
+    }
+}
+
+fn ended<E: Display>(outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }

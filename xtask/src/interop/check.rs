@@ -1,0 +1,83 @@
+//! One line per check; the first that fails ends its suite with what was expected and what came.
+
+use std::fmt::Display;
+
+/// Why a suite ended early: an expectation that was not met, or something that could not be done.
+#[derive(Debug)]
+pub struct Failure(String);
+
+/// What a step of a suite gives.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure that says this.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+
+    /// Turns any error into a failure that says what was being done.
+    pub fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> Self {
+        move |error| Self(format!("{what}: {error}"))
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Counts and prints what was checked.
+#[derive(Debug, Default)]
+pub struct Checks {
+    passed: usize,
+}
+
+impl Checks {
+    /// How many passed so far.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
+    /// Takes over a line of a program that checks by itself; lines that start with `ok: ` count.
+    pub fn take_line(&mut self, line: &str) {
+        self.passed += usize::from(line.starts_with("ok: "));
+        println!("{line}");
+    }
+
+    /// Notes that something held.
+    pub fn pass(&mut self, name: &str) {
+        self.take_line(&format!("ok: {name}"));
+    }
+
+    /// The two must be the same.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn same(&mut self, name: &str, expected: impl Display, actual: impl Display) -> Outcome {
+        let (expected, actual) = (expected.to_string(), actual.to_string());
+        if expected != actual {
+            return Err(mismatch(name, &expected, &actual));
+        }
+        self.pass(name);
+        Ok(())
+    }
+
+    /// The text must contain each of these.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn says(&mut self, name: &str, expected: &[&str], actual: &str) -> Outcome {
+        if let Some(missing) = expected.iter().find(|part| !actual.contains(**part)) {
+            return Err(mismatch(name, &format!("… {missing} …"), actual));
+        }
+        self.pass(name);
+        Ok(())
+    }
+}
+
+fn mismatch(name: &str, expected: &str, actual: &str) -> Failure {
+    Failure(format!("failed: {name}\nexpected: {expected}\nactual:   {}", actual.trim_end()))
+}

@@ -1,0 +1,64 @@
+//! Suites that are programs of their own language and check by themselves.
+
+use std::time::Duration;
+
+use super::check::{Checks, Outcome};
+use super::place::Place;
+use super::program::Program;
+use super::server::{Server, Subject};
+use super::{kafka, packages};
+
+/// How long a suite may take.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// kcat; the script starts its own broker, since it kills it.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn kcat(place: &Place, _: Subject, checks: &mut Checks) -> Outcome {
+    Program::new("bash", LIMIT)
+        .arg(place.root.join("testing/interop/kcat.sh"))
+        .variable("MILENA_BIN", &place.binary)
+        .called("kcat.sh")
+        .checks(checks)
+}
+
+/// The Java producer, consumer and Admin.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn java(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let class_path = packages::java_classes(place, "java")?;
+    let server = Server::start(place, subject, "java")?;
+    for class in ["Producers", "Consumers"] {
+        kafka::java(&class_path, class, LIMIT).arg(server.address()).checks(checks)?;
+    }
+    Ok(())
+}
+
+/// kafka-python and confluent-kafka.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn python(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let python = packages::python(place)?;
+    let server = Server::start(place, subject, "python")?;
+    for script in ["kafka_python.py", "confluent.py"] {
+        Program::new(&python, LIMIT)
+            .arg(place.sources("python").join(script))
+            .arg(server.address())
+            .called(script)
+            .checks(checks)?;
+    }
+    Ok(())
+}
+
+/// franz-go.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn go(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let program = packages::go_program(place)?;
+    let server = Server::start(place, subject, "go")?;
+    Program::new(program, LIMIT).arg(server.address()).checks(checks)
+}

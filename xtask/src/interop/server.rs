@@ -1,0 +1,56 @@
+//! What a suite of clients talks to: our broker, or Apache Kafka to see what it would say.
+
+use super::check::Outcome;
+use super::kafka::{Kafka, Tools};
+use super::milena::Milena;
+use super::place::{Place, Scratch};
+
+/// Which broker is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Ours.
+    Milena,
+    /// Apache Kafka.
+    Kafka,
+}
+
+/// A broker on a fresh directory; both go away when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    _scratch: Scratch,
+}
+
+#[derive(Debug)]
+enum Process {
+    Milena(Milena),
+    Kafka(Kafka),
+}
+
+impl Server {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(place: &Place, subject: Subject, suite: &str) -> Outcome<Self> {
+        let scratch = place.scratch(suite)?;
+        let data = scratch.path().join("data");
+        let process = match subject {
+            Subject::Milena => Process::Milena(Milena::start(place, &data, 0, &[])?),
+            Subject::Kafka => {
+                let tools = Tools::install(place)?;
+                Process::Kafka(Kafka::start(&tools, &data, &[])?)
+            }
+        };
+        Ok(Self { process, _scratch: scratch })
+    }
+
+    /// Where clients reach it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        match &self.process {
+            Process::Milena(milena) => &milena.address,
+            Process::Kafka(kafka) => &kafka.address,
+        }
+    }
+}

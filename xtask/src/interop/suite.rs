@@ -1,0 +1,117 @@
+//! The suites, and the command that runs them.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::check::{Checks, Failure, Outcome};
+use super::clients;
+use super::place::Place;
+use super::server::Subject;
+
+/// How the command is called.
+const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
+
+/// A suite.
+#[derive(Clone, Copy)]
+pub struct Suite {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it talks with.
+    pub about: &'static str,
+    /// Whether it means something against Apache Kafka too.
+    pub runs_on_kafka: bool,
+    run: fn(&Place, Subject, &mut Checks) -> Outcome,
+}
+
+/// All suites, in the order in which they run.
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "kcat",
+        about: "kcat (librdkafka): every codec, kill -9",
+        runs_on_kafka: false,
+        run: clients::kcat,
+    },
+    Suite {
+        name: "java",
+        about: "Apache Kafka's Java producer, consumer (assign) and Admin",
+        runs_on_kafka: true,
+        run: clients::java,
+    },
+];
+
+/// What the command was asked for.
+struct Request {
+    names: Vec<String>,
+    subject: Subject,
+    is_list: bool,
+}
+
+/// Runs `cargo xtask interop` with its arguments.
+///
+/// # Errors
+/// When a suite fails; the others run nevertheless, and the failures are printed.
+pub fn command(root: &Path, arguments: &[String]) -> Outcome {
+    let request = Request::parse(arguments)?;
+    let suites = request.suites()?;
+    if request.is_list {
+        suites.iter().for_each(|suite| println!("{:<8} {}", suite.name, suite.about));
+        return Ok(());
+    }
+    let place = Place::of(root)?;
+    let mut passed = 0;
+    let mut failed = Vec::new();
+    for suite in suites {
+        println!("== {}: {}", suite.name, suite.about);
+        let started_at = Instant::now();
+        let mut checks = Checks::default();
+        let outcome = (suite.run)(&place, request.subject, &mut checks);
+        passed += checks.passed();
+        let seconds = started_at.elapsed().as_secs_f32();
+        println!("{}: {} checks held in {seconds:.1} s", suite.name, checks.passed());
+        if let Err(failure) = outcome {
+            eprintln!("{}: {failure}", suite.name);
+            failed.push(suite.name);
+        }
+    }
+    println!("{passed} checks held; {} suites failed", failed.len());
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("failed: {}", failed.join(", "))))
+}
+
+impl Request {
+    fn parse(arguments: &[String]) -> Outcome<Self> {
+        let mut request = Self { names: Vec::new(), subject: Subject::Milena, is_list: false };
+        let mut arguments = arguments.iter().map(String::as_str);
+        while let Some(argument) = arguments.next() {
+            match argument {
+                "--list" => request.is_list = true,
+                "--on" => {
+                    request.subject = match arguments.next() {
+                        Some("milena") => Subject::Milena,
+                        Some("kafka") => Subject::Kafka,
+                        _ => return Err(Failure::new(USAGE)),
+                    };
+                }
+                name if !name.starts_with('-') => request.names.push(name.to_owned()),
+                _ => return Err(Failure::new(USAGE)),
+            }
+        }
+        Ok(request)
+    }
+
+    /// The suites asked for: all that can run if none was named.
+    fn suites(&self) -> Outcome<Vec<Suite>> {
+        let known = |name: &String| SUITES.iter().find(|suite| suite.name == name);
+        if let Some(name) = self.names.iter().find(|name| known(name).is_none()) {
+            let names: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+            return Err(Failure::new(format!("no suite {name}; there are {}", names.join(", "))));
+        }
+        let asked = |suite: &&Suite| {
+            self.names.is_empty() || self.names.iter().any(|name| name == suite.name)
+        };
+        let can_run = |suite: &&Suite| self.subject == Subject::Milena || suite.runs_on_kafka;
+        Ok(SUITES.iter().filter(asked).filter(can_run).copied().collect())
+    }
+}
