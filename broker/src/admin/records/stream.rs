@@ -173,7 +173,7 @@ impl Exchange {
 
     /// Waits for the next piece of the body.
     async fn read_more(&mut self, share: &mut Share<'_>) -> Result<(), Failure> {
-        let idle_timeout = self.broker.limits.idle_timeout;
+        let idle_timeout = self.broker.limits.idle_timeout();
         let next = tokio::time::timeout(idle_timeout, self.chunks.next()).await;
         let chunk = next.map_err(|_| {
             let message = format!("no record came for {} s", idle_timeout.as_secs());
