@@ -46,6 +46,7 @@ pub mod connection;
 pub mod consumer;
 pub mod error;
 pub mod metadata;
+mod offsets;
 pub mod producer;
 mod wire;
 

@@ -17,6 +17,8 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::schema::Kind;
+
 /// The decoded arrays of a frame may occupy this many times its size, plus [`MEMORY_SLACK_BYTES`].
 pub const MEMORY_FACTOR: usize = 8;
 /// What decoded arrays may occupy however small the frame is.
@@ -481,39 +483,6 @@ pub trait Nullable: Wire {
     fn encode_present(&self, writer: &mut Writer, context: Context) {
         self.encode(writer, context);
     }
-}
-
-/// The shape of a value, as data: what generators, documents and differential tests read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// One byte, 0 or 1.
-    Bool,
-    /// One byte.
-    Int8,
-    /// Two bytes.
-    Int16,
-    /// Two bytes, unsigned.
-    Uint16,
-    /// Four bytes.
-    Int32,
-    /// Four bytes, unsigned.
-    Uint32,
-    /// Eight bytes.
-    Int64,
-    /// Eight bytes, IEEE 754.
-    Float64,
-    /// Sixteen bytes.
-    Uuid,
-    /// A string.
-    String,
-    /// A byte string.
-    Bytes,
-    /// Record batches.
-    Records,
-    /// Several of one kind.
-    Array(&'static Kind),
-    /// A struct.
-    Struct(&'static crate::message::Schema),
 }
 
 /// Integers and the like, whose encoding is the same in every version.

@@ -15,3 +15,4 @@ pub mod ids;
 pub mod message;
 pub mod metadata_record;
 pub mod record;
+mod schema;

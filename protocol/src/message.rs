@@ -25,51 +25,8 @@
 
 use bytes::Bytes;
 
-pub use crate::codec::{Context, DecodeError, EncodeError, Kind, Nullable, Reader, Wire, Writer};
-
-/// Versions from `min` to `max`, both inclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Versions {
-    /// The lowest.
-    pub min: i16,
-    /// The highest.
-    pub max: i16,
-}
-
-impl Versions {
-    /// No version at all.
-    pub const NONE: Self = Self { min: i16::MAX, max: i16::MIN };
-
-    /// Whether a version is among these.
-    #[must_use]
-    pub const fn contains(self, version: i16) -> bool {
-        self.min <= version && version <= self.max
-    }
-}
-
-/// A field of a struct, as data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Field {
-    /// The name, in snake case.
-    pub name: &'static str,
-    /// What stands in it.
-    pub kind: Kind,
-    /// The versions that have it.
-    pub versions: Versions,
-    /// The versions in which it may be null.
-    pub nullable: Versions,
-    /// Its tag, if it is a tagged field.
-    pub tag: Option<u32>,
-}
-
-/// A struct, as data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schema {
-    /// The struct's name.
-    pub name: &'static str,
-    /// Its fields in the order of the wire.
-    pub fields: &'static [Field],
-}
+pub use crate::codec::{Context, DecodeError, EncodeError, Nullable, Reader, Wire, Writer};
+pub use crate::schema::{Field, Kind, Schema, Versions};
 
 /// A top-level message: a request, a response, a record or a header.
 pub trait Message: Wire + Default {

@@ -25,8 +25,8 @@ pub struct LogConfig {
     pub cleanup: Cleanup,
     /// `file.delete.delay.ms`: how long a removed file stays under its `.deleted` name.
     pub file_delete_delay_ms: u64,
-    /// `flush.messages`: once so many records are unsynced they are synced in the background. `1` means that an append
-    /// is acknowledged only when it is on the disk; the caller waits with a
+    /// `flush.messages`: once so many records are unsynced they are synced in the background. `1`
+    /// means that an append is acknowledged only when it is on the disk; the caller waits with a
     /// [`FlushHandle`](crate::FlushHandle).
     pub flush_messages: u64,
     /// `flush.ms`: the longest time that records stay unsynced, if shorter than the background

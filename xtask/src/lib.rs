@@ -1,4 +1,5 @@
 //! What `cargo xtask` does, as a library so that `cargo test` can run it too.
 
+pub mod cycles;
 pub mod interop;
 pub mod tidy;

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::cycles::Modules;
+
 /// The widest line.
 const MAX_COLUMNS: usize = 100;
 /// The one file with unsafe code.
@@ -30,8 +32,20 @@ struct Source {
 /// When the sources cannot be read.
 pub fn faults(root: &Path) -> io::Result<Vec<String>> {
     let mut faults = arrow_faults(root)?;
-    for source in sources(root)? {
-        file_faults(&source, &mut faults);
+    let sources = sources(root)?;
+    for source in &sources {
+        file_faults(source, &mut faults);
+    }
+    for (folder, _) in ARROWS {
+        let mut modules = Modules::default();
+        let below = format!("{folder}/src/");
+        for source in &sources {
+            if let Some(file) = source.name.strip_prefix(&below) {
+                modules.add(file, &source.text);
+            }
+        }
+        let told = |ring: Vec<String>| format!("{folder}: import each other: {}", ring.join(", "));
+        faults.extend(modules.rings().into_iter().map(told));
     }
     Ok(faults)
 }

@@ -7,6 +7,7 @@ pub mod config_explain;
 mod connect;
 pub mod log_dump;
 mod output;
+mod setting;
 mod table;
 pub mod topic;
 

@@ -15,16 +15,18 @@ mod reading;
 mod reference;
 mod secret;
 mod settings;
+mod sources;
 mod typed;
 
 pub use acting::{Acting, acting};
 pub use declared::{Check, Declared, Kind, Scope, accepts, all, at_run_time, find, legal_values};
 pub use error::{ConfigError, Problem, Warning};
 pub use listeners::{HostPort, HttpListener, Listener, SecurityProtocol, Voter};
-pub use load::{Sources, nearest};
+pub use load::nearest;
 pub use reference::markdown;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Source, Value};
+pub use sources::Sources;
 pub use typed::{
     Config, LogDefaults, MetadataLogConfig, ProcessRoles, QuorumConfig, RecordValidation,
     ReplicaConfig, SocketConfig,

@@ -12,9 +12,9 @@ use milena_protocol::ids::NodeId;
 use super::declared;
 use super::error::Warning;
 use super::listeners::{self, HostPort, HttpListener, Listener, SecurityProtocol, Voter};
-use super::load::Sources;
 use super::reading::Reading;
 use super::settings::{Setting, Settings, Source};
+use super::sources::Sources;
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

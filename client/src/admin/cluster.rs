@@ -7,7 +7,7 @@ use milena_protocol::api::describe_quorum::{
 };
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 
-use super::Admin;
+use super::ask::Admin;
 use crate::connection::Feature;
 use crate::error::{ClientError, Refused};
 use crate::metadata::host_and_port;

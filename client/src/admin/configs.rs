@@ -8,7 +8,7 @@ use milena_protocol::api::incremental_alter_configs::{
 };
 use milena_protocol::ids::NodeId;
 
-use super::Admin;
+use super::ask::Admin;
 use crate::error::{ClientError, Refused};
 
 /// Something that has a configuration.

@@ -10,7 +10,7 @@ use milena_protocol::api::create_topics::{
 use milena_protocol::api::delete_topics::{DeleteTopicsRequest, DeleteTopicsTopic};
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 
-use super::{Admin, Each};
+use super::ask::{Admin, Each};
 use crate::client::Topics;
 use crate::error::{ClientError, Refused};
 use crate::metadata::Topic;

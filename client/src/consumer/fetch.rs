@@ -7,8 +7,8 @@ use milena_protocol::api::fetch::{
 };
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Uuid};
 
-use super::Key;
 use super::options::ConsumerOptions;
+use super::place::Key;
 use super::record::{self, FetchedPartition};
 use crate::client::Client;
 use crate::error::{ClientError, Refused};

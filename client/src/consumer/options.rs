@@ -4,26 +4,7 @@ use std::time::Duration;
 
 use milena_protocol::ids::{Offset, Timestamp};
 
-/// Which records are handed out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Isolation {
-    /// All up to the high watermark.
-    #[default]
-    ReadUncommitted,
-    /// Those that belong to no transaction or to a committed one.
-    ReadCommitted,
-}
-
-impl Isolation {
-    /// The number in a request.
-    #[must_use]
-    pub const fn number(self) -> i8 {
-        match self {
-            Self::ReadUncommitted => 0,
-            Self::ReadCommitted => 1,
-        }
-    }
-}
+use crate::offsets::Isolation;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,9 @@ use milena_protocol::record::record::Records;
 use milena_protocol::record::run::Batches;
 use milena_protocol::record::{Batch, Compression};
 
-use super::options::{ConsumerOptions, Isolation};
-use super::{Ends, Key};
+use super::options::ConsumerOptions;
+use super::place::{Ends, Key};
+use crate::offsets::Isolation;
 
 /// Who said when a record happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,10 @@ use milena_protocol::ids::{NodeId, Uuid};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
 use super::delivery::Delivered;
 use super::lane::{self, Batch, Identity, Key};
 use super::options::Acks;
+use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::client::Topics;
 use crate::connection::Connection;

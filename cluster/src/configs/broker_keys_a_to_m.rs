@@ -5,7 +5,7 @@ use super::declaration::Check::{
 };
 use super::declaration::Kind::{Boolean, Class, Double, Int, List, Long, Password, String};
 use super::declaration::Scope::{Cluster, Internal, PerBroker, ReadOnly};
-use super::table::Row;
+use super::row::Row;
 
 /// Scope, type, name, default, legal values, meaning.
 #[rustfmt::skip]

@@ -3,7 +3,7 @@
 use super::declaration::Check::{Any, AtLeast, Between, NonEmpty, OneOf, OneOfAnyCase};
 use super::declaration::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use super::declaration::Scope::{Cluster, Internal, PerBroker, ReadOnly};
-use super::table::Row;
+use super::row::Row;
 
 /// Scope, type, name, default, legal values, meaning.
 #[rustfmt::skip]

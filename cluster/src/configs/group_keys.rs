@@ -3,7 +3,7 @@
 use super::declaration::Check::{Any, AtLeast, OneOf, ResetStrategy};
 use super::declaration::Kind::{Boolean, Int, String};
 use super::declaration::Scope::Cluster;
-use super::table::InheritingRow;
+use super::row::InheritingRow;
 
 /// Scope, type, name, default, legal values, broker synonym (empty: none), meaning.
 #[rustfmt::skip]

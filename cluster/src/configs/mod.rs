@@ -10,6 +10,7 @@ mod declaration;
 mod describe;
 mod group_keys;
 mod resolve;
+mod row;
 mod source;
 mod table;
 mod topic_keys;

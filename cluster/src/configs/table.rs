@@ -1,14 +1,8 @@
 //! The declarations as tables, sorted by name, made from rows at compile time.
 
 use super::declaration::{Check, Declaration, Kind, Scope};
+use super::row::{InheritingRow, Row};
 use super::{broker_keys_a_to_m, broker_keys_n_to_z, group_keys, topic_keys};
-
-/// Scope, type, name, default, legal values, meaning.
-pub(super) type Row = (Scope, Kind, &'static str, Option<&'static str>, Check, &'static str);
-
-/// Scope, type, name, default, legal values, broker synonym (empty: none), meaning.
-pub(super) type InheritingRow =
-    (Scope, Kind, &'static str, Option<&'static str>, Check, &'static str, &'static str);
 
 const A_TO_M: &[Row] = broker_keys_a_to_m::ROWS;
 const N_TO_Z: &[Row] = broker_keys_n_to_z::ROWS;

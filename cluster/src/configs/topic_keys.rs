@@ -5,7 +5,7 @@ use super::declaration::Check::{
 };
 use super::declaration::Kind::{Boolean, Double, Int, List, Long, String};
 use super::declaration::Scope::{Cluster, Internal};
-use super::table::InheritingRow;
+use super::row::InheritingRow;
 
 /// Scope, type, name, default, legal values, broker synonym (empty: none), meaning.
 #[rustfmt::skip]

@@ -44,7 +44,7 @@ impl RequestHeader {
         let api_version = i16::decode(reader, PLAIN)?;
         let correlation_id = i32::decode(reader, PLAIN)?;
         let client_id = Text::decode_nullable(reader, PLAIN)?;
-        let header_version = super::ApiKey::from_number(api_key)
+        let header_version = super::key::ApiKey::from_number(api_key)
             .map_or(1, |key| key.request_header_version(api_version));
         if header_version >= 2 {
             reader.tagged_fields(|_, _| Ok(false))?;

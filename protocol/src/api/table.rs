@@ -1,6 +1,7 @@
 //! All APIs as data: what is walked over to compare, document and fuzz them.
 
-use super::ApiKey;
+use super::key::ApiKey;
+use super::request::Request;
 use crate::message::Shape;
 
 /// The messages of an API.
@@ -15,7 +16,7 @@ pub struct Api {
 }
 
 impl Api {
-    const fn of<R: super::Request>() -> Self {
+    const fn of<R: Request>() -> Self {
         Self { key: R::KEY, request: Shape::of::<R>(), response: Shape::of::<R::Response>() }
     }
 

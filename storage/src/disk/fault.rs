@@ -15,7 +15,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use super::{Disk, Entry, Mode, RealDisk, Space};
+use super::operations::{Disk, Entry, Mode, Space};
+use super::real::RealDisk;
 
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

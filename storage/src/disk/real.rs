@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::FallocateFlags;
 
-use super::{Disk, Entry, Mode, Space};
+use super::operations::{Disk, Entry, Mode, Space};
 
 /// System calls, nothing more.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,9 +9,9 @@ use milena_client::consumer::{Consumer, ConsumerOptions, Start};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Common;
 use super::meter::{Meter, Progress};
 use super::report::Report;
+use super::target::Target;
 use super::usage::Usage;
 use crate::cli::output::CliError;
 
@@ -19,7 +19,7 @@ use crate::cli::output::CliError;
 #[derive(Args, Clone, Debug)]
 pub struct Consume {
     #[command(flatten)]
-    common: Common,
+    target: Target,
     /// Consumers, each with connections of its own; partitions are dealt out among them.
     #[arg(long, default_value_t = 1)]
     consumers: usize,
@@ -35,15 +35,15 @@ pub struct Consume {
 }
 
 pub async fn run(arguments: &Consume) -> Result<(Report, bool), CliError> {
-    let common = &arguments.common;
-    let client = common.connect.client().await?;
-    client.topic(&common.topic, false).await?;
+    let target = &arguments.target;
+    let client = target.connect.client().await?;
+    client.topic(&target.topic, false).await?;
     let meter = Meter::new();
     let count = arguments.consumers.max(1);
     let mut tasks: JoinSet<Result<(), CliError>> = JoinSet::new();
-    let before = common.pid.and_then(Usage::read);
+    let before = target.pid.and_then(Usage::read);
     let began = Instant::now();
-    let progress = Progress::show(&meter, common.json);
+    let progress = Progress::show(&meter, target.json);
     for index in 0..count {
         let (client, meter, arguments) = (client.clone(), Arc::clone(&meter), arguments.clone());
         tasks.spawn(async move { consume(&arguments, &client, &meter, index, count).await });
@@ -52,9 +52,9 @@ pub async fn run(arguments: &Consume) -> Result<(Report, bool), CliError> {
         ended.map_err(std::io::Error::other)??;
     }
     drop(progress);
-    let after = common.pid.and_then(Usage::read);
+    let after = target.pid.and_then(Usage::read);
     let titles = ("records", "waited for an answer");
-    Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), common.json))
+    Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), target.json))
 }
 
 async fn consume(
@@ -64,14 +64,14 @@ async fn consume(
     index: usize,
     count: usize,
 ) -> Result<(), CliError> {
-    let common = &arguments.common;
+    let target = &arguments.target;
     let options = ConsumerOptions {
         max_partition_bytes: arguments.partition_bytes,
         verify: !arguments.unverified,
         ..Default::default()
     };
     let mut consumer = Consumer::new(client, options);
-    let topic = client.topic(&common.topic, false).await?;
+    let topic = client.topic(&target.topic, false).await?;
     let mine = topic.partitions.iter().map(|one| one.index).skip(index).step_by(count);
     let mine: Vec<_> = mine.collect();
     if mine.is_empty() {
@@ -83,7 +83,7 @@ async fn consume(
         }
     };
     assign(&mut consumer);
-    let (began, span) = (Instant::now(), common.span());
+    let (began, span) = (Instant::now(), target.span());
     while began.elapsed() < span {
         let since = Instant::now();
         let records = consumer.poll(Duration::from_millis(100)).await?;

@@ -10,9 +10,9 @@ use milena_client::producer::{NewRecord, Producer, ProducerOptions};
 use milena_protocol::ids::PartitionIndex;
 use tokio::time::Instant;
 
-use super::Common;
 use super::meter::{Meter, Progress, on_own_thread, wait_until};
 use super::report::Report;
+use super::target::Target;
 use super::usage::Usage;
 use crate::cli::output::CliError;
 
@@ -25,7 +25,7 @@ const STAMP_BYTES: usize = 8;
 #[derive(Args, Clone, Debug)]
 pub struct Latency {
     #[command(flatten)]
-    common: Common,
+    target: Target,
     /// Records a second.
     #[arg(short, long, default_value_t = 1000.0)]
     rate: f64,
@@ -38,12 +38,12 @@ pub struct Latency {
 }
 
 pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
-    let common = &arguments.common;
+    let target = &arguments.target;
     if arguments.rate <= 0.0 {
         return Err(CliError::Usage("--rate must be above 0".to_owned()));
     }
-    let client = common.prepare().await?;
-    let topic = client.topic(&common.topic, true).await?;
+    let client = target.prepare().await?;
+    let topic = client.topic(&target.topic, true).await?;
     let mut consumer = Consumer::new(&client, ConsumerOptions::default());
     for partition in &topic.partitions {
         consumer.assign(Arc::clone(&topic.name), partition.index, Start::End);
@@ -51,10 +51,10 @@ pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
     // The ends are looked up before the first record is sent, so that none is missed.
     consumer.poll(Duration::from_millis(100)).await?;
     let meter = Meter::new();
-    let before = common.pid.and_then(Usage::read);
+    let before = target.pid.and_then(Usage::read);
     let began = Instant::now();
-    let progress = Progress::show(&meter, common.json);
-    let count = (arguments.rate * common.seconds) as u64;
+    let progress = Progress::show(&meter, target.json);
+    let count = (arguments.rate * target.seconds) as u64;
     let producer = Producer::new(
         client,
         ProducerOptions { linger: Duration::from_millis(arguments.linger), ..Default::default() },
@@ -67,7 +67,7 @@ pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
         began,
         count,
     )));
-    let deadline = began + common.span() + LAST;
+    let deadline = began + target.span() + LAST;
     while meter.count() < count && Instant::now() < deadline {
         for record in consumer.poll(Duration::from_millis(100)).await? {
             let Some(value) = &record.value else { continue };
@@ -78,12 +78,12 @@ pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
     }
     drop(progress);
     sender.await.map_err(std::io::Error::other)???;
-    let after = common.pid.and_then(Usage::read);
+    let after = target.pid.and_then(Usage::read);
     for _ in meter.count()..count {
         meter.failed();
     }
     let titles = ("records", "end to end");
-    Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), common.json))
+    Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), target.json))
 }
 
 /// Sends each record when it is due.

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::meter::{Meter, Progress, on_own_thread, wait_until};
 use super::report::Report;
+use super::target::{Target, codec};
 use super::usage::Usage;
-use super::{Common, codec};
 use crate::cli::output::CliError;
 
 /// Records whose acknowledgement is awaited at a time.
@@ -29,7 +29,7 @@ const WINDOW: usize = 100_000;
 #[derive(Args, Clone, Debug)]
 pub struct Produce {
     #[command(flatten)]
-    common: Common,
+    target: Target,
     /// Records a second, all producers together; as fast as possible without it.
     #[arg(short, long)]
     rate: Option<f64>,
@@ -59,14 +59,14 @@ pub struct Produce {
 }
 
 pub async fn run(arguments: &Produce) -> Result<(Report, bool), CliError> {
-    let common = &arguments.common;
-    let client = common.prepare().await?;
+    let target = &arguments.target;
+    let client = target.prepare().await?;
     let meter = Meter::new();
-    let (count, span) = (arguments.producers.max(1), common.span());
+    let (count, span) = (arguments.producers.max(1), target.span());
     let mut tasks: JoinSet<Result<(), CliError>> = JoinSet::new();
-    let before = common.pid.and_then(Usage::read);
+    let before = target.pid.and_then(Usage::read);
     let began = Instant::now();
-    let progress = Progress::show(&meter, common.json);
+    let progress = Progress::show(&meter, target.json);
     for index in 0..count {
         let (client, meter, arguments) = (client.clone(), Arc::clone(&meter), arguments.clone());
         tasks.spawn(async move {
@@ -80,10 +80,10 @@ pub async fn run(arguments: &Produce) -> Result<(Report, bool), CliError> {
         ended.map_err(std::io::Error::other)??;
     }
     drop(progress);
-    let after = common.pid.and_then(Usage::read);
+    let after = target.pid.and_then(Usage::read);
     let what = if arguments.prepared.is_some() { "requests" } else { "records" };
     let titles = (what, "acknowledged after");
-    Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), common.json))
+    Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), target.json))
 }
 
 /// A producer as applications have it, at its share of the rate.
@@ -106,13 +106,13 @@ async fn produce(
     );
     let (sender, deliveries) = mpsc::channel(WINDOW);
     let collector = tokio::spawn(collect(deliveries, meter, arguments.size as u64));
-    let mut template = NewRecord::new(arguments.common.topic.as_str());
+    let mut template = NewRecord::new(arguments.target.topic.as_str());
     template.value = Some(Bytes::from(vec![b'x'; arguments.size]));
     let rate = arguments.rate.map(|rate| rate / arguments.producers.max(1) as f64);
     let began = Instant::now();
     let mut sent = 0_u64;
     // Without keys each producer would stay with one partition for a while: spread them evenly.
-    let partitions = arguments.common.partitions.max(1);
+    let partitions = arguments.target.partitions.max(1);
     while began.elapsed() < span {
         let due = rate.map(|rate| began + Duration::from_secs_f64(sent as f64 / rate));
         due.inspect(|due| wait_until(*due));
@@ -173,7 +173,7 @@ async fn prepared(
     span: Duration,
 ) -> Result<(), CliError> {
     let client = client.apart();
-    let topic = client.topic(&arguments.common.topic, true).await?;
+    let topic = client.topic(&arguments.target.topic, true).await?;
     let partition = PartitionIndex((index % topic.partitions.len().max(1)) as i32);
     let leader = client.leader(&topic.name, partition).await?;
     let bytes = batch(arguments, records)?;

@@ -18,8 +18,8 @@ use milena_protocol::record::control::ControlType;
 use milena_protocol::record::record::{Record, Records};
 use serde_json::{Map, Value, json};
 
+use super::file::{LogDump, base_offset};
 use super::small::write_entry;
-use super::{LogDump, base_offset};
 use crate::cli::output::CliError;
 
 /// The directory of the cluster's metadata.

@@ -7,7 +7,7 @@ use milena_protocol::ids::Offset;
 use milena_storage::inspect;
 use serde_json::{Value, json};
 
-use super::{Kind, LogDump, base_offset};
+use super::file::{Kind, LogDump, base_offset};
 use crate::cli::output::CliError;
 
 /// Shows a file; says whether it is whole.

@@ -6,9 +6,9 @@ use clap::Args;
 use milena_client::admin::{Admin, ConfigChange, Resource};
 use serde_json::json;
 
-use super::setting;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::{CliError, write_json};
+use crate::cli::setting::setting;
 
 /// The arguments of `milena topic alter`.
 #[derive(Args, Clone, Debug)]

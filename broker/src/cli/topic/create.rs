@@ -7,9 +7,10 @@ use milena_client::admin::{Admin, CreatedTopic, NewTopic};
 use milena_protocol::error_code::ErrorCode;
 use serde_json::json;
 
-use super::{complain, setting};
+use super::trouble::complain;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::{CliError, write_json};
+use crate::cli::setting::setting;
 
 /// The arguments of `milena topic create`.
 #[derive(Args, Clone, Debug)]

@@ -7,7 +7,7 @@ use milena_client::admin::Admin;
 use milena_protocol::error_code::ErrorCode;
 use serde_json::json;
 
-use super::complain;
+use super::trouble::complain;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::{CliError, write_json};
 

@@ -10,13 +10,13 @@ mod list;
 mod position;
 mod produce;
 mod trim;
+mod trouble;
 
 use std::io::Write;
 
 use clap::Subcommand;
-use milena_client::Refused;
 
-use super::output::{CliError, next_step_of};
+use super::output::CliError;
 
 /// What can be done with topics.
 #[derive(Clone, Debug, Subcommand)]
@@ -53,21 +53,5 @@ pub fn run(command: TopicCommand, out: &mut impl Write) -> Result<(), CliError> 
         TopicCommand::Produce(arguments) => produce::run(&arguments, out),
         TopicCommand::Consume(arguments) => consume::run(&arguments, out),
         TopicCommand::Trim(arguments) => trim::run(&arguments, out),
-    }
-}
-
-/// Says on standard error why something about one topic failed, while others go on.
-fn complain(topic: &str, refused: &Refused) {
-    eprintln!("milena: topic {topic}: {refused}");
-    if let Some(step) = next_step_of(refused.code) {
-        eprintln!("        {step}");
-    }
-}
-
-/// A setting as it is written on a command line.
-fn setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is no setting; write KEY=VALUE, as in retention.ms=60000")),
     }
 }

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::format::separator;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::CliError;
+use crate::cli::setting::setting;
 
 /// Acknowledgements that are awaited at a time: enough to keep the producer busy.
 const WINDOW: usize = 10_000;
@@ -38,7 +39,7 @@ pub struct Produce {
         value_parser = one_separator)]
     delimiter: Separator,
     /// A header of every record.
-    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = super::setting)]
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = setting)]
     headers: Vec<(String, String)>,
     /// How batches are compressed: none, gzip, snappy, lz4 or zstd.
     #[arg(short = 'z', long, value_name = "CODEC", default_value = "none", value_parser = codec)]

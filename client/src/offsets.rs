@@ -1,20 +1,34 @@
-//! Offsets: where logs begin and end, what was written when, and removing what is old.
+//! Asking leaders for offsets: where logs begin and end, what was written when.
 
-use std::collections::BTreeMap;
-
-use milena_protocol::api::delete_records::{
-    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
-};
 use milena_protocol::api::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
 };
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp};
 
-use super::Admin;
 use crate::client::Client;
-use crate::consumer::Isolation;
 use crate::error::{ClientError, Refused};
+
+/// Which records are handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// All up to the high watermark.
+    #[default]
+    ReadUncommitted,
+    /// Those that belong to no transaction or to a committed one.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The number in a request.
+    #[must_use]
+    pub const fn number(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => 0,
+            Self::ReadCommitted => 1,
+        }
+    }
+}
 
 /// Which offset is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,61 +73,6 @@ pub struct FoundOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
-impl Admin {
-    /// An offset in every partition of a topic, by partition.
-    ///
-    /// # Errors
-    /// When there is no such topic, or a leader does not answer.
-    pub async fn list_offsets(
-        &self,
-        topic: &str,
-        spec: OffsetSpec,
-        isolation: Isolation,
-    ) -> Result<Vec<FoundOffset>, ClientError> {
-        let known = self.describe_topic(topic).await?;
-        let mut of_leaders: BTreeMap<NodeId, Vec<PartitionIndex>> = BTreeMap::new();
-        for partition in &known.partitions {
-            let leader = self.client.leader(topic, partition.index).await?;
-            of_leaders.entry(leader.node_id).or_default().push(partition.index);
-        }
-        let mut found = BTreeMap::new();
-        for (node_id, partitions) in of_leaders {
-            let wanted = partitions.iter().map(|index| (*index, LeaderEpoch::NONE));
-            let request = request(topic, wanted, spec, isolation);
-            let response = self.client.broker(node_id).await?.ask(&request).await?;
-            for answer in response.topics.iter().flat_map(|topic| &topic.partitions) {
-                found.insert(answer.partition_index, read(topic, answer)?);
-            }
-        }
-        Ok(found.into_values().collect())
-    }
-
-    /// Removes the records before an offset, and returns where the log begins then. `None` removes
-    /// all there are now.
-    ///
-    /// # Errors
-    /// When there is no such partition, or its leader refuses.
-    pub async fn delete_records(
-        &self,
-        topic: &str,
-        partition: PartitionIndex,
-        before: Option<Offset>,
-    ) -> Result<Offset, ClientError> {
-        let leader = self.client.leader(topic, partition).await?;
-        // −1 stands for the high watermark.
-        let offset = before.unwrap_or(Offset::NONE);
-        let wanted = DeleteRecordsPartition { partition_index: partition, offset };
-        let topics = vec![DeleteRecordsTopic { name: topic.into(), partitions: vec![wanted] }];
-        let request = DeleteRecordsRequest { topics, timeout_ms: self.timeout_ms() };
-        let response = leader.connection.ask(&request).await?;
-        let results = response.topics.iter().flat_map(|topic| &topic.partitions);
-        let what = || format!("trimming {topic} {partition}");
-        let result = results.into_iter().next().ok_or_else(|| missing().of(what()))?;
-        Refused::check(result.error_code, None).map_err(|refused| refused.of(what()))?;
-        Ok(result.low_watermark)
-    }
-}
-
 /// One offset, asked of the partition's leader.
 pub(crate) async fn ask_offset(
     client: &Client,
@@ -131,12 +90,12 @@ pub(crate) async fn ask_offset(
     read(topic, answer)
 }
 
-fn missing() -> Refused {
+pub(crate) fn missing() -> Refused {
     let message = Some("the broker did not answer for it".to_owned());
     Refused { code: ErrorCode::UNKNOWN_SERVER_ERROR, message }
 }
 
-fn request(
+pub(crate) fn request(
     topic: &str,
     partitions: impl Iterator<Item = (PartitionIndex, LeaderEpoch)>,
     spec: OffsetSpec,
@@ -156,7 +115,10 @@ fn request(
     }
 }
 
-fn read(topic: &str, answer: &ListOffsetsPartitionResponse) -> Result<FoundOffset, ClientError> {
+pub(crate) fn read(
+    topic: &str,
+    answer: &ListOffsetsPartitionResponse,
+) -> Result<FoundOffset, ClientError> {
     let what = || format!("offsets of {topic} {}", answer.partition_index);
     Refused::check(answer.error_code, None).map_err(|refused| refused.of(what()))?;
     Ok(FoundOffset {
