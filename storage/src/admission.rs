@@ -8,9 +8,12 @@ use milena_protocol::record::batch::{
     Batch, BatchError, HEADER_BYTES, LENGTH_POSITION, LOG_OVERHEAD_BYTES, MAX_TIMESTAMP_POSITION,
     TimestampType, patch,
 };
-use milena_protocol::record::compression::{Compression, compress, decompress};
+use milena_protocol::record::compression::{
+    Compression, CompressionError, recompress as recompress_records,
+};
 use milena_protocol::record::control::ControlType;
-use milena_protocol::record::record::{Record, Records};
+use milena_protocol::record::outline::{Outline, Outlines};
+use milena_protocol::record::record::Records;
 use milena_protocol::record::validate::{
     Invalid, MAX_PLAIN_BYTES, Rules, Scratch, Validated, validate,
 };
@@ -167,7 +170,7 @@ fn reshape(
     let mut bytes = if target == source {
         batch.bytes().to_vec()
     } else {
-        recompress(batch, source, target, level)?
+        recompress(batch, config, source, (target, level))?
     };
     let (kind, max_timestamp) = if stamps {
         (TimestampType::LogAppendTime, now)
@@ -181,26 +184,26 @@ fn reshape(
 
 fn recompress(
     batch: &Batch<'_>,
+    config: &LogConfig,
     source: Compression,
-    target: Compression,
-    level: Option<i32>,
+    target: (Compression, Option<i32>),
 ) -> Result<Vec<u8>, AppendError> {
-    let corrupt =
-        |error: &dyn std::fmt::Display| AppendError::Corrupt { reason: error.to_string() };
-    let mut plain = Vec::new();
-    let records = if source == Compression::None {
-        batch.records_bytes()
-    } else {
-        decompress(source, batch.records_bytes(), MAX_PLAIN_BYTES, &mut plain)
-            .map_err(|error| corrupt(&error))?;
-        &plain
-    };
-    let records = compress(target, level, records).map_err(|error| corrupt(&error))?;
+    let limit_bytes = (config.max_message_bytes as usize).saturating_sub(HEADER_BYTES);
+    let (plain, records) = (MAX_PLAIN_BYTES, batch.records_bytes());
+    let changed = recompress_records(source, records, plain, target, limit_bytes);
+    let records = changed.map_err(|error| match error {
+        // How large it would become in the end was not waited for.
+        CompressionError::TooLarge { limit_bytes: limit } if limit == limit_bytes => {
+            let limit_bytes = config.max_message_bytes as usize;
+            AppendError::TooLarge { batch_bytes: limit_bytes + 1, limit_bytes }
+        }
+        error => AppendError::Corrupt { reason: error.to_string() },
+    })?;
     let mut bytes = Vec::with_capacity(HEADER_BYTES + records.len());
     bytes.extend_from_slice(batch.bytes().get(..HEADER_BYTES).unwrap_or_default());
     bytes.extend_from_slice(&records);
-    let length =
-        i32::try_from(bytes.len() - LOG_OVERHEAD_BYTES).map_err(|error| corrupt(&error))?;
+    let length = i32::try_from(bytes.len() - LOG_OVERHEAD_BYTES)
+        .expect("max.message.bytes, which bounds it, has 32 bits");
     if let Some(field) = bytes.get_mut(LENGTH_POSITION..LENGTH_POSITION + 4) {
         field.copy_from_slice(&length.to_be_bytes());
     }
@@ -240,15 +243,13 @@ pub(crate) fn marker(batch: &Batch<'_>, base_offset: Offset) -> Option<(Marker, 
 /// read has none.
 pub(crate) fn first_record<T>(
     batch: &Batch<'_>,
-    mut wanted: impl FnMut(&Record<'_>) -> Option<T>,
+    wanted: impl FnMut(&Outline) -> Option<T>,
 ) -> Option<T> {
-    let codec = batch.attributes().codec()?;
-    let mut plain = Vec::new();
-    let records = if codec == Compression::None {
-        batch.records_bytes()
-    } else {
-        decompress(codec, batch.records_bytes(), MAX_PLAIN_BYTES, &mut plain).ok()?;
-        &plain
-    };
-    Records::new(records, batch.record_count()).map_while(Result::ok).find_map(|r| wanted(&r))
+    batch.attributes().codec()?;
+    SCRATCH.with(|scratch| {
+        let mut scratch = scratch.borrow_mut();
+        let outlines = Outlines::of(batch, MAX_PLAIN_BYTES, &mut scratch).ok()?;
+        let mut wanted = wanted;
+        outlines.map_while(Result::ok).find_map(|outline| wanted(&outline))
+    })
 }

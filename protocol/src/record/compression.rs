@@ -3,12 +3,14 @@
 //! | codec | framing |
 //! | --- | --- |
 //! | gzip | RFC 1952 |
-//! | snappy | xerial stream: 16 bytes of header, then `int32` length and a raw block each; a raw block alone is accepted too |
-//! | lz4 | LZ4 frame, written with independent 64 KiB blocks |
+//! | snappy | xerial stream; a raw block alone is accepted too |
+//! | lz4 | one LZ4 frame, written with independent 64 KiB blocks |
 //! | zstd | zstd frame, window at most 8 MiB |
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+
+use super::{lz4, snappy};
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,11 +96,6 @@ impl std::error::Error for CompressionError {}
 
 /// log₂ of the largest zstd window that is accepted.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// What begins a xerial snappy stream: magic, version 1, compatible version 1.
-const XERIAL_HEADER: [u8; 16] =
-    [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
-/// Uncompressed bytes in one block of a xerial stream.
-const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 
 /// Compresses, at a level where the codec has one.
 ///
@@ -109,42 +106,222 @@ pub fn compress(
     level: Option<i32>,
     plain: &[u8],
 ) -> Result<Vec<u8>, CompressionError> {
-    let corrupt = |_| CompressionError::Corrupt(codec);
-    match codec {
-        Compression::None => Ok(plain.to_vec()),
-        Compression::Gzip => {
-            let level = match level.and_then(|level| u32::try_from(level).ok()) {
-                Some(level) => flate2::Compression::new(level.min(9)),
-                None => flate2::Compression::default(),
-            };
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-            encoder.write_all(plain).map_err(corrupt)?;
-            encoder.finish().map_err(corrupt)
+    if codec == Compression::None {
+        return Ok(plain.to_vec());
+    }
+    let mut encoder = Encoder::begin(codec, level, plain.len(), Vec::new())
+        .map_err(|_| CompressionError::Corrupt(codec))?;
+    let written = encoder.write_all(plain).and_then(|()| encoder.finish());
+    written.map_err(|_| CompressionError::Corrupt(codec))
+}
+
+/// Compresses in another codec, behind a limit for what comes out. Neither the plain bytes nor
+/// more than the limit are ever in memory.
+///
+/// # Errors
+/// When the bytes are damaged, would become more than `plain_limit_bytes` in between, or more than
+/// `limit_bytes` in the end.
+pub fn recompress(
+    source: Compression,
+    compressed: &[u8],
+    plain_limit_bytes: usize,
+    target: (Compression, Option<i32>),
+    limit_bytes: usize,
+) -> Result<Vec<u8>, CompressionError> {
+    let plain_bytes = plain_bytes(source, compressed, plain_limit_bytes)?;
+    let mut decoder = Decoder::begin(source, compressed, plain_limit_bytes)?;
+    let (codec, level) = target;
+    let out = Limited { out: Vec::new(), limit_bytes };
+    let ended = |error: io::Error| match error.kind() {
+        io::ErrorKind::FileTooLarge => CompressionError::TooLarge { limit_bytes },
+        _ => CompressionError::Corrupt(source),
+    };
+    let mut encoder = Encoder::begin(codec, level, plain_bytes, out).map_err(ended)?;
+    io::copy(&mut decoder, &mut encoder).map_err(ended)?;
+    encoder.finish().map(|limited| limited.out).map_err(ended)
+}
+
+/// What the bytes decompress to, counted without keeping it.
+fn plain_bytes(
+    codec: Compression,
+    compressed: &[u8],
+    limit_bytes: usize,
+) -> Result<usize, CompressionError> {
+    if codec == Compression::None {
+        return Ok(compressed.len());
+    }
+    let mut decoder = Decoder::begin(codec, compressed, limit_bytes)?;
+    let counted = io::copy(&mut decoder, &mut io::sink());
+    let counted = counted.map_err(|error| Decoder::fault(codec, limit_bytes, &error))?;
+    Ok(usize::try_from(counted).unwrap_or(usize::MAX))
+}
+
+/// A vector that takes no more than its limit.
+struct Limited {
+    out: Vec<u8>,
+    limit_bytes: usize,
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.limit_bytes.saturating_sub(self.out.len()) {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
-        Compression::Snappy => compress_snappy(plain),
-        Compression::Lz4 => {
-            let info = lz4_flex::frame::FrameInfo::new()
-                .block_size(lz4_flex::frame::BlockSize::Max64KB)
-                .block_mode(lz4_flex::frame::BlockMode::Independent);
-            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
-            encoder.write_all(plain).map_err(corrupt)?;
-            encoder.finish().map_err(|_| CompressionError::Corrupt(codec))
-        }
-        Compression::Zstd => zstd::bulk::compress(plain, level.unwrap_or(3)).map_err(corrupt),
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-fn compress_snappy(plain: &[u8]) -> Result<Vec<u8>, CompressionError> {
-    let mut out = XERIAL_HEADER.to_vec();
-    let mut encoder = snap::raw::Encoder::new();
-    for block in plain.chunks(XERIAL_BLOCK_BYTES) {
-        let block = encoder
-            .compress_vec(block)
-            .map_err(|_| CompressionError::Corrupt(Compression::Snappy))?;
-        out.extend_from_slice(&(block.len() as u32).to_be_bytes());
-        out.extend_from_slice(&block);
+/// Compresses what is written to it.
+enum Encoder<W: Write> {
+    None(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Snappy(snappy::Stream<W>),
+    Lz4(Box<lz4_flex::frame::FrameEncoder<W>>),
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// Begins; `plain_bytes` is exactly what will be written.
+    fn begin(
+        codec: Compression,
+        level: Option<i32>,
+        plain_bytes: usize,
+        out: W,
+    ) -> io::Result<Self> {
+        Ok(match codec {
+            Compression::None => Self::None(out),
+            Compression::Gzip => {
+                let level = match level.and_then(|level| u32::try_from(level).ok()) {
+                    Some(level) => flate2::Compression::new(level.min(9)),
+                    None => flate2::Compression::default(),
+                };
+                Self::Gzip(flate2::write::GzEncoder::new(out, level))
+            }
+            Compression::Snappy => Self::Snappy(snappy::Stream::begin(out)?),
+            Compression::Lz4 => {
+                let info = lz4_flex::frame::FrameInfo::new()
+                    .block_size(lz4_flex::frame::BlockSize::Max64KB)
+                    .block_mode(lz4_flex::frame::BlockMode::Independent);
+                let encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, out);
+                Self::Lz4(Box::new(encoder))
+            }
+            Compression::Zstd => {
+                let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
+                let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
+                // The codec takes memory for what it is told to expect.
+                encoder.set_pledged_src_size(Some(plain_bytes as u64))?;
+                encoder.include_contentsize(true)?;
+                Self::Zstd(encoder)
+            }
+        })
     }
-    Ok(out)
+
+    fn finish(self) -> io::Result<W> {
+        match self {
+            Self::None(out) => Ok(out),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Snappy(encoder) => encoder.finish(),
+            Self::Lz4(encoder) => encoder.finish().map_err(|error| match error {
+                lz4_flex::frame::Error::IoError(error) => error,
+                error => io::Error::other(error),
+            }),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::None(out) => out.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Snappy(encoder) => encoder.write(bytes),
+            Self::Lz4(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives back what was compressed, piece by piece, at most as much as it is allowed to.
+///
+/// Its memory is the codec's own: some 100 KiB for gzip, a window of at most 8 MiB for zstd, one
+/// block for the others, which is as large as what has come out of it.
+pub struct Decoder<'a> {
+    stream: Stream<'a>,
+    left_bytes: usize,
+}
+
+enum Stream<'a> {
+    None(&'a [u8]),
+    Gzip(Box<flate2::read::MultiGzDecoder<&'a [u8]>>),
+    Snappy(snappy::Blocks<'a>),
+    Lz4(Box<lz4::Frame<'a>>),
+    Zstd(zstd::stream::read::Decoder<'static, &'a [u8]>),
+}
+
+impl<'a> Decoder<'a> {
+    /// Begins to decompress.
+    ///
+    /// # Errors
+    /// When the first bytes show that they are not of this codec.
+    pub fn begin(
+        codec: Compression,
+        compressed: &'a [u8],
+        limit_bytes: usize,
+    ) -> Result<Self, CompressionError> {
+        let corrupt = |_| CompressionError::Corrupt(codec);
+        let stream = match codec {
+            Compression::None => Stream::None(compressed),
+            Compression::Gzip => {
+                Stream::Gzip(Box::new(flate2::read::MultiGzDecoder::new(compressed)))
+            }
+            Compression::Snappy => Stream::Snappy(snappy::Blocks::open(compressed, limit_bytes)),
+            Compression::Lz4 => {
+                Stream::Lz4(Box::new(lz4::Frame::open(compressed).map_err(corrupt)?))
+            }
+            Compression::Zstd => {
+                let mut decoder =
+                    zstd::stream::read::Decoder::with_buffer(compressed).map_err(corrupt)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(corrupt)?;
+                Stream::Zstd(decoder)
+            }
+        };
+        Ok(Self { stream, left_bytes: limit_bytes })
+    }
+
+    /// What an error of [`Read::read`] means.
+    #[must_use]
+    pub fn fault(codec: Compression, limit_bytes: usize, error: &io::Error) -> CompressionError {
+        match error.kind() {
+            io::ErrorKind::FileTooLarge => CompressionError::TooLarge { limit_bytes },
+            _ => CompressionError::Corrupt(codec),
+        }
+    }
+}
+
+impl Read for Decoder<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.stream {
+            Stream::None(bytes) => bytes.read(out)?,
+            Stream::Gzip(decoder) => decoder.read(out)?,
+            Stream::Snappy(decoder) => decoder.read(out)?,
+            Stream::Lz4(decoder) => decoder.read(out)?,
+            Stream::Zstd(decoder) => decoder.read(out)?,
+        };
+        self.left_bytes = match self.left_bytes.checked_sub(read) {
+            Some(left_bytes) => left_bytes,
+            None => return Err(io::ErrorKind::FileTooLarge.into()),
+        };
+        Ok(read)
+    }
 }
 
 /// Decompresses into `out`, which is cleared first and whose memory is used again.
@@ -158,86 +335,10 @@ pub fn decompress(
     out: &mut Vec<u8>,
 ) -> Result<(), CompressionError> {
     out.clear();
-    match codec {
-        Compression::None if compressed.len() > limit_bytes => {
-            Err(CompressionError::TooLarge { limit_bytes })
-        }
-        Compression::None => {
-            out.extend_from_slice(compressed);
-            Ok(())
-        }
-        Compression::Gzip => {
-            read_limited(codec, flate2::read::MultiGzDecoder::new(compressed), limit_bytes, out)
-        }
-        Compression::Snappy => decompress_snappy(compressed, limit_bytes, out),
-        Compression::Lz4 => {
-            read_limited(codec, lz4_flex::frame::FrameDecoder::new(compressed), limit_bytes, out)
-        }
-        Compression::Zstd => {
-            let corrupt = |_| CompressionError::Corrupt(codec);
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(compressed).map_err(corrupt)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(corrupt)?;
-            read_limited(codec, decoder, limit_bytes, out)
-        }
-    }
-}
-
-fn read_limited(
-    codec: Compression,
-    reader: impl Read,
-    limit_bytes: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), CompressionError> {
-    let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX).saturating_add(1);
-    match reader.take(limit).read_to_end(out) {
-        Ok(_) if out.len() > limit_bytes => Err(CompressionError::TooLarge { limit_bytes }),
+    let mut decoder = Decoder::begin(codec, compressed, limit_bytes)?;
+    match decoder.read_to_end(out) {
         Ok(_) => Ok(()),
-        Err(_) => Err(CompressionError::Corrupt(codec)),
-    }
-}
-
-fn decompress_snappy(
-    compressed: &[u8],
-    limit_bytes: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), CompressionError> {
-    let corrupt = CompressionError::Corrupt(Compression::Snappy);
-    // Only the magic is compared: other writers give other versions behind it.
-    let is_stream = compressed.len() >= 16 && compressed.starts_with(&XERIAL_HEADER[..8]);
-    if !is_stream {
-        return unsnap(compressed, limit_bytes, out);
-    }
-    let mut rest = compressed.get(16..).unwrap_or_default();
-    while !rest.is_empty() {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or(corrupt)?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let (block, after) = after.split_at_checked(length).ok_or(corrupt)?;
-        unsnap(block, limit_bytes, out)?;
-        rest = after;
-    }
-    Ok(())
-}
-
-/// Appends one raw snappy block.
-fn unsnap(block: &[u8], limit_bytes: usize, out: &mut Vec<u8>) -> Result<(), CompressionError> {
-    let corrupt = |_| CompressionError::Corrupt(Compression::Snappy);
-    let plain_bytes = snap::raw::decompress_len(block).map_err(corrupt)?;
-    let start = out.len();
-    // A block cannot expand more than about 21 times; a length beyond that is a lie.
-    if plain_bytes > block.len().saturating_mul(64) {
-        return Err(CompressionError::Corrupt(Compression::Snappy));
-    }
-    match start.checked_add(plain_bytes) {
-        Some(end) if end <= limit_bytes => out.resize(end, 0),
-        _ => return Err(CompressionError::TooLarge { limit_bytes }),
-    }
-    let target = out.get_mut(start..).unwrap_or_default();
-    let written = snap::raw::Decoder::new().decompress(block, target).map_err(corrupt)?;
-    if written == plain_bytes {
-        Ok(())
-    } else {
-        Err(CompressionError::Corrupt(Compression::Snappy))
+        Err(error) => Err(Decoder::fault(codec, limit_bytes, &error)),
     }
 }
 
@@ -285,6 +386,29 @@ mod tests {
         for codec in &CODECS[1..] {
             for garbage in [&b"\x00\x01\x02\x03garbage that is long enough"[..], &[0xff; 40]] {
                 assert!(decompress(*codec, garbage, 1 << 20, &mut out).is_err(), "{codec:?}");
+            }
+        }
+    }
+
+    /// A topic that demands a codec would store something else, or fill the memory on the way.
+    #[test]
+    fn codecs_are_changed_behind_limits() {
+        let plain: Vec<u8> = (0..200_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        for source in CODECS {
+            let compressed = compress(source, None, &plain).unwrap();
+            for target in CODECS {
+                let change = |plain_limit, limit| {
+                    recompress(source, &compressed, plain_limit, (target, None), limit)
+                };
+                let changed = change(plain.len(), 300_000).unwrap();
+                let mut out = Vec::new();
+                decompress(target, &changed, plain.len(), &mut out).unwrap();
+                assert!(out == plain, "{source:?} to {target:?}");
+                let too_large = |limit_bytes| Err(CompressionError::TooLarge { limit_bytes });
+                assert_eq!(change(plain.len(), 5000), too_large(5000));
+                if source != Compression::None {
+                    assert_eq!(change(100_000, 300_000), too_large(100_000));
+                }
             }
         }
     }

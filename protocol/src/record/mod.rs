@@ -4,9 +4,12 @@ pub mod batch;
 pub mod builder;
 pub mod compression;
 pub mod control;
+mod lz4;
+pub mod outline;
 #[allow(clippy::module_inception, reason = "a record is what it is called")]
 pub mod record;
 pub mod run;
+mod snappy;
 pub mod validate;
 
 pub use batch::{Batch, BatchError};

@@ -152,6 +152,21 @@ impl<'a> Record<'a> {
         Headers { left: self.header_count, cursor: Cursor::new(self.header_bytes) }
     }
 
+    /// Checks that the headers are what the record claims.
+    ///
+    /// # Errors
+    /// What is wrong with the first bad one, or that bytes follow the last.
+    pub(crate) fn check_headers(&self) -> Result<(), RecordError> {
+        if self.header_count == 0 {
+            return Ok(());
+        }
+        let mut headers = self.headers();
+        for header in &mut headers {
+            header?;
+        }
+        if headers.has_rest() { Err(RecordError::BadLength) } else { Ok(()) }
+    }
+
     /// How many headers the record claims.
     #[must_use]
     pub fn header_count(&self) -> i32 {
@@ -202,8 +217,7 @@ impl<'a> Headers<'a> {
         Ok((key, self.cursor.nullable_bytes()?))
     }
 
-    /// Whether bytes are left after the last header.
-    pub(crate) fn has_rest(&self) -> bool {
+    fn has_rest(&self) -> bool {
         self.cursor.remaining() != 0
     }
 }

@@ -3,14 +3,16 @@
 //! Facts P5–P14: one batch of magic 2 at base offset 0, no control batch, a record count that
 //! matches the offsets, offset deltas 0, 1, 2, …, no null key where the log is compacted,
 //! timestamps within bounds. One bad record refuses the whole batch. Uncompressed records are
-//! walked where they stand, without an allocation; compressed ones through a reused buffer with a
-//! limit.
+//! walked where they stand, without an allocation; compressed ones through a small reused window,
+//! with a limit for all of them.
 
 use crate::error_code::ErrorCode;
 use crate::ids::{Offset, Sequence, Timestamp};
 use crate::record::batch::{Batch, TimestampType};
-use crate::record::compression::{Compression, decompress};
-use crate::record::record::{Record, RecordError, Records};
+use crate::record::compression::Compression;
+pub use crate::record::outline::Scratch;
+use crate::record::outline::{Outline, OutlineError, Outlines};
+use crate::record::record::{RecordError, Records};
 
 /// Record errors that an answer names at most.
 const MAX_RECORD_ERRORS: usize = 32;
@@ -32,23 +34,6 @@ pub struct Rules {
     pub is_compacted: bool,
     /// Whether records are looked at one by one; else only the header is.
     pub walk_records: bool,
-}
-
-/// Memory that walks use again.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    plain: Vec<u8>,
-}
-
-impl Scratch {
-    /// Memory kept between walks.
-    const KEPT_BYTES: usize = 1024 * 1024;
-
-    fn trim(&mut self) {
-        if self.plain.capacity() > Self::KEPT_BYTES {
-            self.plain = Vec::new();
-        }
-    }
 }
 
 /// What a good batch holds.
@@ -78,6 +63,15 @@ pub struct Invalid {
 impl Invalid {
     fn batch(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), record_errors: Vec::new() }
+    }
+
+    fn unreadable(error: OutlineError) -> Self {
+        match error {
+            OutlineError::Record(error) => Self::malformed(error),
+            OutlineError::Compression(error) => {
+                Self::batch(ErrorCode::INVALID_RECORD, error.to_string())
+            }
+        }
     }
 
     fn malformed(error: RecordError) -> Self {
@@ -146,78 +140,96 @@ pub fn validate(
             header_timestamp_matches: true,
         });
     }
-    let codec = batch.attributes().codec().unwrap_or_default();
-    if codec == Compression::None {
-        return walk(batch, batch.records_bytes(), rules);
-    }
-    let decompressed =
-        decompress(codec, batch.records_bytes(), MAX_PLAIN_BYTES, &mut scratch.plain);
-    let walked = match decompressed {
-        Ok(()) => walk(batch, &scratch.plain, rules),
-        Err(error) => Err(Invalid::batch(ErrorCode::INVALID_RECORD, error.to_string())),
+    let mut walk = Walk::new(batch, rules);
+    let has_rest = if batch.attributes().codec() == Some(Compression::None) {
+        let mut records = Records::new(batch.records_bytes(), batch.record_count());
+        for record in &mut records {
+            let record = record.map_err(Invalid::malformed)?;
+            record.check_headers().map_err(Invalid::malformed)?;
+            walk.record(Outline {
+                timestamp_delta: record.timestamp_delta,
+                offset_delta: record.offset_delta,
+                has_key: record.key.is_some(),
+            });
+        }
+        records.has_rest()
+    } else {
+        let mut outlines =
+            Outlines::of(batch, MAX_PLAIN_BYTES, scratch).map_err(Invalid::unreadable)?;
+        for outline in &mut outlines {
+            walk.record(outline.map_err(Invalid::unreadable)?);
+        }
+        outlines.has_rest().map_err(Invalid::unreadable)?
     };
-    scratch.trim();
-    walked
-}
-
-fn walk(batch: &Batch<'_>, plain: &[u8], rules: &Rules) -> Result<Validated, Invalid> {
-    let base = batch.base_timestamp().0;
-    let check_times = rules.timestamp_type == TimestampType::CreateTime;
-    let oldest = rules.now.0.saturating_sub(rules.before_max_ms);
-    let newest = rules.now.0.saturating_add(rules.after_max_ms);
-    let mut max = (i64::MIN, 0);
-    let mut faults = Faults::default();
-    let mut records = Records::new(plain, batch.record_count());
-    let mut index = 0;
-    for record in &mut records {
-        let record = record.map_err(Invalid::malformed)?;
-        let timestamp = base.wrapping_add(record.timestamp_delta);
-        if record.offset_delta != index {
-            faults.add(index, ErrorCode::INVALID_RECORD, || {
-                format!("offset delta {} where {index} belongs", record.offset_delta)
-            });
-        }
-        if rules.is_compacted && record.key.is_none() {
-            faults.add(index, ErrorCode::INVALID_RECORD, || {
-                "a compacted topic takes no record without a key".into()
-            });
-        }
-        if check_times && timestamp != -1 && !(oldest..=newest).contains(&timestamp) {
-            faults.add(index, ErrorCode::INVALID_TIMESTAMP, || {
-                format!("timestamp {timestamp} is not within {oldest} to {newest}")
-            });
-        }
-        if record.header_count() != 0 {
-            check_headers(&record)?;
-        }
-        if timestamp > max.0 {
-            max = (timestamp, index);
-        }
-        index += 1;
-    }
-    if records.has_rest() {
+    if has_rest {
         let message = "the batch holds more records than it claims";
         return Err(Invalid::batch(ErrorCode::INVALID_RECORD, message));
     }
-    faults.into_result()?;
-    let max_timestamp = Timestamp(max.0);
-    Ok(Validated {
-        max_timestamp,
-        max_timestamp_delta: max.1,
-        record_count: index,
-        header_timestamp_matches: max_timestamp == batch.max_timestamp(),
-    })
+    walk.finish(batch)
 }
 
-fn check_headers(record: &Record<'_>) -> Result<(), Invalid> {
-    let mut headers = record.headers();
-    for header in &mut headers {
-        header.map_err(Invalid::malformed)?;
+/// What is known of a batch while its records are looked at.
+struct Walk<'a> {
+    rules: &'a Rules,
+    base: i64,
+    oldest: i64,
+    newest: i64,
+    checks_times: bool,
+    max: (i64, i32),
+    next: i32,
+    faults: Faults,
+}
+
+impl<'a> Walk<'a> {
+    fn new(batch: &Batch<'_>, rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            base: batch.base_timestamp().0,
+            oldest: rules.now.0.saturating_sub(rules.before_max_ms),
+            newest: rules.now.0.saturating_add(rules.after_max_ms),
+            checks_times: rules.timestamp_type == TimestampType::CreateTime,
+            max: (i64::MIN, 0),
+            next: 0,
+            faults: Faults::default(),
+        }
     }
-    if headers.has_rest() {
-        return Err(Invalid::malformed(RecordError::BadLength));
+
+    #[inline]
+    fn record(&mut self, record: Outline) {
+        let index = self.next;
+        let timestamp = self.base.wrapping_add(record.timestamp_delta);
+        if record.offset_delta != index {
+            self.faults.add(index, ErrorCode::INVALID_RECORD, || {
+                format!("offset delta {} where {index} belongs", record.offset_delta)
+            });
+        }
+        if self.rules.is_compacted && !record.has_key {
+            self.faults.add(index, ErrorCode::INVALID_RECORD, || {
+                "a compacted topic takes no record without a key".into()
+            });
+        }
+        let (oldest, newest) = (self.oldest, self.newest);
+        if self.checks_times && timestamp != -1 && !(oldest..=newest).contains(&timestamp) {
+            self.faults.add(index, ErrorCode::INVALID_TIMESTAMP, || {
+                format!("timestamp {timestamp} is not within {oldest} to {newest}")
+            });
+        }
+        if timestamp > self.max.0 {
+            self.max = (timestamp, index);
+        }
+        self.next += 1;
     }
-    Ok(())
+
+    fn finish(self, batch: &Batch<'_>) -> Result<Validated, Invalid> {
+        self.faults.into_result()?;
+        let max_timestamp = Timestamp(self.max.0);
+        Ok(Validated {
+            max_timestamp,
+            max_timestamp_delta: self.max.1,
+            record_count: self.next,
+            header_timestamp_matches: max_timestamp == batch.max_timestamp(),
+        })
+    }
 }
 
 /// The bad records of a batch; the first one decides the code.
