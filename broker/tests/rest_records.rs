@@ -156,6 +156,23 @@ fn a_stream_is_answered_while_it_comes() {
     assert_eq!(rest_of_answer.trim(), "0");
 }
 
+/// A client that asks before it sends, as curl does, would wait a second for nothing.
+#[test]
+fn who_asks_before_it_sends_is_told_to_go_on() {
+    let rest = Rest::start();
+    rest.create("t", 1);
+    let mut stream = rest.connect();
+    let head = chunked_head(&rest.at("/topics/t/records"));
+    let head = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut told = [0; 25];
+    stream.read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(&chunk("{}")).unwrap();
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(codes(&Answer::read(stream).lines()), [200]);
+}
+
 /// A client that reads nothing until it has sent everything would wait for ever.
 #[test]
 fn a_body_of_known_length_is_read_whole() {

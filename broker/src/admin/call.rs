@@ -1,22 +1,21 @@
 //! One HTTP request as the handlers of the wire see it: who asks, over which connection, and the
 //! addresses under which the answer names other resources.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
 use milena_protocol::api;
 use milena_protocol::api::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataTopic};
 use milena_protocol::codec::Text;
 use milena_protocol::message::Message;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
 use super::error::Failure;
 use crate::broker::Broker;
@@ -35,12 +34,13 @@ pub struct Ends {
     remote: SocketAddr,
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Ends {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        let remote = *stream.remote_addr();
-        // A socket that has just been accepted has an address; if it is gone, nobody reads ours.
-        let local = stream.io().local_addr().unwrap_or(remote);
-        Self { local, remote }
+impl Ends {
+    /// The ends of a connection.
+    ///
+    /// # Errors
+    /// When the other end is gone already.
+    pub fn of(stream: &TcpStream) -> io::Result<Self> {
+        Ok(Self { local: stream.local_addr()?, remote: stream.peer_addr()? })
     }
 }
 
@@ -55,17 +55,11 @@ pub struct Call {
 }
 
 impl FromRequestParts<Arc<Broker>> for Call {
-    type Rejection = Infallible;
+    type Rejection = Failure;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        broker: &Arc<Broker>,
-    ) -> Result<Self, Infallible> {
-        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        let ends = parts
-            .extensions
-            .get::<ConnectInfo<Ends>>()
-            .map_or(Ends { local: unspecified, remote: unspecified }, |ends| ends.0);
+    async fn from_request_parts(parts: &mut Parts, broker: &Arc<Broker>) -> Result<Self, Failure> {
+        // The listener gives it to every request.
+        let ends = *parts.extensions.get::<Ends>().ok_or_else(no_ends)?;
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.map_or_else(|| ends.local.to_string(), str::to_owned);
         let path = parts.extensions.get::<OriginalUri>().map_or("", |uri| uri.path());
@@ -77,6 +71,11 @@ impl FromRequestParts<Arc<Broker>> for Call {
             base: format!("http://{host}{prefix}").into(),
         })
     }
+}
+
+fn no_ends() -> Failure {
+    let message = "the request came over no connection";
+    Failure::plain(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
 
 impl Call {

@@ -106,10 +106,7 @@ pub struct PartitionWithOffsets {
 
 impl Call {
     /// A partition of a topic.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn partition(&self, topic: &str, index: i32) -> Result<MetadataPartition, Failure> {
+    async fn partition(&self, topic: &str, index: i32) -> Result<MetadataPartition, Failure> {
         let found = self.topic(topic).await?;
         let mut partitions = found.partitions.into_iter();
         let partition = partitions.find(|partition| partition.partition_index.0 == index);

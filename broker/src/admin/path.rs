@@ -32,7 +32,7 @@ impl<P: InCluster + DeserializeOwned + Send> FromRequestParts<Arc<Broker>> for A
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, broker: &Arc<Broker>) -> Result<Self, Failure> {
-        let Ok(call) = Call::from_request_parts(parts, broker).await;
+        let call = Call::from_request_parts(parts, broker).await?;
         let found = Path::<P>::from_request_parts(parts, broker).await;
         // `/brokers/x` names no broker, so there is nothing there.
         let Path(path) = found.map_err(|rejection| {

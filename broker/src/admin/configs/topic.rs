@@ -92,7 +92,7 @@ pub async fn list_all(at: At<ClusterPath>) -> Result<Json<List<Config>>, Failure
     responses((status = 200, description = "Defaults.", body = List<Config>), Failure))]
 pub async fn list_defaults(at: At<TopicPath>) -> Result<Json<List<Config>>, Failure> {
     let owner = topic(&at.path.topic_name);
-    let exists = at.broker.metadata.image().topic(&at.path.topic_name).is_some();
+    let exists = at.topic(&at.path.topic_name).await.is_ok();
     // The defaults are the same whatever the name; that of a topic that exists would be refused.
     let name = if exists { new_uuid().to_string() } else { at.path.topic_name.clone() };
     let described = imagined(&at, &name).await?;

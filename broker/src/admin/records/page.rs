@@ -6,14 +6,12 @@ use axum::extract::rejection::QueryRejection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::shown::{ShownRecord, Wanted};
+use super::shown::{MAX_LIMIT, ShownRecord, Wanted};
 use crate::admin::error::Failure;
 use crate::admin::path::{At, PartitionPath};
 
 /// Records in a page where nobody says how many.
 const DEFAULT_LIMIT: usize = 100;
-/// Records in a page at most.
-const MAX_LIMIT: usize = 1000;
 
 /// Which records.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -61,14 +59,14 @@ pub async fn read(
 ) -> Result<Json<RecordList>, Failure> {
     let Query(range) = query.map_err(Failure::bad_query)?;
     let PartitionPath { topic_name: topic, partition_id: index, .. } = &at.path;
-    at.partition(topic, *index).await?;
-    let offset = match range.offset {
+    let mut wanted = at.wanted(topic, *index).await?;
+    wanted.offset = match range.offset {
         Some(offset) => offset,
         None => at.earliest_offset(topic, *index).await?,
     };
-    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
-    let wanted = Wanted { topic: topic.clone(), index: *index, offset, limit, max_wait_ms: 0 };
+    wanted.limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
     let shown = at.read(&wanted).await?;
+    let Wanted { offset, limit, .. } = wanted;
     let path = format!("/topics/{topic}/partitions/{index}/records");
     let page = |offset| at.url(&format!("{path}?offset={offset}&limit={limit}"));
     Ok(Json(RecordList {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use milena_protocol::api::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
+use milena_protocol::ids::{Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::batch::TimestampType;
 use milena_protocol::record::compression::decompress;
 use milena_protocol::record::record::{Record, Records};
@@ -23,6 +23,8 @@ use crate::handlers::fetch;
 
 /// Bytes read for one page, and shown in it, beyond its first record.
 const PAGE_BYTES: usize = 1 << 20;
+/// Records read at once, at most.
+pub const MAX_LIMIT: usize = 1000;
 /// Brackets of a document within each other.
 const MAX_NESTING: usize = 100;
 /// What a batch may decompress to here.
@@ -128,10 +130,9 @@ pub struct Shown {
 /// Which records.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub index: i32,
+    topic: String,
+    topic_id: Uuid,
+    index: i32,
     /// The first record.
     pub offset: i64,
     /// How many at most.
@@ -141,20 +142,32 @@ pub struct Wanted {
 }
 
 impl Call {
+    /// Records of a partition that exists, from its offset 0 on, without waiting for any.
+    ///
+    /// # Errors
+    /// When the partition does not exist, or the caller may not know of it.
+    pub(super) async fn wanted(&self, topic: &str, index: i32) -> Result<Wanted, Failure> {
+        let found = self.topic(topic).await?;
+        if !found.partitions.iter().any(|partition| partition.partition_index.0 == index) {
+            return Err(Failure::no_partition(topic, index));
+        }
+        let (topic, topic_id) = (topic.to_owned(), found.topic_id);
+        Ok(Wanted { topic, topic_id, index, offset: 0, limit: MAX_LIMIT, max_wait_ms: 0 })
+    }
+
     /// Reads records, through the same function as the wire's Fetch.
     ///
     /// # Errors
     /// When the partition cannot be read from there.
     pub(super) async fn read(&self, wanted: &Wanted) -> Result<Shown, Failure> {
-        let found = self.topic(&wanted.topic).await?;
         let request = FetchRequest {
             max_wait_ms: wanted.max_wait_ms,
             min_bytes: 1,
             max_bytes: PAGE_BYTES as i32,
             session_epoch: -1,
             topics: vec![FetchTopic {
-                topic: found.name.unwrap_or_default(),
-                topic_id: found.topic_id,
+                topic: wanted.topic.as_str().into(),
+                topic_id: wanted.topic_id,
                 partitions: vec![FetchPartition {
                     partition: PartitionIndex(wanted.index),
                     fetch_offset: Offset(wanted.offset),

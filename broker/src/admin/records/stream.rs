@@ -11,7 +11,7 @@
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -72,6 +72,9 @@ pub async fn produce(at: At<TopicPath>, request: Request) -> Result<Response, Fa
     let producer = Producer::new(&at, &at.path.topic_name).await?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse::<usize>().ok());
+    // Who asks before it sends (100-continue) is told to go on when somebody waits for its body,
+    // and no more once the answer has begun.
+    let asks_first = request.headers().contains_key(EXPECT);
     let mut objects = Objects::default();
     let mut chunks = request.into_body();
     if length.is_some_and(|length| length <= MAX_BYTES) {
@@ -83,14 +86,17 @@ pub async fn produce(at: At<TopicPath>, request: Request) -> Result<Response, Fa
         objects.push(&whole);
         chunks = Body::empty();
     }
-    let state = Exchange {
+    let mut exchange = Exchange {
         broker: at.broker.clone(),
         producer,
         objects,
         chunks: chunks.into_data_stream(),
         state: State::Fresh,
     };
-    let lines = futures_util::stream::unfold(state, async |mut exchange| {
+    if asks_first && exchange.objects.held_bytes() == 0 {
+        exchange.read_more(&mut Share::new(&at.broker.request_budget)).await?;
+    }
+    let lines = futures_util::stream::unfold(exchange, async |mut exchange| {
         let lines = exchange.step().await?;
         Some((Ok::<_, std::convert::Infallible>(lines), exchange))
     });

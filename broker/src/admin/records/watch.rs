@@ -18,8 +18,6 @@ use crate::admin::call::Call;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, PartitionPath};
 
-/// Records read at once.
-const LIMIT: usize = 1000;
 /// How long a stream waits for records before it looks again.
 const WAIT_MS: i32 = 5_000;
 
@@ -61,15 +59,13 @@ pub async fn watch(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
     let Query(start) = query.map_err(Failure::bad_query)?;
     let PartitionPath { topic_name: topic, partition_id: index, .. } = &at.path;
-    at.partition(topic, *index).await?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<i64>().ok());
     let resumed = last.map(|last| last.saturating_add(1));
-    let offset = match resumed.or(start.offset) {
+    let mut wanted = at.wanted(topic, *index).await?;
+    wanted.offset = match resumed.or(start.offset) {
         Some(offset) => offset,
         None => at.latest_offset(topic, *index).await?,
     };
-    let mut wanted =
-        Wanted { topic: topic.clone(), index: *index, offset, limit: LIMIT, max_wait_ms: 0 };
     // What cannot be read at all is refused while there is a status to say so.
     let first = at.read(&wanted).await?;
     wanted.offset = first.next_offset;
