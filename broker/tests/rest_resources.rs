@@ -129,8 +129,20 @@ fn configurations_belong_to_a_topic_a_broker_or_all() {
         let expected = if path == all { (404, &Value::Null) } else { (200, &json!(true)) };
         assert_eq!((status, &config["is_default"]), expected, "{path}");
     }
+}
+
+/// A tool that looks through all configurations would miss some, or find them torn.
+#[test]
+fn configurations_of_all_are_listed() {
+    let rest = Rest::start();
+    assert_eq!(rest.get(&rest.at("/topics/-/configs")).1["data"], json!([]));
+    rest.create("t", 1);
+    rest.create("u", 1);
     let (_, all_topics) = rest.get(&rest.at("/topics/-/configs"));
-    assert_eq!(all_topics["data"][0]["topic_name"], "t");
+    assert_eq!(all_topics["kind"], "KafkaTopicConfigList");
+    let data = all_topics["data"].as_array().expect("a list");
+    let (_, of_u) = rest.get(&rest.at("/topics/u/configs"));
+    assert_eq!(data[data.len() / 2..], *of_u["data"].as_array().expect("a list"));
     let (_, all_brokers) = rest.get(&rest.at("/brokers/-/configs"));
     assert_eq!(all_brokers["data"][0]["broker_id"], 1);
 }

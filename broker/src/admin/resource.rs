@@ -1,5 +1,12 @@
 //! What all resources have in common in Confluent's form.
 
+use std::convert::Infallible;
+use std::future::ready;
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{Stream, StreamExt, once};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,6 +45,7 @@ pub struct List<T> {
     /// What it is a list of.
     kind: &'static str,
     metadata: ListMetadata,
+    // Last, for a list may be written while it grows.
     data: Vec<T>,
 }
 
@@ -46,6 +54,31 @@ impl<T> List<T> {
     pub fn new(kind: &'static str, itself: String, data: Vec<T>) -> Self {
         Self { kind, metadata: ListMetadata { itself, next: None }, data }
     }
+}
+
+impl<T: Serialize + 'static> List<T> {
+    /// Writes the list while its parts are made, so that its length costs no memory.
+    pub fn written(self, parts: impl Stream<Item = Vec<T>> + Send + 'static) -> Response {
+        // Its own data is written first, with room for more behind it.
+        let whole = json(&self);
+        let head = whole.strip_suffix("]}").unwrap_or(&whole).to_owned();
+        let mut is_first = self.data.is_empty();
+        let parts = parts.map(move |part| {
+            let mut text = String::new();
+            for item in &part {
+                text.push_str(if std::mem::take(&mut is_first) { "" } else { "," });
+                text.push_str(&json(item));
+            }
+            text
+        });
+        let pieces = once(ready(head)).chain(parts).chain(once(ready("]}".to_owned())));
+        let body = Body::from_stream(pieces.map(Ok::<_, Infallible>));
+        ([(CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data can be written")
 }
 
 impl Call {

@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures_util::stream::{self, StreamExt};
 use milena_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsTopic};
 use milena_protocol::api::describe_configs::DescribeConfigsConfig;
 
@@ -77,13 +79,15 @@ pub async fn reset(at: At<TopicConfigPath>) -> Result<StatusCode, Failure> {
 #[utoipa::path(get, path = "/v3/clusters/{cluster_id}/topics/-/configs",
     operation_id = "listAllTopicsConfigs", tag = "Configs", params(ClusterPath),
     responses((status = 200, description = "Values in force.", body = List<Config>), Failure))]
-pub async fn list_all(at: At<ClusterPath>) -> Result<Json<List<Config>>, Failure> {
-    let mut data = Vec::new();
-    for topic in at.topics().await {
-        let owner = Owner::Topic(topic.name.unwrap_or_default().to_string());
-        data.extend(at.configs(&owner).await?);
-    }
-    Ok(Json(at.list("KafkaTopicConfigList", "/topics/-/configs", data)))
+pub async fn list_all(at: At<ClusterPath>) -> Response {
+    let names: Vec<_> = at.topics().await.into_iter().filter_map(|topic| topic.name).collect();
+    let list = at.list::<Config>("KafkaTopicConfigList", "/topics/-/configs", Vec::new());
+    let parts = stream::iter(names).then(move |name| {
+        let call = at.clone();
+        // A topic that is gone by now, or not for the caller, has nothing to show.
+        async move { call.configs(&topic(&name)).await.unwrap_or_default() }
+    });
+    list.written(parts)
 }
 
 /// The configurations that a topic has, or would have, without any of its own.

@@ -19,7 +19,7 @@ use crate::admin::error::Failure;
 use crate::admin::path::{At, PartitionPath};
 
 /// How long a stream waits for records before it looks again.
-const WAIT_MS: i32 = 5_000;
+const WAIT_MS: i32 = 2_000;
 
 /// Where a stream begins.
 #[derive(Debug, Deserialize, IntoParams)]
