@@ -8,6 +8,7 @@ use axum::body::Body as Raw;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
@@ -66,9 +67,9 @@ pub async fn collect(
     body: Raw,
     max_bytes: usize,
     share: &mut Share<'_>,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<BytesMut, Failure> {
     let arrived = async {
-        let mut bytes = Vec::new();
+        let mut bytes = BytesMut::new();
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| broken(&error))?;

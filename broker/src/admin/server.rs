@@ -29,12 +29,14 @@ const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves HTTP on a listener until the runtime ends.
 pub async fn serve(broker: Arc<Broker>, listener: std::net::TcpListener) {
-    if let Err(error) = accept(routes::router(broker), listener).await {
+    if let Err(error) = accept(broker, listener).await {
         tracing::error!(%error, "HTTP is not served any more");
     }
 }
 
-async fn accept(router: Router, listener: std::net::TcpListener) -> io::Result<()> {
+async fn accept(broker: Arc<Broker>, listener: std::net::TcpListener) -> io::Result<()> {
+    // Made for the first connection: it takes milliseconds, and a start has few of them.
+    let mut router = None;
     let listener = TcpListener::from_std(listener)?;
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -42,6 +44,7 @@ async fn accept(router: Router, listener: std::net::TcpListener) -> io::Result<(
         let permit = permit.map_err(io::Error::other)?;
         match listener.accept().await {
             Ok((stream, _)) => {
+                let router = router.get_or_insert_with(|| routes::router(broker.clone()));
                 tokio::spawn(converse(router.clone(), stream, permit));
             }
             Err(error) => {

@@ -8,6 +8,7 @@ pub mod watch;
 mod objects;
 mod partitioner;
 mod produce;
+mod read;
 mod received;
 mod shown;
 mod timestamp;

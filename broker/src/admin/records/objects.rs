@@ -19,6 +19,11 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Cuts objects out of bytes that are all there.
+    pub fn of(buffer: BytesMut) -> Self {
+        Self { buffer, ..Self::default() }
+    }
+
     /// Takes what arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

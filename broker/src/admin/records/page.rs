@@ -6,7 +6,8 @@ use axum::extract::rejection::QueryRejection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::shown::{MAX_LIMIT, ShownRecord, Wanted};
+use super::read::{MAX_LIMIT, Wanted};
+use super::shown::ShownRecord;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, PartitionPath};
 

@@ -83,7 +83,7 @@ pub async fn produce(at: At<TopicPath>, request: Request) -> Result<Response, Fa
         if whole.iter().all(u8::is_ascii_whitespace) {
             return Err(no_record());
         }
-        objects.push(&whole);
+        objects = Objects::of(whole);
         chunks = Body::empty();
     }
     let mut exchange = Exchange {
@@ -133,6 +133,10 @@ impl Exchange {
     async fn step(&mut self) -> Option<Bytes> {
         let broker = self.broker.clone();
         let mut share = Share::new(&broker.request_budget);
+        if let Err(failure) = body::grow(&mut share, self.objects.held_bytes()).await {
+            self.state = State::Ended;
+            return Some(report(vec![Err(failure)]).await);
+        }
         loop {
             let appended = self.append_ready();
             if !appended.is_empty() {

@@ -13,7 +13,8 @@ use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::shown::{ShownRecord, Wanted};
+use super::read::Wanted;
+use super::shown::ShownRecord;
 use crate::admin::call::Call;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, PartitionPath};
