@@ -49,10 +49,10 @@ pub async fn status_ready(call: Call) -> Result<Json<Health>, Failure> {
     readyz(call).await
 }
 
-/// The figures that dashboards read, in the text format of Prometheus.
+/// The figures that dashboards read, in OpenMetrics, which Prometheus reads.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "Node",
     responses((status = 200, description = "The figures.", body = String,
-        content_type = "text/plain")))]
+        content_type = "application/openmetrics-text")))]
 pub async fn metrics(call: Call) -> impl IntoResponse {
     let text = call.broker.metrics.encode(state::of_node(&call));
     ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], text)
