@@ -115,12 +115,13 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`], in one line that says what to do.
-    pub fn start(config: Config, began: Instant) -> Result<Self, StartError> {
+    pub fn start(mut config: Config, began: Instant) -> Result<Self, StartError> {
         check_supported(&config)?;
         // Ports first: a node that cannot be reached should not touch its data.
         let bound = bind_all(&config)?;
         let http = bind_http(&config)?;
         let node_id = config.node_id.unwrap_or_else(|| known_node_id(&config));
+        config.settle_node_id(node_id);
         let (directories, cluster_id) = open_directories(&config, node_id)?;
         let metadata_directory = metadata_directory(&config, &directories)?;
         let mut driver = restore(&config, node_id, &metadata_directory)?;

@@ -3,6 +3,7 @@
 mod process;
 
 use milena_protocol::api::api_versions::ApiVersionsRequest;
+use milena_protocol::api::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use milena_protocol::api::incremental_alter_configs::{
     IncrementalAlterConfigsConfig, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
 };
@@ -26,6 +27,24 @@ impl Broker {
         };
         self.connection.ask(&request, 1).responses[0].error_code
     }
+}
+
+/// Tools would show no id where the broker chose its own.
+#[test]
+fn a_generated_node_id_is_shown() {
+    let mut broker = Broker::start(&[]);
+    let request = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: BROKER,
+            resource_name: "1".into(),
+            configuration_keys: Some(vec!["node.id".into()]),
+        }],
+        ..Default::default()
+    };
+    let response = broker.connection.ask(&request, 4);
+    let shown = &response.results[0].configs[0];
+    // The source is the broker's own, static configuration.
+    assert_eq!((shown.value.as_deref(), shown.config_source), (Some("1"), 4));
 }
 
 /// An administrator's limit would hold after the next restart, or be forgotten by it.

@@ -37,6 +37,16 @@ fn metadata_names_topics_and_makes_them_on_request() {
     };
     let unknown = connection.ask(&by_id, 12);
     assert_eq!(unknown.topics[0].error_code, ErrorCode::UNKNOWN_TOPIC_ID);
+    // The Java client sends an empty name beside the id.
+    let topic_id = made.topics[0].topic_id;
+    let as_java = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic { name: Some("".into()), topic_id }]),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    let found = connection.ask(&as_java, 13);
+    assert_eq!(found.topics[0].name.as_deref(), Some("two"));
+    assert_eq!(connection.ask(&as_java, 11).topics[0].error_code, ErrorCode::INVALID_REQUEST);
 }
 
 fn named(name: &str, create: bool) -> MetadataRequest {

@@ -16,6 +16,9 @@ use process::broker::{Broker, batch, batch_with, list};
 fn offsets_are_found_by_sentinel_and_time() {
     let mut broker = Broker::start(&[]);
     broker.create("t", &[]);
+    // Nothing is written yet: the next record will be of the leader's epoch.
+    let empty = broker.list("t", -2);
+    assert_eq!((empty.offset, empty.leader_epoch), (Offset(0), LeaderEpoch(0)));
     broker.produce("t", batch(&[10, 50, 30]));
     broker.produce("t", batch(&[40]));
     assert_eq!(broker.list("t", -1).offset, Offset(4));

@@ -227,6 +227,12 @@ impl Config {
         &self.static_values
     }
 
+    /// Takes the node's id as if somebody had set it, so that it is shown to those who ask.
+    pub fn settle_node_id(&mut self, node_id: NodeId) {
+        self.node_id = Some(node_id);
+        self.static_values.insert("node.id".to_owned(), node_id.to_string());
+    }
+
     /// What is odd in this configuration, to be logged once logging works.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {

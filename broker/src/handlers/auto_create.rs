@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use milena_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsTopic};
-use milena_protocol::api::metadata::MetadataRequestTopic;
+use milena_protocol::codec::Text;
 
 use super::create_topics;
 use crate::broker::Broker;
@@ -14,15 +14,13 @@ use crate::security::{Operation, Resource};
 const TIMEOUT_MS: i32 = 30_000;
 
 /// Creates the topics that are named, allowed and missing, with the cluster's defaults.
-pub async fn create_missing(
+pub async fn create_missing<'a>(
     broker: &Arc<Broker>,
     context: &Context,
-    asked: &[MetadataRequestTopic],
+    names: impl Iterator<Item = &'a Text>,
 ) {
     let image = broker.metadata.image_owned();
-    let topics: Vec<CreateTopicsTopic> = asked
-        .iter()
-        .filter_map(|topic| topic.name.as_ref())
+    let topics: Vec<CreateTopicsTopic> = names
         .filter(|name| image.topic(name).is_none())
         .filter(|name| {
             let principal = &context.peer.principal;

@@ -140,7 +140,9 @@ impl Look {
             LATEST => Ok((Timestamp::NONE, upper, epoch)),
             EARLIEST | EARLIEST_LOCAL => {
                 let start = offsets.log_start_offset;
-                let epoch = partition.reader().epoch_at(start);
+                // Where nothing lies yet, the next record will be of the leader's epoch.
+                let is_written = start < offsets.log_end_offset;
+                let epoch = if is_written { partition.reader().epoch_at(start) } else { epoch };
                 Ok((Timestamp::NONE, start, epoch))
             }
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(none),

@@ -36,7 +36,8 @@ pub async fn handle(
         return refused;
     }
     if request.allow_auto_topic_creation && broker.config.auto_create_topics_enable {
-        auto_create::create_missing(&broker, &context, &asked).await;
+        let names = asked.iter().filter(|topic| !is_by_id(topic)).filter_map(|t| t.name.as_ref());
+        auto_create::create_missing(&broker, &context, names).await;
     }
     let image = broker.metadata.image_owned();
     let look = Look {
@@ -78,14 +79,12 @@ pub async fn handle(
     }
 }
 
-/// Version 12 and later name a topic by name or by id; earlier ones by name only.
+/// Version 12 and later name a topic by name or by id; earlier ones by name only. Where there is an
+/// id the name says nothing: the Java client sends an empty one.
 fn refuse(context: &Context, asked: &[MetadataRequestTopic]) -> Option<MetadataResponse> {
-    let by_id = |topic: &MetadataRequestTopic| topic.topic_id != Uuid::ZERO;
-    let contradictory = asked.iter().any(|topic| {
-        (context.version < 12 && (topic.name.is_none() || by_id(topic)))
-            || (topic.name.is_some() && by_id(topic))
-    });
-    contradictory.then(|| MetadataResponse {
+    let is_unnamed = |topic: &MetadataRequestTopic| topic.name.is_none() || is_by_id(topic);
+    let is_refused = context.version < 12 && asked.iter().any(is_unnamed);
+    is_refused.then(|| MetadataResponse {
         topics: asked
             .iter()
             .map(|topic| MetadataTopic {
@@ -99,6 +98,11 @@ fn refuse(context: &Context, asked: &[MetadataRequestTopic]) -> Option<MetadataR
         error_code: ErrorCode::INVALID_REQUEST,
         ..Default::default()
     })
+}
+
+/// Whether a topic is asked for by its id.
+fn is_by_id(topic: &MetadataRequestTopic) -> bool {
+    topic.topic_id != Uuid::ZERO
 }
 
 struct Look<'a> {
@@ -116,8 +120,8 @@ impl Look<'_> {
 
     fn asked(&self, topic: &MetadataRequestTopic) -> MetadataTopic {
         match &topic.name {
-            Some(name) => self.by_name(name),
-            None => self.by_id(topic.topic_id),
+            Some(name) if !is_by_id(topic) => self.by_name(name),
+            _ => self.by_id(topic.topic_id),
         }
     }
 
