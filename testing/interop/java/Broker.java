@@ -29,6 +29,12 @@ record Broker(String address) {
         return Admin.create(properties(Map.of("default.api.timeout.ms", 30000)));
     }
 
+    /** An Admin that gives up what is retriable after three seconds. */
+    Admin hastyAdmin() {
+        return Admin.create(properties(Map.of(
+            "default.api.timeout.ms", 3000, "request.timeout.ms", 2000, "retries", 2)));
+    }
+
     KafkaProducer<String, String> producer(Map<String, ?> settings) {
         return new KafkaProducer<>(
             properties(settings), new StringSerializer(), new StringSerializer());

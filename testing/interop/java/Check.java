@@ -22,6 +22,17 @@ final class Check {
         System.out.println("ok: " + name);
     }
 
+    /** The call must give this before long; a change may take a moment to be seen. */
+    static void comes(String name, Object expected, Callable<?> call) throws Exception {
+        long deadline = System.nanoTime() + 10_000_000_000L;
+        Object actual = call.call();
+        while (!Objects.equals(expected, actual) && System.nanoTime() < deadline) {
+            Thread.sleep(20);
+            actual = call.call();
+        }
+        same(name, expected, actual);
+    }
+
     /** The call must fail with this, wrapped by a future or not. */
     static void fails(String name, Class<? extends Throwable> expected, Callable<?> call) {
         Throwable came = null;

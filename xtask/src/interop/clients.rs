@@ -30,7 +30,7 @@ pub fn kcat(place: &Place, _: Subject, checks: &mut Checks) -> Outcome {
 pub fn java(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     let class_path = packages::java_classes(place, "java")?;
     let server = Server::start(place, subject, "java")?;
-    for class in ["Producers", "Consumers"] {
+    for class in ["Producers", "Consumers", "Topics", "Clusters"] {
         kafka::java(&class_path, class, LIMIT).arg(server.address()).checks(checks)?;
     }
     Ok(())
@@ -45,6 +45,7 @@ pub fn python(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     let server = Server::start(place, subject, "python")?;
     for script in ["kafka_python.py", "confluent.py"] {
         Program::new(&python, LIMIT)
+            .args(["-W", "ignore::DeprecationWarning"])
             .arg(place.sources("python").join(script))
             .arg(server.address())
             .called(script)

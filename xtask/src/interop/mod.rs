@@ -1,7 +1,7 @@
 //! Milena's broker against clients and tools that nobody here wrote.
 //!
-//! `cargo xtask interop [NAME…]` runs the suites of [`suite::SUITES`] against the release build, each
-//! with a broker of its own on free ports and in a fresh directory. What a suite needs it installs
+//! `cargo xtask interop [NAME…]` runs the suites of [`suite::SUITES`] against the release build,
+//! each with a broker of its own on free ports and in a fresh directory. What a suite needs it installs
 //! itself under `target/interop`. The same suites run against Apache Kafka with `--on kafka`, which
 //! tells whether an expectation is Kafka's or only ours.
 
@@ -14,3 +14,4 @@ pub mod place;
 pub mod program;
 pub mod server;
 pub mod suite;
+pub mod tools;

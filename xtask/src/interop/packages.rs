@@ -62,7 +62,7 @@ pub fn java_classes(place: &Place, folder: &str) -> Outcome<String> {
         .collect();
     sources.sort();
     Program::new("javac", LIMIT)
-        .args(["-Xlint:all,-classfile,-processing,-path", "-Werror", "-cp", &jars, "-d"])
+        .args(["-Xlint:all,-classfile", "-Werror", "-cp", &jars, "-d"])
         .arg(&classes)
         .args(&sources)
         .out()?;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::check::{Checks, Failure, Outcome};
-use super::clients;
 use super::place::Place;
 use super::server::Subject;
+use super::{clients, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -37,6 +37,19 @@ pub const SUITES: &[Suite] = &[
         runs_on_kafka: true,
         run: clients::java,
     },
+    Suite {
+        name: "tools",
+        about: "Apache Kafka's command-line tools",
+        runs_on_kafka: true,
+        run: tools::run,
+    },
+    Suite {
+        name: "python",
+        about: "kafka-python and confluent-kafka",
+        runs_on_kafka: true,
+        run: clients::python,
+    },
+    Suite { name: "go", about: "franz-go", runs_on_kafka: true, run: clients::go },
 ];
 
 /// What the command was asked for.

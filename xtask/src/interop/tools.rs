@@ -1,0 +1,287 @@
+//! Kafka's command-line tools, unchanged, by their classes: what they print about our broker.
+
+use super::check::{Checks, Failure, Outcome};
+use super::kafka::Tools;
+use super::place::Place;
+use super::server::{Server, Subject};
+
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+const CONFIGS: &str = "kafka.admin.ConfigCommand";
+const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
+const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
+const LOG_DIRS: &str = "org.apache.kafka.tools.LogDirsCommand";
+const QUORUM: &str = "org.apache.kafka.tools.MetadataQuorumCommand";
+const FEATURES: &str = "org.apache.kafka.tools.FeatureCommand";
+const ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
+const CLUSTER: &str = "org.apache.kafka.tools.ClusterTool";
+const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
+const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
+const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
+const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const REASSIGNMENT: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
+
+/// Runs the tools.
+///
+/// # Errors
+/// When one of them says something else.
+pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let tools = Tools::install(place)?;
+    let server = Server::start(place, subject, "tools")?;
+    let scratch = place.scratch("tools-files")?;
+    let mut session =
+        Session { tools, address: server.address().to_owned(), files: scratch.path(), checks };
+    session.topics()?;
+    session.configs()?;
+    session.console()?;
+    session.offsets()?;
+    session.records_and_dirs()?;
+    session.cluster()?;
+    session.elections()?;
+    session.deletion()
+}
+
+struct Session<'s> {
+    tools: Tools,
+    address: String,
+    files: &'s std::path::Path,
+    checks: &'s mut Checks,
+}
+
+impl Session<'_> {
+    /// What a tool prints, to both outputs; it must end well.
+    fn run(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
+        self.run_for(class, arguments, "")
+    }
+
+    fn run_for(&self, class: &str, arguments: &[&str], input: &str) -> Outcome<String> {
+        let words = self
+            .tools
+            .tool(class)
+            .args(["--bootstrap-server", &self.address])
+            .args(arguments)
+            .words_for(input)?;
+        if words.is_success {
+            return Ok(words.out + &words.err);
+        }
+        Err(Failure::new(format!("{class} {arguments:?} failed:\n{}{}", words.out, words.err)))
+    }
+
+    /// What a tool prints when it must fail.
+    fn refused(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
+        let words = self
+            .tools
+            .tool(class)
+            .args(["--bootstrap-server", &self.address])
+            .args(arguments)
+            .words()?;
+        if !words.is_success {
+            return Ok(words.out + &words.err);
+        }
+        Err(Failure::new(format!("{class} {arguments:?} did not fail:\n{}", words.out)))
+    }
+
+    fn file(&self, name: &str, text: &str) -> Outcome<String> {
+        let path = self.files.join(name);
+        std::fs::write(&path, text)
+            .map_err(Failure::while_doing(format!("cannot write {}", path.display())))?;
+        Ok(path.display().to_string())
+    }
+
+    fn topics(&mut self) -> Outcome {
+        let new = ["--create", "--topic", "events", "--partitions", "3", "--config"];
+        let said = self.run(TOPICS, &[&new[..], &["retention.ms=600000"]].concat())?;
+        self.checks.says("kafka-topics creates", &["Created topic events."], &said)?;
+        let said = self.run(TOPICS, &["--list"])?;
+        self.checks.same("kafka-topics lists", "events", said.trim())?;
+        let said = self.run(TOPICS, &["--describe", "--topic", "events"])?;
+        let expected = [
+            "PartitionCount: 3\tReplicationFactor: 1\tConfigs: ",
+            "retention.ms=600000",
+            "Partition: 2\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: ",
+        ];
+        self.checks.says("kafka-topics describes", &expected, &said)?;
+        self.run(TOPICS, &["--alter", "--topic", "events", "--partitions", "5"])?;
+        let said = self.run(TOPICS, &["--describe", "--topic", "events"])?;
+        self.checks.says("kafka-topics adds partitions", &["PartitionCount: 5"], &said)?;
+        let said = self.refused(TOPICS, &["--create", "--topic", "events"])?;
+        self.checks.says(
+            "a topic exists",
+            &["Error while executing topic command", "exists"],
+            &said,
+        )?;
+        let said = self.run(TOPICS, &["--describe", "--under-replicated-partitions"])?;
+        self.checks.same("no partition is under-replicated", "", said.trim())
+    }
+
+    fn configs(&mut self) -> Outcome {
+        let topic = ["--entity-type", "topics", "--entity-name", "events"];
+        let alter =
+            ["--alter", "--add-config", "max.message.bytes=70000,cleanup.policy=[compact,delete]"];
+        let said = self.run(CONFIGS, &[&topic[..], &alter].concat())?;
+        self.checks.says(
+            "kafka-configs alters",
+            &["Completed updating config for topic"],
+            &said,
+        )?;
+        let said = self.run(CONFIGS, &[&topic[..], &["--describe"]].concat())?;
+        let expected = [
+            "max.message.bytes=70000 sensitive=false synonyms={\
+             DYNAMIC_TOPIC_CONFIG:max.message.bytes=70000, \
+             DEFAULT_CONFIG:message.max.bytes=1048588}",
+            "cleanup.policy=compact,delete",
+        ];
+        self.checks.says("kafka-configs describes", &expected, &said)?;
+        let delete = ["--alter", "--delete-config", "max.message.bytes,cleanup.policy"];
+        self.run(CONFIGS, &[&topic[..], &delete].concat())?;
+        let said = self.run(CONFIGS, &[&topic[..], &["--describe", "--all"]].concat())?;
+        let expected =
+            ["max.message.bytes=1048588", "retention.ms=600000", "cleanup.policy=delete"];
+        self.checks.says("kafka-configs deletes", &expected, &said)?;
+        let brokers = ["--entity-type", "brokers", "--entity-default"];
+        let alter = ["--alter", "--add-config", "log.retention.ms=86400000"];
+        self.run(CONFIGS, &[&brokers[..], &alter].concat())?;
+        let said = self.run(CONFIGS, &[&brokers[..], &["--describe"]].concat())?;
+        let expected = ["log.retention.ms=86400000 sensitive=false synonyms={\
+             DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=86400000}"];
+        self.checks.says("kafka-configs sets what holds for all brokers", &expected, &said)?;
+        let said = self.run(
+            CONFIGS,
+            &["--entity-type", "brokers", "--entity-name", "1", "--describe", "--all"],
+        )?;
+        let expected = ["log.retention.ms=86400000", "node.id=1", "num.partitions=1"];
+        self.checks.says("kafka-configs shows a broker", &expected, &said)?;
+        let wrong = ["--alter", "--add-config", "retention.ms=soon"];
+        let said = self.refused(CONFIGS, &[&topic[..], &wrong].concat())?;
+        self.checks.says("a wrong value is refused", &["InvalidConfigurationException"], &said)
+    }
+
+    fn console(&mut self) -> Outcome {
+        let properties =
+            ["--reader-property", "parse.key=true", "--reader-property", "key.separator=:"];
+        self.run_for(
+            PRODUCER,
+            &[&["--topic", "events"], &properties[..]].concat(),
+            "a:one\nb:two\na:three\n",
+        )?;
+        let mut said = String::new();
+        for partition in ["0", "1", "2", "3", "4"] {
+            let read = ["--topic", "events", "--partition", partition, "--offset", "earliest"];
+            let until = ["--timeout-ms", "1500", "--formatter-property", "print.key=true"];
+            said += &self.run(CONSUMER, &[&read[..], &until].concat())?;
+        }
+        self.checks.says(
+            "the console consumer reads what the console producer wrote",
+            &["a\tone\na\tthree\n", "b\ttwo\n"],
+            &said,
+        )?;
+        let load = ["--topic", "perf", "--num-records", "50000", "--record-size", "200"];
+        let rate = ["--throughput", "-1", "--command-property", "linger.ms=5"];
+        let said = self.run(PERFORMANCE, &[&load[..], &rate].concat())?;
+        self.checks.says("kafka-producer-perf-test", &["50000 records sent"], &said)
+    }
+
+    fn offsets(&mut self) -> Outcome {
+        for (time, expected) in [
+            ("latest", "perf:0:50000"),
+            ("earliest", "perf:0:0"),
+            ("earliest-local", "perf:0:0"),
+            ("latest-tiered", ""),
+            ("-1", "perf:0:50000"),
+            ("-2", "perf:0:0"),
+            ("0", "perf:0:0"),
+        ] {
+            let said = self.run(OFFSETS, &["--topic", "perf", "--time", time])?;
+            self.checks.same(&format!("kafka-get-offsets --time {time}"), expected, said.trim())?;
+        }
+        let said = self.run(OFFSETS, &["--topic", "perf", "--time", "max-timestamp"])?;
+        self.checks.says("kafka-get-offsets --time max-timestamp", &["perf:0:"], &said)
+    }
+
+    fn records_and_dirs(&mut self) -> Outcome {
+        let json = r#"{"version":1,"partitions":[{"topic":"perf","partition":0,"offset":49000}]}"#;
+        let file = self.file("delete.json", json)?;
+        let said = self.run(DELETE_RECORDS, &["--offset-json-file", &file])?;
+        let expected = ["partition: perf-0\tlow_watermark: 49000"];
+        self.checks.says("kafka-delete-records", &expected, &said)?;
+        let said = self.run(LOG_DIRS, &["--describe", "--topic-list", "perf"])?;
+        let expected =
+            ["\"partition\":\"perf-0\"", "\"offsetLag\":0,\"isFuture\":false", "\"error\":null"];
+        self.checks.says("kafka-log-dirs", &expected, &said)?;
+        let json = r#"{"version":1,"partitions":[{"topic":"perf","partition":0,"replicas":[1]}]}"#;
+        let file = self.file("reassign.json", json)?;
+        let said = self.run(REASSIGNMENT, &["--verify", "--reassignment-json-file", &file])?;
+        let expected = ["Reassignment of partition perf-0 is completed."];
+        self.checks.says("kafka-reassign-partitions verifies", &expected, &said)?;
+        let said = self.run(REASSIGNMENT, &["--list"])?;
+        let expected = ["No partition reassignments found."];
+        self.checks.says("kafka-reassign-partitions lists", &expected, &said)
+    }
+
+    fn cluster(&mut self) -> Outcome {
+        let said = self.run(QUORUM, &["describe", "--status"])?;
+        let expected = [
+            "LeaderId:               1",
+            "MaxFollowerLag:         0",
+            "CurrentObservers:       []",
+        ];
+        self.checks.says("kafka-metadata-quorum shows the state", &expected, &said)?;
+        let said = self.run(QUORUM, &["describe", "--replication"])?;
+        self.checks.says("kafka-metadata-quorum shows the replicas", &["Leader"], &said)?;
+        let said = self.run(FEATURES, &["describe"])?;
+        let expected = ["Feature: metadata.version", "FinalizedVersionLevel: 4.3-IV0"];
+        self.checks.says("kafka-features describes", &expected, &said)?;
+        let said = self.refused(FEATURES, &["upgrade", "--feature", "metadata.version=99"])?;
+        self.checks.says("kafka-features refuses", &["Could not upgrade"], &said)?;
+        let said = self.run(FEATURES, &["downgrade", "--feature", "group.version=0"])?;
+        self.checks.says(
+            "kafka-features downgrades",
+            &["group.version was downgraded to 0."],
+            &said,
+        )?;
+        let said = self.run(FEATURES, &["upgrade", "--feature", "group.version=1"])?;
+        self.checks.says(
+            "kafka-features upgrades",
+            &["group.version was upgraded to 1."],
+            &said,
+        )?;
+        let words = self
+            .tools
+            .tool(CLUSTER)
+            .args(["cluster-id", "--bootstrap-server", &self.address])
+            .out()?;
+        self.checks.says("kafka-cluster knows the id", &["Cluster ID: "], &words)?;
+        let words = self
+            .tools
+            .tool(CLUSTER)
+            .args(["list-endpoints", "--bootstrap-server", &self.address])
+            .out()?;
+        self.checks.says("kafka-cluster lists endpoints", &["127.0.0.1", "unfenced"], &words)?;
+        let said = self.run(API_VERSIONS, &[])?;
+        let expected = [
+            "(id: 1 rack: null isFenced: false)",
+            "Produce(0): 0 to 13 [usable: 13]",
+            "Fetch(1): 4 to 18 [usable: 18]",
+        ];
+        self.checks.says("kafka-broker-api-versions", &expected, &said)
+    }
+
+    fn elections(&mut self) -> Outcome {
+        let said = self.run(
+            ELECTION,
+            &["--election-type", "preferred", "--topic", "perf", "--partition", "0"],
+        )?;
+        let expected = ["Valid replica already elected for partitions perf-0"];
+        self.checks.says("kafka-leader-election", &expected, &said)?;
+        self.run(ELECTION, &["--election-type", "preferred", "--all-topic-partitions"])?;
+        self.checks.pass("kafka-leader-election of every partition");
+        Ok(())
+    }
+
+    fn deletion(&mut self) -> Outcome {
+        self.run(TOPICS, &["--delete", "--topic", "events"])?;
+        let said = self.run(TOPICS, &["--list"])?;
+        self.checks.same("kafka-topics deletes", "perf", said.trim())?;
+        let said = self.refused(TOPICS, &["--delete", "--topic", "events"])?;
+        self.checks.says("an unknown topic", &["Topic 'events' does not exist"], &said)
+    }
+}
