@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use milena_protocol::codec::Kind;
+use milena_protocol::message::Kind;
 use milena_protocol::message::{Field, Schema, Shape, Versions};
 use milena_protocol::metadata_record::MetadataRecord;
 use milena_protocol::{api, consumer_protocol, control_record, coordinator_record};
