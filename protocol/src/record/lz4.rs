@@ -215,7 +215,7 @@ mod tests {
         (0..700_000u32).map(|n| (n.wrapping_mul(n) >> 13) as u8).collect()
     }
 
-    /// Frames of clients that choose other block sizes, linked blocks or checksums would be refused.
+    /// Frames with other block sizes, linked blocks or checksums would be refused.
     #[test]
     fn every_kind_of_frame_is_read() {
         let plain = sample();

@@ -2,7 +2,7 @@
 //!
 //! The same seed makes the same bytes. Numbers are often extreme, strings and arrays often empty.
 
-use milena_protocol::codec::Kind;
+use milena_protocol::message::Kind;
 use milena_protocol::message::{Field, Schema, Shape};
 
 /// Small numbers from a seed (SplitMix64).
