@@ -54,3 +54,42 @@ pub fn advertised(key: ApiKey) -> Option<Versions> {
     let served = versions(key)?;
     Some(if key == ApiKey::Produce { Versions { min: 0, ..served } } else { served })
 }
+
+/// The APIs that are served, as a document.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Protocol support\n\nWritten by the tests from the code: `UPDATE=1 cargo test -p milena \
+         --lib protocol_support` writes it anew.\n\nVersions that a client may use, by API. An API \
+         of Apache Kafka 4.3.1 that is not advertised is refused by closing the connection, as \
+         Kafka does.\n\n| key | API | advertised | served |\n| --- | --- | --- | --- |\n",
+    );
+    for api in api::ALL {
+        let shown = |versions: Versions| format!("{}–{}", versions.min, versions.max);
+        let row = match (advertised(api.key), versions(api.key)) {
+            (Some(advertised), Some(served)) => {
+                format!("{} | {}", shown(advertised), shown(served))
+            }
+            _ => "not yet | ".to_owned(),
+        };
+        page.push_str(&format!("| {} | {:?} | {row} |\n", api.key.number(), api.key));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The document would promise other versions than the broker serves.
+    #[test]
+    fn protocol_support_is_written_down() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol-support.md");
+        let page = markdown();
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page, "docs/protocol-support.md is stale: UPDATE=1 writes it anew");
+    }
+}
