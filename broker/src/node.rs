@@ -231,6 +231,7 @@ impl Node {
             tokio::spawn(crate::admin::serve(self.broker.clone(), listener));
         }
         tokio::spawn(housekeeping::retain(self.broker.clone()));
+        tokio::spawn(housekeeping::open_again(self.broker.clone()));
         self.screen.log_ready();
         wait_for_signal().await
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `.lock` | held with `flock` while the process lives |
 //! | `meta.properties` | `version=1`, `cluster.id`, `node.id`, `directory.id` |
+//! | `reserve` | space to fall back on: see `reserve.rs` |
 //! | `loss-witness` | kernel boot id, mount id, directory id, broker epoch: see [`Witness`] |
 //! | `<topic>-<partition>` | a log |
 //! | `<topic>-<partition>.<hex>-delete` | a log on its way out |
@@ -33,6 +34,7 @@ use crate::ledger::{Kernel, Ledger, Page};
 use crate::log::Log;
 use crate::recovery::{self, Target};
 use crate::registry::Registry;
+use crate::reserve::Reserve;
 
 const META: &str = "meta.properties";
 const WITNESS: &str = "loss-witness";
@@ -139,12 +141,15 @@ impl LogDirectory {
         };
         let space = disk.space(path).map_err(at(path))?;
         let ledger = Ledger::load(path.to_owned(), kernel);
+        // Before anything is written: the disk may be full.
+        let reserve = Reserve::find(path, space, &*disk);
         let reserve_bytes = RESERVE_BYTES.min(space.total_bytes / 64);
         let environment = Arc::new(Environment::new(
             disk,
             path.to_owned(),
             options.descriptor_budget,
             reserve_bytes,
+            reserve,
             ledger,
         ));
         let registry = Arc::new(Registry::new(Arc::clone(&environment)));
@@ -318,8 +323,11 @@ impl LogDirectory {
             false
         } else {
             environment.ledger.forget(&topic, partition);
-            let made = environment.disk.create_directory(&directory);
-            environment.judge("create a log", made)?;
+            match environment.disk.create_directory(&directory) {
+                // Made before, when there was no space for what belongs in it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => environment.judge("create a log", made)?,
+            }
             self.write_topic_id(&directory, topic_id)?;
             true
         };

@@ -16,6 +16,7 @@ use crate::error::StorageError;
 use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::map::SegmentMap;
+use crate::reserve::Reserve;
 
 /// How often everything that is unsynced is synced.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
@@ -33,6 +34,7 @@ pub(crate) struct Environment {
     pub(crate) attention: Attention,
     /// Space that only deletes and internal logs may use, so that a full disk has a way back.
     pub(crate) reserve_bytes: u64,
+    pub(crate) reserve: Reserve,
     pub(crate) ledger: Ledger,
     started: Instant,
     next_log: AtomicU64,
@@ -44,6 +46,7 @@ impl Environment {
         root: PathBuf,
         descriptors: usize,
         reserve_bytes: u64,
+        reserve: Reserve,
         ledger: Ledger,
     ) -> Self {
         Self {
@@ -53,6 +56,7 @@ impl Environment {
             health: Health::default(),
             attention: Attention::default(),
             reserve_bytes,
+            reserve,
             ledger,
             started: Instant::now(),
             next_log: AtomicU64::new(0),
@@ -66,6 +70,18 @@ impl Environment {
 
     pub(crate) fn next_log(&self) -> LogNumber {
         LogNumber(self.next_log.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Does what must not fail for want of space: where there is none, once more with the space
+    /// that was kept for this.
+    pub(crate) fn with_reserve<T>(
+        &self,
+        work: impl Fn() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        match work() {
+            Err(StorageError::Full) if self.reserve.give_up(&*self.disk) => work(),
+            result => result,
+        }
     }
 
     /// Turns the result of a disk operation into ours; a failure is judged by [`Health`].

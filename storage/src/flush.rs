@@ -107,9 +107,14 @@ impl LogState {
     fn sync_names(&self) -> Result<(), StorageError> {
         let environment = &self.environment;
         let epochs_changed = std::mem::take(&mut self.tail.lock().epochs_changed);
-        if epochs_changed && let Err(error) = self.write_epochs(Survives::Power) {
-            self.tail.lock().epochs_changed = true;
-            return Err(environment.health.failed("write leader epochs", &error));
+        if epochs_changed {
+            let written = environment.with_reserve(|| {
+                environment.judge("write leader epochs", self.write_epochs(Survives::Power))
+            });
+            if let Err(error) = written {
+                self.tail.lock().epochs_changed = true;
+                return Err(error);
+            }
         }
         if self.take_names_dirty() {
             for path in [&*self.directory, environment.root.as_path()] {

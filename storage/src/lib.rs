@@ -13,6 +13,7 @@
 //! | `map` | mapped files, the only unsafe code |
 //! | `descriptors`, `checkpoint`, `ledger`, `health` | open files, small files, what is remembered of all logs, whether the directory is sound |
 //! | `index`, `epochs`, `producers` | what is derived from a log |
+//! | `reserve` | space that is there when there is none |
 //! | `environment` | what the logs of a directory share |
 //! | `segment`, `state` | one file with its indexes; one log |
 //! | `admission`, `flush`, `save`, `recovery`, `truncate`, `retention`, `reader`, `log` | one verb each |
@@ -42,6 +43,7 @@ mod producers;
 mod reader;
 mod recovery;
 mod registry;
+mod reserve;
 mod retention;
 mod save;
 mod segment;

@@ -256,6 +256,7 @@ impl Registry {
     }
 
     pub(crate) fn run_sync(&self) {
+        self.keep_reserve();
         let mut ticks = 0u32;
         let mut tick_at = Instant::now() + TICK;
         loop {
@@ -266,11 +267,20 @@ impl Registry {
                 }
                 SyncCall::Tick => {
                     ticks = ticks.wrapping_add(1);
-                    let _ = self.sync(ticks.is_multiple_of(LEDGER_TICKS));
+                    let is_ledgers = ticks.is_multiple_of(LEDGER_TICKS);
+                    let _ = self.sync(is_ledgers);
+                    if is_ledgers {
+                        self.keep_reserve();
+                    }
                     tick_at = Instant::now() + TICK;
                 }
             }
         }
+    }
+
+    fn keep_reserve(&self) {
+        let environment = &self.environment;
+        environment.reserve.keep(&environment.root, &*environment.disk);
     }
 
     pub(crate) fn run_save(&self) {

@@ -486,7 +486,14 @@ impl LogState {
                 error => Err(error),
             }
         });
-        grown?;
+        match grown {
+            Err(StorageError::Full)
+                if is_internal && environment.reserve.give_up(&*environment.disk) =>
+            {
+                self.grow(writer, segment, needed, is_internal)?;
+            }
+            grown => grown?,
+        }
         let grown_to = writer.allocated();
         if bytes < WRITE_FROM_BYTES && grown_to - allocated.min(grown_to) > SMALLEST_CHUNK {
             environment.attention.populate(Populate {

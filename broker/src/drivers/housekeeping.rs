@@ -1,9 +1,30 @@
-//! What has to be done from time to time: retention.
+//! What has to be done from time to time: retention, and opening what had no room before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Broker;
+
+/// How often logs that had no room are tried again.
+const OPEN_AGAIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tries again to open logs that could not be opened for want of room, until the runtime ends.
+pub async fn open_again(broker: Arc<Broker>) {
+    loop {
+        tokio::time::sleep(OPEN_AGAIN_INTERVAL).await;
+        if !broker.replicas.has_unopened() {
+            continue;
+        }
+        let broker = broker.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            broker.replicas.open_again(&broker.metadata.image_owned());
+        });
+        if let Err(error) = opened.await {
+            tracing::error!(%error, "opening logs stopped");
+            return;
+        }
+    }
+}
 
 /// Lets every log remove what retention allows, at the configured interval, until the runtime
 /// ends.

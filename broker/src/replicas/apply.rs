@@ -1,7 +1,7 @@
 //! Where a change of metadata reaches the disk: logs are opened, configured and deleted here and
 //! nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use milena_cluster::configs::{Resolver, Values};
@@ -10,7 +10,8 @@ use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionIm
 use milena_cluster::replica::{Begin, Leader};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
-use milena_storage::{LogDirectory, OpenLogError, RecordValidation};
+use milena_storage::{LogDirectory, OpenLogError, RecordValidation, StorageError};
+use parking_lot::Mutex;
 
 use super::log_config::{TopicConfig, resolve};
 use super::partition::Partition;
@@ -28,6 +29,9 @@ pub struct Replicas {
     record_validation: RecordValidation,
     directories: Vec<Arc<LogDirectory>>,
     registry: Registry,
+    /// Partitions whose logs could not be opened for want of space or descriptors. Its lock is held
+    /// by whoever changes the registry.
+    unopened: Mutex<BTreeSet<(Uuid, PartitionIndex)>>,
 }
 
 /// A partition to be led here.
@@ -36,6 +40,20 @@ struct Opening<'a> {
     index: PartitionIndex,
     partition: &'a PartitionImage,
     config: &'a TopicConfig,
+}
+
+/// What became of logs that were to be opened.
+#[derive(Default)]
+struct Opened {
+    partitions: Vec<Partition>,
+    without_room: Vec<(Uuid, PartitionIndex)>,
+}
+
+/// Whether opening a log may succeed later without anybody's help.
+fn is_for_want_of_room(error: &OpenLogError) -> bool {
+    let passing =
+        |error: &StorageError| matches!(error, StorageError::Full | StorageError::Exhausted { .. });
+    matches!(error, OpenLogError::Storage(error) if passing(error))
 }
 
 impl Replicas {
@@ -47,7 +65,14 @@ impl Replicas {
         record_validation: RecordValidation,
         directories: Vec<Arc<LogDirectory>>,
     ) -> Self {
-        Self { node, static_values, record_validation, directories, registry: Registry::default() }
+        Self {
+            node,
+            static_values,
+            record_validation,
+            directories,
+            registry: Registry::default(),
+            unopened: Mutex::default(),
+        }
     }
 
     /// The data directories.
@@ -82,17 +107,45 @@ impl Replicas {
 
     /// Makes the logs follow a new image.
     pub fn apply(&self, image: &MetadataImage, changes: &Changes) {
+        let mut unopened = self.unopened.lock();
         for (topic_id, name) in &changes.removed_topics {
+            unopened.retain(|(unopened, _)| unopened != topic_id);
             self.delete(*topic_id, name);
         }
+        unopened.extend(self.open_all(image, &changes.partitions));
+        drop(unopened);
+        self.configure(image, changes);
+    }
+
+    /// Whether there is something to open again.
+    #[must_use]
+    pub fn has_unopened(&self) -> bool {
+        !self.unopened.lock().is_empty()
+    }
+
+    /// Tries again to open what could not be opened.
+    pub fn open_again(&self, image: &MetadataImage) {
+        let mut unopened = self.unopened.lock();
+        let mut partitions: BTreeMap<Uuid, BTreeSet<PartitionIndex>> = BTreeMap::new();
+        for (topic_id, index) in std::mem::take(&mut *unopened) {
+            partitions.entry(topic_id).or_default().insert(index);
+        }
+        unopened.extend(self.open_all(image, &partitions));
+    }
+
+    /// Opens the logs that this broker leads; answers those for which there was no room.
+    fn open_all(
+        &self,
+        image: &MetadataImage,
+        partitions: &BTreeMap<Uuid, BTreeSet<PartitionIndex>>,
+    ) -> Vec<(Uuid, PartitionIndex)> {
         let mut configs: BTreeMap<Uuid, TopicConfig> = BTreeMap::new();
-        for topic_id in changes.partitions.keys() {
+        for topic_id in partitions.keys() {
             if let Some(topic) = image.topic_by_id(*topic_id) {
                 configs.insert(*topic_id, self.config(image, topic.name()));
             }
         }
-        let openings: Vec<Opening<'_>> = changes
-            .partitions
+        let openings: Vec<Opening<'_>> = partitions
             .iter()
             .filter_map(|(id, indexes)| Some((image.topic_by_id(*id)?, configs.get(id)?, indexes)))
             .flat_map(|(topic, config, indexes)| {
@@ -104,8 +157,7 @@ impl Replicas {
                 })
             })
             .collect();
-        self.open(&openings);
-        self.configure(image, changes);
+        self.open(&openings)
     }
 
     fn config(&self, image: &MetadataImage, topic: &str) -> TopicConfig {
@@ -114,39 +166,44 @@ impl Replicas {
     }
 
     /// Opens logs, several at once where there are many.
-    fn open(&self, openings: &[Opening<'_>]) {
-        if openings.is_empty() {
-            return;
-        }
+    fn open(&self, openings: &[Opening<'_>]) -> Vec<(Uuid, PartitionIndex)> {
+        let mut opened = Opened::default();
         if openings.len() < PARALLEL_FROM {
-            self.registry.insert(self.open_each(openings));
-            return;
+            opened = self.open_each(openings);
+        } else {
+            std::thread::scope(|scope| {
+                let workers: Vec<_> = openings
+                    .chunks(openings.len().div_ceil(OPENERS))
+                    .map(|chunk| scope.spawn(|| self.open_each(chunk)))
+                    .collect();
+                for worker in workers {
+                    let other = worker.join().expect("opening a log does not panic");
+                    opened.partitions.extend(other.partitions);
+                    opened.without_room.extend(other.without_room);
+                }
+            });
         }
-        let opened = std::thread::scope(|scope| {
-            let workers: Vec<_> = openings
-                .chunks(openings.len().div_ceil(OPENERS))
-                .map(|chunk| scope.spawn(|| self.open_each(chunk)))
-                .collect();
-            workers
-                .into_iter()
-                .flat_map(|worker| worker.join().expect("opening a log does not panic"))
-                .collect()
-        });
-        self.registry.insert(opened);
+        if !opened.partitions.is_empty() {
+            self.registry.insert(opened.partitions);
+        }
+        opened.without_room
     }
 
-    fn open_each(&self, openings: &[Opening<'_>]) -> Vec<Partition> {
-        let opened = openings.iter().map(|opening| (opening, self.open_one(opening)));
-        opened
-            .filter_map(|(opening, result)| match result {
-                Ok(partition) => Some(partition),
+    fn open_each(&self, openings: &[Opening<'_>]) -> Opened {
+        let mut opened = Opened::default();
+        for opening in openings {
+            match self.open_one(opening) {
+                Ok(partition) => opened.partitions.push(partition),
                 Err(error) => {
                     let (topic, partition) = (opening.topic.name(), opening.index.0);
                     tracing::error!(%topic, partition, %error, "cannot open the log");
-                    None
+                    if is_for_want_of_room(&error) {
+                        opened.without_room.push((opening.topic.id(), opening.index));
+                    }
                 }
-            })
-            .collect()
+            }
+        }
+        opened
     }
 
     fn open_one(&self, opening: &Opening<'_>) -> Result<Partition, OpenLogError> {

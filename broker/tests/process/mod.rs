@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 pub mod broker;
+pub mod small_disk;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,6 +15,9 @@ use milena_protocol::api::header::{RequestHeader, ResponseHeader};
 use milena_protocol::api::{Request, request_header_version, response_header_version};
 use milena_protocol::codec::{Reader, Writer};
 use milena_protocol::message::Message;
+
+/// The program.
+pub const MILENA: &str = env!("CARGO_BIN_EXE_milena");
 
 /// How long an answer may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +33,11 @@ pub struct Process {
 impl Process {
     /// Starts a broker on a directory and a free port, with more settings.
     pub fn start(directory: &Path, settings: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+        Self::launch(Command::new(MILENA), directory, settings)
+    }
+
+    /// Starts a broker by a command that ends in the name of its program.
+    pub fn launch(mut command: Command, directory: &Path, settings: &[&str]) -> Self {
         command
             .arg("serve")
             .args(["--set", &format!("log.dirs={}", directory.display())])
