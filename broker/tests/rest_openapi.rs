@@ -6,7 +6,7 @@ mod rest_client;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rest_client::Rest;
+use rest_client::{Answer, Rest, schema};
 use serde_json::Value;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -107,6 +107,72 @@ fn what_is_documented_is_served() {
             assert_ne!(answer.status, 405, "{method} {path}");
             assert!(!answer.body.contains("there is nothing at"), "{method} {path}");
         }
+    }
+}
+
+/// A generated client would not understand the answers, successes and errors alike.
+#[test]
+fn answers_are_as_documented() {
+    let rest = Rest::start();
+    rest.create("t", 2);
+    let record = r#"{"key":{"type":"STRING","data":"k"},"value":{"type":"JSON","data":{"n":1}},
+        "headers":[{"name":"h","value":"AA=="},{"name":"n"}],"partition_id":0}"#;
+    let batch = format!(
+        r#"{{"entries":[{{"id":"a"}},{{"id":"b","partition_id":9}},{{"id":"c",{}]}}"#,
+        &record[1..]
+    );
+    let value = r#"{"value":"86400000"}"#;
+    let alter = r#"{"data":[{"name":"retention.ms","value":"1"}]}"#;
+    let bodies = [
+        ("createTopic", r#"{"topic_name":"u"}"#),
+        ("growTopic", r#"{"partitions_count":3}"#),
+        ("produceRecord", record),
+        ("produceRecordsBatch", batch.as_str()),
+        ("updateTopicConfig", value),
+        ("updateBrokerConfig", value),
+        ("updateClusterConfig", value),
+        ("alterTopicConfigs", alter),
+    ];
+    let (_, document) = rest.get("/openapi.json");
+    let mut operations = operations(&document);
+    // What there is to show is made first, and the topic goes last.
+    let order = ["POST", "PUT", "PATCH", "GET", "DELETE"];
+    operations.sort_by_key(|(method, ..)| order.iter().position(|other| other == method));
+    for (method, path, operation) in operations {
+        let id = operation["operationId"].as_str().expect("an id");
+        if id == "watchRecords" {
+            continue;
+        }
+        let body = bodies.iter().find(|(other, _)| *other == id).map_or("{}", |(_, body)| body);
+        for (topic, broker, config) in [("none", "9", "none"), ("t", "1", "log.retention.ms")] {
+            let config =
+                if path.contains("{topic_name}") && topic == "t" { "retention.ms" } else { config };
+            let concrete = path
+                .replace("{cluster_id}", &rest.cluster)
+                .replace("{topic_name}", topic)
+                .replace("{partition_id}", "0")
+                .replace("{broker_id}", broker)
+                .replace("{name}", config);
+            let answer = rest.call(&method, &concrete, body);
+            check_answer(&document, operation, &answer, &format!("{method} {concrete}"));
+        }
+    }
+}
+
+fn check_answer(document: &Value, operation: &Value, answer: &Answer, what: &str) {
+    let exact = &operation["responses"][answer.status.to_string()];
+    let range = &operation["responses"][format!("{}XX", answer.status / 100)];
+    let response = if exact.is_null() { range } else { exact };
+    assert!(response.is_object(), "{what}: {} is not documented", answer.status);
+    let Some(contents) = response["content"].as_object() else {
+        assert_eq!(answer.body, "", "{what}");
+        return;
+    };
+    let kind = answer.header("content-type").expect("a type").split(';').next().unwrap_or("");
+    let content = contents.get(kind).unwrap_or_else(|| panic!("{what}: {kind} is not documented"));
+    if kind == "application/json" {
+        let faults = schema::faults(document, &content["schema"], &answer.json());
+        assert_eq!(faults, [""; 0], "{what}: {}", answer.body);
     }
 }
 

@@ -2,6 +2,8 @@
 //! and bytes.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod schema;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
