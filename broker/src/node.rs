@@ -17,8 +17,11 @@ use milena_cluster::controller::features;
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
-use milena_cluster::quorum::{Quorum, QuorumState, Restored, Voter};
-use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_cluster::quorum::{
+    EpochStart, Membership, Now, Quorum, ReplicaKey, Restored, RestoredLog, SnapshotId, Timing,
+    Voter,
+};
+use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::run::Batches;
 use milena_storage::{
     DirectoryOptions, LogConfig, LogDirectory, LogReader, OpenDirectoryError, ReadLimit, RealDisk,
@@ -124,7 +127,7 @@ impl Node {
         config.settle_node_id(node_id);
         let (directories, cluster_id) = open_directories(&config, node_id)?;
         let metadata_directory = metadata_directory(&config, &directories)?;
-        let mut driver = restore(&config, node_id, &metadata_directory)?;
+        let mut driver = restore(&config, node_id, &cluster_id, &metadata_directory)?;
         let is_new = driver.image().offset() == Offset::NONE;
         driver.begin()?;
         if driver.controller().image().feature(features::METADATA_VERSION) == 0 {
@@ -388,6 +391,7 @@ fn metadata_directory(
 fn restore(
     config: &Config,
     node_id: NodeId,
+    cluster_id: &str,
     directory: &Arc<LogDirectory>,
 ) -> Result<Driver, StartError> {
     let damaged = |error: &dyn fmt::Display| StartError::Metadata(error.to_string());
@@ -404,10 +408,25 @@ fn restore(
     let files = QuorumFiles::open(directory.path()).map_err(StartError::System)?;
     let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
     let image = files.read_snapshot().map_err(StartError::System)?;
-    let (image, last_epoch) = replay(&log.reader(), image).map_err(|e| damaged(&e))?;
+    let snapshot = (image.offset() != Offset::NONE)
+        .then(|| SnapshotId { end_offset: image.offset().plus(1), epoch: image.epoch() });
+    let (image, epochs) = replay(&log.reader(), image).map_err(|e| damaged(&e))?;
     // What a kill left in the page cache counts from now on.
     log.flush().map_err(|error| damaged(&error))?;
-    let quorum = restored_quorum(node_id, directory.id(), state, log.log_end_offset(), last_epoch);
+    let key = ReplicaKey { id: node_id, directory_id: directory.id() };
+    let me = Voter::bare(key);
+    let restored = Restored {
+        base: Membership { kraft_version: 0, voters: [me.clone()].into_iter().collect() },
+        me,
+        cluster_id: cluster_id.to_owned(),
+        seed: seed(),
+        timing: timing(config),
+        state,
+        log: RestoredLog { snapshot, epochs, end_offset: log.log_end_offset() },
+        control: Vec::new(),
+        bootstrap_count: 0,
+    };
+    let quorum = Quorum::restore(restored, Now { wall: now(), ..Now::default() });
     let controller = Controller::new(node_id, config.static_values().clone(), image);
     Ok(Driver::new(Parts {
         controller,
@@ -427,25 +446,30 @@ fn now() -> Timestamp {
     WallClock.now()
 }
 
-fn restored_quorum(
-    node_id: NodeId,
-    directory_id: Uuid,
-    state: QuorumState,
-    log_end_offset: Offset,
-    last_epoch: LeaderEpoch,
-) -> Quorum {
-    let me = Voter { id: node_id, directory_id };
-    Quorum::restore(Restored { me, state, log_end_offset, last_epoch })
+/// A number that no other start draws.
+fn seed() -> u64 {
+    new_uuid().0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// Replays the log from behind the image to its end.
+fn timing(config: &Config) -> Timing {
+    Timing {
+        election_timeout: config.quorum.election_timeout,
+        fetch_timeout: config.quorum.fetch_timeout,
+        request_timeout: config.quorum.request_timeout,
+        retry_backoff: config.quorum.retry_backoff,
+        ..Timing::default()
+    }
+}
+
+/// Replays the log from behind the image to its end; says where the epochs in it begin.
 fn replay(
     reader: &LogReader,
     image: MetadataImage,
-) -> Result<(MetadataImage, LeaderEpoch), String> {
+) -> Result<(MetadataImage, Vec<EpochStart>), String> {
     let offsets = reader.offsets();
     let end = offsets.log_end_offset;
     let mut delta = Delta::new(&image);
+    let mut epochs: Vec<EpochStart> = Vec::new();
     let mut next = image.offset().plus(1);
     if offsets.log_start_offset > next {
         return Err(format!(
@@ -468,6 +492,9 @@ fn replay(
                     delta.replay(offset, epoch, record).map_err(|error| error.to_string())?;
                 }
             }
+            if epochs.last().is_none_or(|last| last.epoch < epoch) {
+                epochs.push(EpochStart { epoch, start_offset: base });
+            }
             next = found.next_offset();
             delta.advance(found.last_offset(), epoch);
         }
@@ -475,9 +502,7 @@ fn replay(
             return Err(format!("the log cannot be read at offset {next}"));
         }
     }
-    let image = delta.finish().0;
-    let last_epoch = reader.latest_epoch().unwrap_or(LeaderEpoch(0)).max(image.epoch());
-    Ok((image, last_epoch))
+    Ok((delta.finish().0, epochs))
 }
 
 fn registration(

@@ -13,7 +13,7 @@ use milena_cluster::controller::{Controller, Decision};
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::MetadataImage;
-use milena_cluster::quorum::{Append, Content, Input, Output, Quorum};
+use milena_cluster::quorum::{Append, Content, Input, Now, Output, Quorum, ReplicaKey, SnapshotId};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
@@ -45,7 +45,7 @@ pub struct QuorumView {
     /// Where the log ends.
     pub log_end_offset: Offset,
     /// The voters.
-    pub voters: Vec<milena_cluster::quorum::Voter>,
+    pub voters: Vec<ReplicaKey>,
 }
 
 /// The way to the controller.
@@ -123,6 +123,8 @@ pub struct Driver {
     bytes_since_snapshot: u64,
     snapshot_at: Instant,
     clock: fn() -> Timestamp,
+    /// Where the quorum's own clock begins.
+    started_at: Instant,
 }
 
 /// A part of the driver failed in a way that it must not survive: what is on the disk is no longer
@@ -142,7 +144,7 @@ impl std::error::Error for Fatal {}
 pub struct Parts {
     /// The controller, with everything replayed that the log holds.
     pub controller: Controller,
-    /// The quorum as it was restored.
+    /// The quorum as it was restored, at the instant 0 of its own clock.
     pub quorum: Quorum,
     /// The metadata log.
     pub log: Log,
@@ -172,6 +174,7 @@ impl Driver {
             bytes_since_snapshot: 0,
             snapshot_at: Instant::now(),
             clock: parts.clock,
+            started_at: Instant::now(),
         }
     }
 
@@ -228,11 +231,14 @@ impl Driver {
 
     fn run(&mut self, jobs: &Receiver<Job>) -> Result<(), Fatal> {
         loop {
-            let first = match jobs.recv_timeout(LOOK_INTERVAL) {
+            let first = match jobs.recv_timeout(self.patience()) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
+            if self.patience().is_zero() {
+                self.step(Input::Tick)?;
+            }
             let batch = first.into_iter().chain(jobs.try_iter()).take(MAX_BATCH);
             let mut finishes = Vec::new();
             for job in batch {
@@ -242,8 +248,19 @@ impl Driver {
             }
             self.commit()?;
             finishes.into_iter().for_each(|finish| finish());
-            self.snapshot_if_due();
+            self.snapshot_if_due()?;
         }
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = milena_cluster::quorum::Instant::default().plus(self.started_at.elapsed());
+        Now { instant: elapsed, wall: (self.clock)() }
+    }
+
+    /// How long the quorum can be left alone.
+    fn patience(&self) -> Duration {
+        let deadline = self.quorum.deadline();
+        deadline.map_or(LOOK_INTERVAL, |at| at.since(self.now().instant).min(LOOK_INTERVAL))
     }
 
     /// Appends records as one atomic batch; they wait for [`Driver::commit`].
@@ -275,34 +292,54 @@ impl Driver {
         if self.quorum.high_watermark() == Some(self.quorum.log_end_offset()) {
             return Ok(());
         }
+        let generation = self.quorum.log().generation();
         self.log
             .flush()
             .map_err(|error| Fatal(format!("cannot sync the metadata log: {error}")))?;
-        self.step(Input::Flushed(self.log.log_end_offset()))
+        self.step(Input::Flushed(generation, self.log.log_end_offset()))
     }
 
     /// Steps the quorum and executes its outputs in their order.
     fn step(&mut self, input: Input) -> Result<(), Fatal> {
         let mut outputs = Vec::new();
-        self.quorum.step((self.clock)(), input, &mut outputs);
+        self.quorum.step(self.now(), input, &mut outputs);
         for output in outputs {
-            match output {
-                Output::PersistQuorumState(state) => self
-                    .files
-                    .write_state(&state)
-                    .map_err(|error| Fatal(format!("cannot persist the vote: {error}")))?,
-                Output::BecomeLeader { epoch, .. } => {
-                    tracing::info!(epoch = epoch.0, "leading the metadata quorum");
-                }
-                Output::Append(append) => self.append(&append)?,
-                Output::Commit(high_watermark) => self.committed(high_watermark)?,
-                Output::Reject => {
-                    return Err(Fatal("a proposal came before this node led".into()));
-                }
-            }
+            self.execute(output)?;
         }
         *self.view.write() = view_of(&self.quorum);
         Ok(())
+    }
+
+    fn execute(&mut self, output: Output) -> Result<(), Fatal> {
+        match output {
+            Output::PersistQuorumState(state) => self
+                .files
+                .write_state(&state)
+                .map_err(|error| Fatal(format!("cannot persist the vote: {error}"))),
+            Output::BecomeLeader { epoch, .. } => {
+                tracing::info!(epoch = epoch.0, "leading the metadata quorum");
+                Ok(())
+            }
+            Output::Append(append) => self.append(&append),
+            Output::Commit(high_watermark) => self.committed(high_watermark),
+            Output::TrimLog(start_offset) => {
+                self.trim(start_offset);
+                Ok(())
+            }
+            Output::Reject => Err(Fatal("a proposal came before this node led".into())),
+            // The only voter has nobody to follow, and nobody to answer.
+            Output::ResignLeader
+            | Output::BecomeFollower { .. }
+            | Output::AppendReplicated(_)
+            | Output::Truncate(..)
+            | Output::Send(_)
+            | Output::SendBatches(..)
+            | Output::SendPiece(..)
+            | Output::WriteSnapshot(..)
+            | Output::InstallSnapshot(_) => {
+                Err(Fatal("the quorum has other members than this node".into()))
+            }
+        }
     }
 
     fn append(&mut self, append: &Append) -> Result<(), Fatal> {
@@ -348,30 +385,36 @@ impl Driver {
         Ok(())
     }
 
-    fn snapshot_if_due(&mut self) {
+    fn snapshot_if_due(&mut self) -> Result<(), Fatal> {
         let by_bytes = self.bytes_since_snapshot >= self.rules.max_bytes;
         let by_time =
             self.bytes_since_snapshot > 0 && self.snapshot_at.elapsed() >= self.rules.max_interval;
         if !by_bytes && !by_time {
-            return;
+            return Ok(());
         }
-        let now = (self.clock)();
-        match self.files.write_snapshot(&self.image, now) {
+        match self.files.write_snapshot(&self.image, (self.clock)()) {
             Ok(()) => {
-                let end = self.image.offset().plus(1);
-                tracing::info!(end_offset = end.0, "metadata snapshot written");
-                let trimmed = self
-                    .log
-                    .advance_log_start_offset(end)
-                    .and_then(|()| self.log.retain(now).map(|_| ()));
-                if let Err(error) = trimmed {
-                    tracing::warn!(%error, "the metadata log was not trimmed");
-                }
+                let end_offset = self.image.offset().plus(1);
+                tracing::info!(end_offset = end_offset.0, "metadata snapshot written");
+                let snapshot = SnapshotId { end_offset, epoch: self.image.epoch() };
+                self.step(Input::SnapshotTaken(snapshot))?;
             }
             Err(error) => tracing::warn!(%error, "the metadata snapshot was not written"),
         }
         self.bytes_since_snapshot = 0;
         self.snapshot_at = Instant::now();
+        Ok(())
+    }
+
+    /// A log that stays longer than it needs to does no harm.
+    fn trim(&mut self, start_offset: Offset) {
+        let trimmed = self
+            .log
+            .advance_log_start_offset(start_offset)
+            .and_then(|()| self.log.retain((self.clock)()).map(|_| ()));
+        if let Err(error) = trimmed {
+            tracing::warn!(%error, "the metadata log was not trimmed");
+        }
     }
 }
 
@@ -381,6 +424,6 @@ fn view_of(quorum: &Quorum) -> QuorumView {
         leader: quorum.leader().unwrap_or(NodeId::NONE),
         high_watermark: quorum.high_watermark().unwrap_or(Offset::NONE),
         log_end_offset: quorum.log_end_offset(),
-        voters: quorum.voters(),
+        voters: quorum.voters().keys(),
     }
 }

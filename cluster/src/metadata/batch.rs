@@ -4,8 +4,11 @@
 //! control batch begins every epoch.
 
 use bytes::Bytes;
-use milena_protocol::control_record::LeaderChangeMessage;
-use milena_protocol::ids::Timestamp;
+use milena_protocol::control_record::{
+    KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter, VotersEndpoint,
+    VotersKRaftVersionFeature, VotersRecord, VotersVoter,
+};
+use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::message::{EncodeError, Message};
 use milena_protocol::metadata_record::{MetadataRecord, MetadataRecordError};
 use milena_protocol::record::batch::Batch;
@@ -13,7 +16,7 @@ use milena_protocol::record::builder::{BatchBuilder, BatchOptions};
 use milena_protocol::record::control::{ControlType, control_batch};
 use milena_protocol::record::record::Records;
 
-use crate::quorum::{Append, Content, Voter};
+use crate::quorum::{Append, Content, Control, Endpoint, ReplicaKey, Voter, VoterSet};
 
 /// Why a batch cannot be read back.
 #[derive(Debug)]
@@ -85,14 +88,24 @@ pub fn values_at(records: &[MetadataRecord], level: i16) -> Result<Vec<Bytes>, E
 /// # Errors
 /// When a control record cannot be written: a bug.
 pub fn bytes(append: &Append) -> Result<Bytes, EncodeError> {
+    let control = |kind: ControlType, value: &[u8]| {
+        control_batch(kind, value, append.base_offset, append.epoch, append.timestamp)
+    };
     let built = match &append.content {
-        Content::LeaderChange { leader, voters } => control_batch(
-            ControlType::LeaderChange,
-            &leader_change(leader, voters)?,
-            append.base_offset,
-            append.epoch,
-            append.timestamp,
-        ),
+        Content::LeaderChange { leader, voters, granting, kraft_version } => {
+            let version = i16::from(*kraft_version > 0);
+            let message = LeaderChangeMessage {
+                version,
+                leader_id: leader.id,
+                voters: voters.iter().map(change_voter).collect(),
+                granting_voters: granting.iter().map(change_voter).collect(),
+            };
+            control(ControlType::LeaderChange, &message.to_bytes(version)?)
+        }
+        Content::KraftVersion(version) => {
+            control(ControlType::KraftVersion, &kraft_version_value(*version)?)
+        }
+        Content::Voters(voters) => control(ControlType::KraftVoters, &voters_value(voters)?),
         Content::Records(values) => {
             let options = BatchOptions {
                 base_offset: append.base_offset,
@@ -109,25 +122,85 @@ pub fn bytes(append: &Append) -> Result<Bytes, EncodeError> {
     built.map_err(|_| EncodeError::TooLong)
 }
 
-/// The value of a leader change: `int16` version, then the message.
-fn leader_change(leader: &Voter, voters: &[Voter]) -> Result<Vec<u8>, EncodeError> {
-    use milena_protocol::control_record::LeaderChangeVoter;
-    let listed = |voters: &[Voter]| {
-        voters
-            .iter()
-            .map(|voter| LeaderChangeVoter {
-                voter_id: voter.id,
-                voter_directory_id: voter.directory_id,
-            })
-            .collect::<Vec<_>>()
+fn change_voter(voter: &ReplicaKey) -> LeaderChangeVoter {
+    LeaderChangeVoter { voter_id: voter.id, voter_directory_id: voter.directory_id }
+}
+
+/// The value of a KRAFT_VERSION record.
+///
+/// # Errors
+/// Never: a number always fits.
+pub fn kraft_version_value(kraft_version: i16) -> Result<Bytes, EncodeError> {
+    KRaftVersionRecord { version: 0, kraft_version }.to_bytes(0)
+}
+
+/// The value of a KRAFT_VOTERS record.
+///
+/// # Errors
+/// When a name in it is longer than a text may be.
+pub fn voters_value(voters: &VoterSet) -> Result<Bytes, EncodeError> {
+    let endpoint = |endpoint: &Endpoint| VotersEndpoint {
+        name: endpoint.name.as_str().into(),
+        host: endpoint.host.as_str().into(),
+        port: endpoint.port,
     };
-    let message = LeaderChangeMessage {
-        version: 0,
-        leader_id: leader.id,
-        voters: listed(voters),
-        granting_voters: listed(std::slice::from_ref(leader)),
+    let voter = |voter: &Voter| VotersVoter {
+        voter_id: voter.key.id,
+        voter_directory_id: voter.key.directory_id,
+        endpoints: voter.endpoints.iter().map(endpoint).collect(),
+        kraft_version_feature: VotersKRaftVersionFeature {
+            min_supported_version: voter.kraft_versions.0,
+            max_supported_version: voter.kraft_versions.1,
+        },
     };
-    Ok(message.to_bytes(0)?.to_vec())
+    VotersRecord { version: 0, voters: voters.iter().map(voter).collect() }.to_bytes(0)
+}
+
+/// What the control records of a batch say about who votes, each with its offset.
+///
+/// # Errors
+/// [`BadBatch`]; a record of a type that is not known is skipped.
+pub fn control(batch: &Batch<'_>) -> Result<Vec<(Offset, Control)>, BadBatch> {
+    if !batch.attributes().is_control() {
+        return Ok(Vec::new());
+    }
+    batch.verify_crc().map_err(|error| BadBatch::Damaged(error.to_string()))?;
+    let damaged = |error: &dyn std::fmt::Display| BadBatch::Damaged(error.to_string());
+    let mut found = Vec::new();
+    for record in Records::new(batch.records_bytes(), batch.record_count()) {
+        let record = record.map_err(|error| damaged(&error))?;
+        let offset = batch.base_offset().plus(i64::from(record.offset_delta));
+        let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
+        match record.key.and_then(ControlType::from_key) {
+            Some(ControlType::KraftVersion) => {
+                let record = KRaftVersionRecord::from_bytes(value, 0).map_err(|e| damaged(&e))?;
+                found.push((offset, Control::KraftVersion(record.kraft_version)));
+            }
+            Some(ControlType::KraftVoters) => {
+                let record = VotersRecord::from_bytes(value, 0).map_err(|e| damaged(&e))?;
+                found.push((offset, Control::Voters(voter_set(&record))));
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn voter_set(record: &VotersRecord) -> VoterSet {
+    let endpoint = |endpoint: &VotersEndpoint| Endpoint {
+        name: endpoint.name.to_string(),
+        host: endpoint.host.to_string(),
+        port: endpoint.port,
+    };
+    let voter = |voter: &VotersVoter| Voter {
+        key: ReplicaKey { id: voter.voter_id, directory_id: voter.voter_directory_id },
+        endpoints: voter.endpoints.iter().map(endpoint).collect(),
+        kraft_versions: (
+            voter.kraft_version_feature.min_supported_version,
+            voter.kraft_version_feature.max_supported_version,
+        ),
+    };
+    record.voters.iter().map(voter).collect()
 }
 
 /// The records of a batch; none of a control batch.

@@ -11,7 +11,8 @@ use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::metadata::snapshot;
 use milena_cluster::quorum::{
-    Append, Content, Input, Output, Quorum, QuorumState, Restored, Voter,
+    Append, Content, EpochStart, Input, Instant, Membership, Now, Output, Quorum, QuorumState,
+    ReplicaKey, Restored, RestoredLog, SnapshotId, Timing, Voter,
 };
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
 use milena_protocol::metadata_record::MetadataRecord;
@@ -42,7 +43,7 @@ impl Node {
             controller: Controller::new(OWN, static_values.clone(), MetadataImage::default()),
             image: Arc::default(),
             changes: Changes::default(),
-            quorum: restore(&state, Offset::ZERO, LeaderEpoch::NONE),
+            quorum: restore(&state, RestoredLog::default()),
             static_values,
             state,
             log: Vec::new(),
@@ -87,8 +88,10 @@ impl Node {
     /// Makes a snapshot and forgets the log before it.
     pub fn take_snapshot(&mut self) -> Vec<MetadataRecord> {
         let bytes = snapshot::write(&self.image, self.now).unwrap();
-        self.snapshot = Some((self.image.offset().plus(1), self.image.epoch(), bytes));
+        let (end_offset, epoch) = (self.image.offset().plus(1), self.image.epoch());
+        self.snapshot = Some((end_offset, epoch, bytes));
         self.log.clear();
+        self.step(Input::SnapshotTaken(SnapshotId { end_offset, epoch }));
         snapshot::records(&self.image)
     }
 
@@ -98,18 +101,26 @@ impl Node {
             Some((end, epoch, bytes)) => snapshot::read(bytes, *end, *epoch).unwrap(),
             None => MetadataImage::default(),
         };
+        let mut epochs: Vec<EpochStart> = Vec::new();
         for bytes in &self.log {
             let (found, rest) = Batch::parse(bytes).unwrap();
             assert!(rest.is_empty());
             let (base, epoch) = (found.base_offset(), found.leader_epoch());
+            if epochs.last().is_none_or(|last| last.epoch < epoch) {
+                epochs.push(EpochStart { epoch, start_offset: base });
+            }
             image.advance(found.last_offset(), epoch);
             for (index, record) in batch::records(&found).unwrap().iter().enumerate() {
                 image.replay(base.plus(index as i64).max(image.offset()), epoch, record).unwrap();
             }
         }
         assert_eq!(image, *self.image, "the disk holds what was committed");
-        let end = image.offset().plus(1);
-        self.quorum = restore(&self.state, end, image.epoch());
+        let snapshot = self
+            .snapshot
+            .as_ref()
+            .map(|(end_offset, epoch, _)| SnapshotId { end_offset: *end_offset, epoch: *epoch });
+        let log = RestoredLog { snapshot, epochs, end_offset: image.offset().plus(1) };
+        self.quorum = restore(&self.state, log);
         self.controller = Controller::new(OWN, self.static_values.clone(), image);
         self.step(Input::Tick);
         self.flush();
@@ -119,7 +130,8 @@ impl Node {
     fn step(&mut self, input: Input) {
         self.now.0 += 1;
         let mut outputs = Vec::new();
-        self.quorum.step(self.now, input, &mut outputs);
+        let now = Now { instant: Instant(self.now.0 as u64), wall: self.now };
+        self.quorum.step(now, input, &mut outputs);
         for output in outputs {
             match output {
                 Output::PersistQuorumState(state) => {
@@ -128,7 +140,10 @@ impl Node {
                 Output::BecomeLeader { epoch, .. } => assert_eq!(epoch, self.state.leader_epoch),
                 Output::Append(append) => self.write(append),
                 Output::Commit(high_watermark) => self.commit(high_watermark),
-                Output::Reject => panic!("a proposal came before the node led"),
+                Output::TrimLog(start_offset) => {
+                    assert_eq!(start_offset, self.quorum.log().start())
+                }
+                other => panic!("the only voter has no use for {other:?}"),
             }
         }
     }
@@ -147,7 +162,7 @@ impl Node {
 
     fn flush(&mut self) {
         let end = self.quorum.log_end_offset();
-        self.step(Input::Flushed(end));
+        self.step(Input::Flushed(self.quorum.log().generation(), end));
     }
 
     fn commit(&mut self, high_watermark: Offset) {
@@ -163,6 +178,7 @@ impl Node {
                         delta.replay(offset, append.epoch, &record).unwrap();
                     }
                 }
+                other => panic!("the only voter does not append {other:?}"),
             }
         }
         let (image, changes) = delta.finish();
@@ -171,7 +187,18 @@ impl Node {
     }
 }
 
-fn restore(state: &QuorumState, log_end_offset: Offset, last_epoch: LeaderEpoch) -> Quorum {
-    let me = Voter { id: OWN, directory_id: Uuid::from_u128(1000) };
-    Quorum::restore(Restored { me, state: state.clone(), log_end_offset, last_epoch })
+fn restore(state: &QuorumState, log: RestoredLog) -> Quorum {
+    let me = Voter::bare(ReplicaKey { id: OWN, directory_id: Uuid::from_u128(1000) });
+    let restored = Restored {
+        base: Membership { kraft_version: 0, voters: [me.clone()].into_iter().collect() },
+        me,
+        cluster_id: "cluster".into(),
+        seed: 1,
+        timing: Timing::default(),
+        state: state.clone(),
+        log,
+        control: Vec::new(),
+        bootstrap_count: 0,
+    };
+    Quorum::restore(restored, Now::default())
 }
