@@ -34,7 +34,7 @@ impl<R: Rules> Machine<R> {
         let me = self.me.key.id;
         let others = self.voters().ids().filter(|id| *id != me);
         let deadline = now.instant.plus(self.timing.election_timeout);
-        Tally::new(me, others, now.instant, deadline)
+        Tally::new(self.is_voter().then_some(me), others, now.instant, deadline)
     }
 
     /// Asks who has not answered, and concludes where that is possible.
@@ -178,7 +178,7 @@ impl<R: Rules> Machine<R> {
             ..self.state.clone()
         };
         self.persist(state, outputs);
-        if self.is_voter() {
+        if self.stands() {
             let election_deadline = self.election_deadline(now);
             self.role = Role::Unattached(Unattached { election_deadline });
         }

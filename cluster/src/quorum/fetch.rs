@@ -1,6 +1,8 @@
 //! Replication: the leader answers fetches and commits what a majority holds; everybody else
 //! fetches, cuts what diverges and takes over what comes (KIP-595).
 
+use std::time::Duration;
+
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset};
 
@@ -11,8 +13,8 @@ use super::leader::{Leader, Waiting};
 use super::log::{EpochEnd, Position};
 use super::machine::{Caller, Machine};
 use super::message::{
-    BeginQuorumEpochRequest, Description, FetchRequest, Fetched, Message, ReplicaDescription,
-    Request, Response, ResponseBody,
+    BeginQuorumEpochRequest, CorrelationId, Description, FetchRequest, Fetched, Message,
+    ReplicaDescription, Request, Response, ResponseBody,
 };
 use super::roles::Role;
 use super::rules::Rules;
@@ -160,7 +162,7 @@ impl<R: Rules> Machine<R> {
         }
     }
 
-    fn tell(&mut self, voter: NodeId, correlation: super::message::CorrelationId) {
+    fn tell(&mut self, voter: NodeId, correlation: CorrelationId) {
         if let Role::Leader(leader) = &mut self.role {
             leader.told.insert(voter, correlation);
         }
@@ -197,7 +199,7 @@ impl<R: Rules> Machine<R> {
         let is_due = matches!(following.exchange, Exchange::Idle(at) if at <= now.instant);
         if is_due && is_flushed {
             let leader = following.leader;
-            let correlation = self.send_fetch(leader, outputs);
+            let correlation = self.send_fetch(leader, self.timing.fetch_max_wait, outputs);
             let give_up_at = now.instant.plus(self.timing.request_timeout);
             if let Some(following) = self.following_mut() {
                 following.exchange = Exchange::Fetching(Pending { correlation, give_up_at });
@@ -205,19 +207,21 @@ impl<R: Rules> Machine<R> {
         }
     }
 
+    /// A fetch says what is on stable storage here, never more: the leader counts it.
     fn send_fetch(
         &mut self,
         to: NodeId,
+        max_wait: Duration,
         outputs: &mut Vec<Output>,
-    ) -> super::message::CorrelationId {
-        let (last_epoch, fetch_offset) = self.log.log_end();
+    ) -> CorrelationId {
+        let fetch_offset = self.log.flushed();
         let request = FetchRequest {
             replica: self.me.key,
             epoch: self.epoch(),
             fetch_offset,
-            last_epoch,
+            last_epoch: self.log.epoch_before(fetch_offset),
             high_watermark: self.high_watermark,
-            max_wait: self.timing.fetch_max_wait,
+            max_wait,
             max_bytes: self.timing.fetch_max_bytes,
         };
         self.send(to, Request::Fetch(request), outputs)
@@ -236,7 +240,7 @@ impl<R: Rules> Machine<R> {
         let others: Vec<NodeId> =
             self.voters().ids().filter(|id| *id != me).chain(bootstrap).collect();
         let asked = others.get(seeking.asked_count % others.len().max(1)).copied();
-        let awaited = asked.map(|peer| (peer, self.send_fetch(peer, outputs)));
+        let awaited = asked.map(|peer| (peer, self.send_fetch(peer, Duration::ZERO, outputs)));
         let ask_at = now.instant.plus(self.timing.election_timeout / 2);
         if let Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) = &mut self.role
         {
@@ -293,7 +297,7 @@ impl<R: Rules> Machine<R> {
         }
     }
 
-    fn sought(&self) -> Option<(NodeId, super::message::CorrelationId)> {
+    fn sought(&self) -> Option<(NodeId, CorrelationId)> {
         match &self.role {
             Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) => seeking.awaited,
             _ => None,

@@ -114,7 +114,7 @@ impl<R: Rules> Machine<R> {
     fn first_role(&mut self, now: Now) -> Role {
         let election_deadline = self.election_deadline(now);
         let leader = self.state.leader_id;
-        if !self.is_voter() {
+        if !self.stands() {
             Role::Observer(Observer::seeking(now.instant))
         } else if self.voters().is_only(&self.me.key) {
             // Nobody has to be waited for.
@@ -174,6 +174,14 @@ impl<R: Rules> Machine<R> {
     #[must_use]
     pub fn is_voter(&self) -> bool {
         self.voters().contains(&self.me.key)
+    }
+
+    /// Whether it stands for election: as a voter, or as one whose removal may not be committed.
+    /// The others may need the end of its log until then (Raft thesis, section 4.2.2).
+    pub(super) fn stands(&self) -> bool {
+        let removed_at = self.voters.changed_at().filter(|at| self.high_watermark <= Some(*at));
+        self.is_voter()
+            || removed_at.is_some_and(|at| self.voters.at(at).voters.contains(&self.me.key))
     }
 
     /// The log in outline.
@@ -351,13 +359,13 @@ impl<R: Rules> Machine<R> {
             Some((id, endpoints)) => {
                 let following = Following::new(id, endpoints, now.instant);
                 let follower = Follower::new(following, self.fetch_deadline(now));
-                if self.is_voter() {
+                if self.stands() {
                     Role::Follower(follower)
                 } else {
                     Role::Observer(follower.observe())
                 }
             }
-            None if self.is_voter() => Role::Unattached(Unattached { election_deadline: deadline }),
+            None if self.stands() => Role::Unattached(Unattached { election_deadline: deadline }),
             None => Role::Observer(Observer::seeking(now.instant)),
         };
         self.dismiss(role, outputs);
@@ -431,12 +439,12 @@ impl<R: Rules> Machine<R> {
 
     /// What follows from whether this member votes: voters stand for election, others observe.
     pub(super) fn reconcile_role(&mut self, now: Now) {
-        let is_voter = self.is_voter();
+        let stands = self.stands();
         let role = std::mem::take(&mut self.role);
         self.role = match role {
             // A leader that was removed goes on until that is committed.
             Role::Leader(_) => role,
-            Role::Observer(observer) if is_voter => match observer.pursuit {
+            Role::Observer(observer) if stands => match observer.pursuit {
                 Pursuit::Following(following) => {
                     Role::Follower(Follower::new(following, self.fetch_deadline(now)))
                 }
@@ -446,8 +454,8 @@ impl<R: Rules> Machine<R> {
                 }
             },
             Role::Observer(_) => role,
-            Role::Follower(follower) if !is_voter => Role::Observer(follower.observe()),
-            _ if !is_voter => Role::Observer(Observer::seeking(now.instant)),
+            Role::Follower(follower) if !stands => Role::Observer(follower.observe()),
+            _ if !stands => Role::Observer(Observer::seeking(now.instant)),
             _ => role,
         };
     }

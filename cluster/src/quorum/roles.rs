@@ -135,10 +135,10 @@ struct Ask {
 }
 
 impl Tally {
-    /// A tally with the own vote in it, and these voters to be asked.
+    /// A tally with the own vote in it, where that counts, and these voters to be asked.
     #[must_use]
     pub fn new(
-        me: NodeId,
+        own: Option<NodeId>,
         others: impl Iterator<Item = NodeId>,
         now: Instant,
         deadline: Instant,
@@ -146,7 +146,7 @@ impl Tally {
         let ask = Ask { awaited: None, repeat_at: now };
         Self {
             deadline,
-            granted: vec![me],
+            granted: own.into_iter().collect(),
             refused: Vec::new(),
             asked: others.map(|id| (id, ask)).collect(),
         }
