@@ -33,6 +33,8 @@ pub struct Plan {
     pub resign_weight: u64,
     /// Whether every new leader is asked for other voters at once.
     pub eager_changes: bool,
+    /// New leaders that are soon killed or cut off, in a thousand.
+    pub frail_leaders: u64,
     /// Bytes of an answer to a fetch, few so that logs stay behind each other.
     pub fetch_bytes: usize,
     /// Milliseconds between two proposals, about.
@@ -60,6 +62,7 @@ impl Plan {
             voters_weight: rng.below(16),
             snapshot_weight: rng.below(6),
             resign_weight: rng.below(2),
+            frail_leaders: *rng.pick(&[0, 0, 500, 900]).unwrap_or(&0),
             eager_changes: rng.chance(300),
             fetch_bytes: *rng.pick(&[16, 64, 1024]).unwrap_or(&16),
             propose_interval: rng.within(20, 300),

@@ -61,6 +61,8 @@ enum Event {
     Start(NodeId),
     Fault,
     ChangeVoters(NodeId),
+    Strike(NodeId),
+    Reconnect,
     Heal,
     Propose,
 }
@@ -242,7 +244,15 @@ impl<R: Rules> World<R> {
                 self.fault()
             }
             Event::ChangeVoters(leader) if !self.is_calm => self.change_voters(leader),
-            Event::ChangeVoters(_) => Ok(()),
+            Event::Strike(leader) if !self.is_calm => {
+                self.strike(leader);
+                Ok(())
+            }
+            Event::ChangeVoters(_) | Event::Strike(_) => Ok(()),
+            Event::Reconnect => {
+                self.cut.clear();
+                Ok(())
+            }
             Event::Heal => {
                 self.note(format_args!("all faults end"));
                 self.is_calm = true;
@@ -306,6 +316,28 @@ impl<R: Rules> World<R> {
             Some(4) => self.step(victim, Input::Resign),
             _ => Ok(()),
         }
+    }
+
+    /// A leader that has hardly begun is killed, or cut off from some or all.
+    fn strike(&mut self, leader: NodeId) {
+        if self.rng.chance(500) {
+            self.crash(leader);
+            let pause = *self.rng.pick(&[1, 300, 1_500]).unwrap_or(&1);
+            let pause = self.rng.within(1, pause);
+            self.at(pause, Event::Start(leader));
+            return;
+        }
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let share = *self.rng.pick(&[300, 1000]).unwrap_or(&1000);
+        for other in ids.into_iter().filter(|id| *id != leader) {
+            if self.rng.chance(share) {
+                self.cut.insert((leader, other));
+                self.cut.insert((other, leader));
+            }
+        }
+        self.note(format_args!("{leader} is cut off"));
+        let pause = self.rng.within(500, 3_000);
+        self.at(pause, Event::Reconnect);
     }
 
     fn crash(&mut self, id: NodeId) {
@@ -569,6 +601,10 @@ impl<R: Rules> World<R> {
                         let delay = self.rng.within(0, 100);
                         self.at(delay, Event::ChangeVoters(id));
                     }
+                }
+                if !self.is_calm && self.rng.chance(self.plan.frail_leaders) {
+                    let delay = self.rng.within(0, 50 + 2 * self.plan.delay + self.plan.sync);
+                    self.at(delay, Event::Strike(id));
                 }
                 let node = &self.nodes[&id];
                 let voters = node.machine.as_ref().map(|machine| machine.voters().keys());
