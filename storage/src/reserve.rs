@@ -2,8 +2,8 @@
 //!
 //! Clients' records leave some space alone, but others may take that: another process that fills
 //! the disk to the last byte would keep the broker from starting, from writing down that a topic is
-//! deleted, and so from ever freeing space by itself. The file `reserve` is removed when an internal
-//! log or a start finds no space, and made again once there is plenty.
+//! deleted, and so from ever freeing space by itself. The file `reserve` is removed when an
+//! internal log or a start finds no space, and made again once there is plenty.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
 //! The metadata quorum: KRaft (KIP-595, 630, 853, 996) as a stepped machine.
 //!
 //! `step(now, input, outputs)` and `deadline()`; no clock, no disk, no network, no entropy but a
-//! seed. [`Quorum`] is the machine; `docs/quorum.md` draws its roles and says what is persisted when.
+//! seed. [`Quorum`] is the machine; `docs/quorum.md` draws its roles and says what is persisted
+//! when.
 
 mod batch;
 mod election;
