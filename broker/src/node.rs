@@ -17,9 +17,10 @@ use milena_cluster::controller::features;
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
+use milena_cluster::metadata::snapshot::Snapshot;
 use milena_cluster::quorum::{
-    EpochStart, Membership, Now, Quorum, ReplicaKey, Restored, RestoredLog, SnapshotId, Timing,
-    Voter,
+    Control, EpochStart, Membership, Now, Quorum, ReplicaKey, Restored, RestoredLog, SnapshotId,
+    Timing, Voter,
 };
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::run::Batches;
@@ -407,23 +408,25 @@ fn restore(
     // The log makes its directory; the small files live in it.
     let files = QuorumFiles::open(directory.path()).map_err(StartError::System)?;
     let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
-    let image = files.read_snapshot().map_err(StartError::System)?;
+    let Snapshot { image, membership } = files.read_snapshot().map_err(StartError::System)?;
     let snapshot = (image.offset() != Offset::NONE)
         .then(|| SnapshotId { end_offset: image.offset().plus(1), epoch: image.epoch() });
-    let (image, epochs) = replay(&log.reader(), image).map_err(|e| damaged(&e))?;
+    let Replayed { image, epochs, control } =
+        replay(&log.reader(), image).map_err(|e| damaged(&e))?;
     // What a kill left in the page cache counts from now on.
     log.flush().map_err(|error| damaged(&error))?;
     let key = ReplicaKey { id: node_id, directory_id: directory.id() };
     let me = Voter::bare(key);
+    let configured = Membership { kraft_version: 0, voters: [me.clone()].into_iter().collect() };
     let restored = Restored {
-        base: Membership { kraft_version: 0, voters: [me.clone()].into_iter().collect() },
+        base: membership.unwrap_or(configured),
         me,
         cluster_id: cluster_id.to_owned(),
         seed: seed(),
         timing: timing(config),
         state,
         log: RestoredLog { snapshot, epochs, end_offset: log.log_end_offset() },
-        control: Vec::new(),
+        control,
         bootstrap_count: 0,
     };
     let quorum = Quorum::restore(restored, Now { wall: now(), ..Now::default() });
@@ -461,15 +464,22 @@ fn timing(config: &Config) -> Timing {
     }
 }
 
-/// Replays the log from behind the image to its end; says where the epochs in it begin.
-fn replay(
-    reader: &LogReader,
+/// What the log behind a snapshot says.
+struct Replayed {
     image: MetadataImage,
-) -> Result<(MetadataImage, Vec<EpochStart>), String> {
+    /// Where the epochs in it begin.
+    epochs: Vec<EpochStart>,
+    /// What it says about the voters.
+    control: Vec<(Offset, Control)>,
+}
+
+/// Replays the log from behind the image to its end.
+fn replay(reader: &LogReader, image: MetadataImage) -> Result<Replayed, String> {
     let offsets = reader.offsets();
     let end = offsets.log_end_offset;
     let mut delta = Delta::new(&image);
     let mut epochs: Vec<EpochStart> = Vec::new();
+    let mut control = Vec::new();
     let mut next = image.offset().plus(1);
     if offsets.log_start_offset > next {
         return Err(format!(
@@ -495,6 +505,7 @@ fn replay(
             if epochs.last().is_none_or(|last| last.epoch < epoch) {
                 epochs.push(EpochStart { epoch, start_offset: base });
             }
+            control.extend(batch::control(&found).map_err(|error| error.to_string())?);
             next = found.next_offset();
             delta.advance(found.last_offset(), epoch);
         }
@@ -502,7 +513,7 @@ fn replay(
             return Err(format!("the log cannot be read at offset {next}"));
         }
     }
-    Ok((delta.finish().0, epochs))
+    Ok(Replayed { image: delta.finish().0, epochs, control })
 }
 
 fn registration(

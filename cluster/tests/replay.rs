@@ -10,6 +10,9 @@ use milena_cluster::controller::features::bootstrap;
 use milena_cluster::controller::topics::{MorePartitions, NewTopic, TopicRef};
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage};
 use milena_cluster::metadata::{batch, snapshot};
+use milena_cluster::quorum::{
+    Append, Content, Control, Endpoint, Membership, ReplicaKey, Voter, VoterSet,
+};
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{
     BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid,
@@ -20,6 +23,7 @@ use milena_protocol::metadata_record::{
     FeatureLevelRecord, MetadataRecord, NoOpRecord, RegisterControllerRecord, TopicRecord,
     UserScramCredentialRecord,
 };
+use milena_protocol::record::batch::Batch;
 use node::{Node, OWN};
 use proptest::prelude::*;
 
@@ -213,8 +217,8 @@ proptest! {
 /// The image out of its own records, by the bytes of a snapshot.
 fn again(image: &MetadataImage) -> MetadataImage {
     let end = image.offset().plus(1);
-    let bytes = snapshot::write(image, Timestamp(7)).unwrap();
-    snapshot::read(&bytes, end, image.epoch()).unwrap()
+    let bytes = snapshot::write(image, &Membership::default(), Timestamp(7)).unwrap();
+    snapshot::read(&bytes, end, image.epoch()).unwrap().image
 }
 
 fn replayed(records: &[MetadataRecord]) -> MetadataImage {
@@ -308,9 +312,9 @@ fn contradictions_are_refused() {
 fn only_whole_snapshots_are_read() {
     let topic = TopicRecord { name: "a".into(), topic_id: Uuid::from_u128(200) };
     let image = replayed(&[level("metadata.version", 30), topic.into()]);
-    let bytes = snapshot::write(&image, Timestamp(7)).unwrap();
+    let bytes = snapshot::write(&image, &Membership::default(), Timestamp(7)).unwrap();
     let read = |bytes: &[u8]| snapshot::read(bytes, Offset(2), LeaderEpoch(1));
-    assert_eq!(read(&bytes).unwrap(), image);
+    assert_eq!(read(&bytes).unwrap().image, image);
     for cut in 0..bytes.len() {
         assert!(read(&bytes[..cut]).is_err(), "cut at {cut}");
     }
@@ -319,7 +323,7 @@ fn only_whole_snapshots_are_read() {
         bent[at] ^= 0x10;
         // Offset and epoch of a batch are not under its checksum, and mean nothing here.
         if let Ok(other) = read(&bent) {
-            assert_eq!(other, image, "bent at {at}");
+            assert_eq!(other.image, image, "bent at {at}");
         }
     }
     let name = snapshot::file_name(Offset(2), LeaderEpoch(1));
@@ -374,4 +378,39 @@ fn ten_thousand_partitions_are_shared_between_images() {
         .count();
     assert_eq!((before.topic_count(), node.image.topic_count(), unshared), (10_000, 10_001, 1));
     node.restart();
+}
+
+fn two_voters() -> VoterSet {
+    let voter = |id: i32| Voter {
+        key: ReplicaKey { id: NodeId(id), directory_id: Uuid::from_u128(500 + id as u128) },
+        endpoints: vec![Endpoint { name: "CONTROLLER".into(), host: "host".into(), port: 9093 }],
+        kraft_versions: (0, 1),
+    };
+    [voter(1), voter(2)].into_iter().collect()
+}
+
+/// A member would count the votes of those that vote no more, or not find the others.
+#[test]
+fn voters_stand_in_the_log_and_in_snapshots() {
+    for (content, expected) in [
+        (Content::Voters(two_voters()), Control::Voters(two_voters())),
+        (Content::KraftVersion(1), Control::KraftVersion(1)),
+    ] {
+        let append = Append {
+            base_offset: Offset(9),
+            epoch: LeaderEpoch(3),
+            timestamp: Timestamp(7),
+            content,
+        };
+        let bytes = batch::bytes(&append).unwrap();
+        let (found, _) = Batch::parse(&bytes).unwrap();
+        assert_eq!(batch::control(&found).unwrap(), [(Offset(9), expected)]);
+        assert_eq!(batch::records(&found).unwrap(), []);
+    }
+    let mut image = MetadataImage::default();
+    image.advance(Offset(9), LeaderEpoch(3));
+    let membership = Membership { kraft_version: 1, voters: two_voters() };
+    let bytes = snapshot::write(&image, &membership, Timestamp(7)).unwrap();
+    let read = snapshot::read(&bytes, Offset(10), LeaderEpoch(3)).unwrap();
+    assert_eq!((read.image, read.membership), (image, Some(membership)));
 }

@@ -392,9 +392,10 @@ impl Driver {
         if !by_bytes && !by_time {
             return Ok(());
         }
-        match self.files.write_snapshot(&self.image, (self.clock)()) {
+        let end_offset = self.image.offset().plus(1);
+        let membership = self.quorum.membership_at(end_offset);
+        match self.files.write_snapshot(&self.image, &membership, (self.clock)()) {
             Ok(()) => {
-                let end_offset = self.image.offset().plus(1);
                 tracing::info!(end_offset = end_offset.0, "metadata snapshot written");
                 let snapshot = SnapshotId { end_offset, epoch: self.image.epoch() };
                 self.step(Input::SnapshotTaken(snapshot))?;

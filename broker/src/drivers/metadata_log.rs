@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use milena_cluster::metadata::image::MetadataImage;
-use milena_cluster::metadata::snapshot;
-use milena_cluster::quorum::QuorumState;
+use milena_cluster::metadata::snapshot::{self, Snapshot};
+use milena_cluster::quorum::{Membership, QuorumState};
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
 
 /// The metadata log's name as a topic.
@@ -56,28 +56,33 @@ impl QuorumFiles {
         self.replace(QUORUM_STATE, state.to_text().as_bytes())
     }
 
-    /// The newest snapshot that is whole; the empty image where there is none.
+    /// The newest snapshot that is whole; an empty one where there is none.
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn read_snapshot(&self) -> io::Result<MetadataImage> {
+    pub fn read_snapshot(&self) -> io::Result<Snapshot> {
         for (offset, epoch, path) in self.snapshots()?.into_iter().rev() {
             match snapshot::read(&fs::read(&path)?, offset, epoch) {
-                Ok(image) => return Ok(image),
+                Ok(snapshot) => return Ok(snapshot),
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "snapshot passed over");
                 }
             }
         }
-        Ok(MetadataImage::default())
+        Ok(Snapshot::default())
     }
 
     /// Writes a snapshot of an image and removes those that are no longer needed.
     ///
     /// # Errors
     /// When the disk refuses; the snapshots before it stand then.
-    pub fn write_snapshot(&self, image: &MetadataImage, now: Timestamp) -> io::Result<()> {
-        let bytes = snapshot::write(image, now).map_err(io::Error::other)?;
+    pub fn write_snapshot(
+        &self,
+        image: &MetadataImage,
+        membership: &Membership,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        let bytes = snapshot::write(image, membership, now).map_err(io::Error::other)?;
         let name = snapshot::file_name(image.offset().plus(1), image.epoch());
         self.replace(&name, &bytes)?;
         let snapshots = self.snapshots()?;

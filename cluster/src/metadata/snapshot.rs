@@ -27,9 +27,19 @@ use milena_protocol::record::run::{Batches, Tail};
 
 use super::batch::{self, BadBatch};
 use super::image::{BrokerImage, METADATA_VERSION, MetadataImage, TopicImage};
+use crate::quorum::{Control, DYNAMIC_VOTERS, Membership};
 
 /// Records in one batch.
 const RECORDS_PER_BATCH: usize = 1024;
+
+/// What a checkpoint file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// The image.
+    pub image: MetadataImage,
+    /// Level and voters of the quorum, where they stand in the log.
+    pub membership: Option<Membership>,
+}
 
 /// Why a checkpoint file is no snapshot.
 #[derive(Debug)]
@@ -173,14 +183,18 @@ fn quota_records(image: &MetadataImage, records: &mut Vec<MetadataRecord>) {
     }
 }
 
-/// The bytes of a snapshot file.
+/// The bytes of a snapshot file of an image, and of the quorum's level and voters at its end.
 ///
 /// # Errors
 /// When a record holds what its version cannot.
 ///
 /// # Panics
 /// When a metadata transaction is open: its records are in no image, so they would be lost.
-pub fn write(image: &MetadataImage, now: Timestamp) -> Result<Bytes, EncodeError> {
+pub fn write(
+    image: &MetadataImage,
+    membership: &Membership,
+    now: Timestamp,
+) -> Result<Bytes, EncodeError> {
     assert!(!image.is_in_transaction(), "no snapshot cuts a metadata transaction");
     let epoch = image.epoch();
     let header = SnapshotHeaderRecord { version: 0, last_contained_log_timestamp: now };
@@ -192,6 +206,13 @@ pub fn write(image: &MetadataImage, now: Timestamp) -> Result<Bytes, EncodeError
     let mut offset = Offset::ZERO;
     file.extend_from_slice(&control(ControlType::SnapshotHeader, &header.to_bytes(0)?, offset)?);
     offset = offset.plus(1);
+    if membership.kraft_version >= DYNAMIC_VOTERS {
+        let version = batch::kraft_version_value(membership.kraft_version)?;
+        file.extend_from_slice(&control(ControlType::KraftVersion, &version, offset)?);
+        let voters = batch::voters_value(&membership.voters)?;
+        file.extend_from_slice(&control(ControlType::KraftVoters, &voters, offset.plus(1))?);
+        offset = offset.plus(2);
+    }
     for records in records(image).chunks(RECORDS_PER_BATCH) {
         let options =
             BatchOptions { base_offset: offset, leader_epoch: epoch, ..Default::default() };
@@ -203,16 +224,13 @@ pub fn write(image: &MetadataImage, now: Timestamp) -> Result<Bytes, EncodeError
     Ok(Bytes::from(file))
 }
 
-/// The image of a snapshot file that ends before `end_offset`.
+/// What a snapshot file that ends before `end_offset` holds.
 ///
 /// # Errors
 /// [`BadSnapshot`]; the file must not be used then.
-pub fn read(
-    file: &[u8],
-    end_offset: Offset,
-    epoch: LeaderEpoch,
-) -> Result<MetadataImage, BadSnapshot> {
+pub fn read(file: &[u8], end_offset: Offset, epoch: LeaderEpoch) -> Result<Snapshot, BadSnapshot> {
     let mut image = MetadataImage::default();
+    let mut membership = None;
     let mut batches = Batches::new(file);
     let (mut has_header, mut has_footer) = (false, false);
     let last = end_offset.plus(-1);
@@ -225,6 +243,13 @@ pub fn read(
                 .replay(last, epoch, &record)
                 .map_err(|error| BadSnapshot::Inconsistent(error.to_string()))?;
         }
+        for (_, control) in batch::control(&found).map_err(BadSnapshot::Batch)? {
+            let known: &mut Membership = membership.get_or_insert_default();
+            match control {
+                Control::KraftVersion(version) => known.kraft_version = version,
+                Control::Voters(voters) => known.voters = voters,
+            }
+        }
         match batch::control_type(&found) {
             Some(ControlType::SnapshotHeader) => has_header = true,
             Some(ControlType::SnapshotFooter) => has_footer = true,
@@ -235,5 +260,7 @@ pub fn read(
         return Err(BadSnapshot::NotWhole);
     }
     image.advance(last, epoch);
-    Ok(image)
+    // Kafka writes the level without voters too, where it is 0.
+    let membership = membership.filter(|known| known.kraft_version >= DYNAMIC_VOTERS);
+    Ok(Snapshot { image, membership })
 }

@@ -87,7 +87,8 @@ impl Node {
 
     /// Makes a snapshot and forgets the log before it.
     pub fn take_snapshot(&mut self) -> Vec<MetadataRecord> {
-        let bytes = snapshot::write(&self.image, self.now).unwrap();
+        let membership = self.quorum.membership_at(self.image.offset().plus(1));
+        let bytes = snapshot::write(&self.image, &membership, self.now).unwrap();
         let (end_offset, epoch) = (self.image.offset().plus(1), self.image.epoch());
         self.snapshot = Some((end_offset, epoch, bytes));
         self.log.clear();
@@ -98,7 +99,7 @@ impl Node {
     /// Stops without warning and starts from what is on the disk.
     pub fn restart(&mut self) {
         let mut image = match &self.snapshot {
-            Some((end, epoch, bytes)) => snapshot::read(bytes, *end, *epoch).unwrap(),
+            Some((end, epoch, bytes)) => snapshot::read(bytes, *end, *epoch).unwrap().image,
             None => MetadataImage::default(),
         };
         let mut epochs: Vec<EpochStart> = Vec::new();

@@ -62,7 +62,6 @@ enum Event {
     Fault,
     ChangeVoters(NodeId),
     Strike(NodeId),
-    Reconnect,
     Heal,
     Propose,
 }
@@ -249,10 +248,6 @@ impl<R: Rules> World<R> {
                 Ok(())
             }
             Event::ChangeVoters(_) | Event::Strike(_) => Ok(()),
-            Event::Reconnect => {
-                self.cut.clear();
-                Ok(())
-            }
             Event::Heal => {
                 self.note(format_args!("all faults end"));
                 self.is_calm = true;
@@ -318,9 +313,9 @@ impl<R: Rules> World<R> {
         }
     }
 
-    /// A leader that has hardly begun is killed, or cut off from some or all.
+    /// A leader that has hardly begun is killed, or left with less than half of the others.
     fn strike(&mut self, leader: NodeId) {
-        if self.rng.chance(500) {
+        if self.rng.chance(if self.plan.slow_node.is_some() { 50 } else { 250 }) {
             self.crash(leader);
             let pause = *self.rng.pick(&[1, 300, 1_500]).unwrap_or(&1);
             let pause = self.rng.within(1, pause);
@@ -328,16 +323,25 @@ impl<R: Rules> World<R> {
             return;
         }
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-        let share = *self.rng.pick(&[300, 1000]).unwrap_or(&1000);
-        for other in ids.into_iter().filter(|id| *id != leader) {
-            if self.rng.chance(share) {
-                self.cut.insert((leader, other));
-                self.cut.insert((other, leader));
+        let mut side = vec![leader];
+        side.extend(
+            ids.iter().copied().filter(|id| *id != leader && self.rng.chance(self.plan.allies)),
+        );
+        self.cut.clear();
+        self.cut_off(&ids, &side, false);
+    }
+
+    /// Messages between a side and the rest are lost, or only those that the side sends.
+    fn cut_off(&mut self, ids: &[NodeId], side: &[NodeId], is_one_way: bool) {
+        self.note(format_args!("cut off: {side:?}, one way: {is_one_way}"));
+        for a in ids {
+            for b in ids {
+                let (from, to) = (side.contains(a), side.contains(b));
+                if from != to && (from || !is_one_way) {
+                    self.cut.insert((*a, *b));
+                }
             }
         }
-        self.note(format_args!("{leader} is cut off"));
-        let pause = self.rng.within(500, 3_000);
-        self.at(pause, Event::Reconnect);
     }
 
     fn crash(&mut self, id: NodeId) {
@@ -395,15 +399,7 @@ impl<R: Rules> World<R> {
             side = self.leaders();
         }
         let is_one_way = self.rng.chance(200);
-        self.note(format_args!("cut off: {side:?}, one way: {is_one_way}"));
-        for a in ids {
-            for b in ids {
-                let (from, to) = (side.contains(a), side.contains(b));
-                if from != to && (from || !is_one_way) {
-                    self.cut.insert((*a, *b));
-                }
-            }
-        }
+        self.cut_off(ids, &side, is_one_way);
     }
 
     /// Someone asks a node that believes to lead for another voter, or for one less.
@@ -482,6 +478,8 @@ impl<R: Rules> World<R> {
         }
         let copies = 1 + u64::from(self.rng.chance(doubled));
         for _ in 0..copies {
+            let is_slow = |id: NodeId| self.plan.slow_node == Some(id.0) && !self.is_calm;
+            let delay = if is_slow(from) || is_slow(to) { 10 * delay } else { delay };
             let longest = if self.rng.chance(late) { LATE } else { delay };
             let delay = self.rng.within(1, longest);
             let (from, envelope) = (Some(from), envelope.clone());
@@ -597,13 +595,13 @@ impl<R: Rules> World<R> {
                 self.note(format_args!("{id} leads epoch {epoch}"));
                 self.meet("leader");
                 if self.plan.eager_changes && !self.is_calm {
-                    for _ in 0..4 {
-                        let delay = self.rng.within(0, 100);
+                    for longest in [1, 20, 100, 300] {
+                        let delay = self.rng.within(0, longest);
                         self.at(delay, Event::ChangeVoters(id));
                     }
                 }
                 if !self.is_calm && self.rng.chance(self.plan.frail_leaders) {
-                    let delay = self.rng.within(0, 50 + 2 * self.plan.delay + self.plan.sync);
+                    let delay = self.rng.within(0, 20 + 4 * self.plan.delay + 2 * self.plan.sync);
                     self.at(delay, Event::Strike(id));
                 }
                 let node = &self.nodes[&id];
