@@ -48,6 +48,28 @@ pub struct Wanted {
     pub max_wait_ms: i32,
 }
 
+impl Wanted {
+    fn request(&self) -> FetchRequest {
+        FetchRequest {
+            max_wait_ms: self.max_wait_ms,
+            min_bytes: 1,
+            max_bytes: PAGE_BYTES as i32,
+            session_epoch: -1,
+            topics: vec![FetchTopic {
+                topic: self.topic.as_str().into(),
+                topic_id: self.topic_id,
+                partitions: vec![FetchPartition {
+                    partition: PartitionIndex(self.index),
+                    fetch_offset: Offset(self.offset),
+                    partition_max_bytes: PAGE_BYTES as i32,
+                    ..Default::default()
+                }],
+            }],
+            ..Default::default()
+        }
+    }
+}
+
 impl Call {
     /// Records of a partition that exists, from its offset 0 on, without waiting for any.
     ///
@@ -67,25 +89,8 @@ impl Call {
     /// # Errors
     /// When the partition cannot be read from there.
     pub(super) async fn read(&self, wanted: &Wanted) -> Result<Shown, Failure> {
-        let request = FetchRequest {
-            max_wait_ms: wanted.max_wait_ms,
-            min_bytes: 1,
-            max_bytes: PAGE_BYTES as i32,
-            session_epoch: -1,
-            topics: vec![FetchTopic {
-                topic: wanted.topic.as_str().into(),
-                topic_id: wanted.topic_id,
-                partitions: vec![FetchPartition {
-                    partition: PartitionIndex(wanted.index),
-                    fetch_offset: Offset(wanted.offset),
-                    partition_max_bytes: PAGE_BYTES as i32,
-                    ..Default::default()
-                }],
-            }],
-            ..Default::default()
-        };
         let context = self.context::<FetchRequest>();
-        let response = fetch::handle(self.broker.clone(), context, request).await;
+        let response = fetch::handle(self.broker.clone(), context, wanted.request()).await;
         let topic = response.responses.into_iter().next();
         let partition = topic.and_then(|topic| topic.partitions.into_iter().next());
         let partition =
@@ -104,13 +109,14 @@ impl Call {
             },
             bytes: 0,
         };
+        if bytes.is_empty() {
+            return Ok(page.shown);
+        }
         // Decompressing takes its time, and pages that are not in memory take theirs.
         let filled = tokio::task::spawn_blocking(move || page.fill(&bytes)).await;
         filled.unwrap_or_else(|_| Err(fault("the node is stopping")))
     }
-}
 
-impl Call {
     async fn refused(&self, wanted: &Wanted, code: ErrorCode) -> Failure {
         let Wanted { topic, index, offset, .. } = wanted;
         let mut message = format!("cannot read {topic}-{index} at offset {offset}: {code}");
