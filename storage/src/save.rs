@@ -12,7 +12,6 @@ use std::sync::atomic::Ordering;
 use milena_protocol::ids::Offset;
 
 use crate::checkpoint::{self, Survives};
-use crate::disk::Mode;
 use crate::error::StorageError;
 use crate::ledger::TailMark;
 use crate::segment::{Kind, Segment};
@@ -88,12 +87,7 @@ impl LogState {
         environment.disk.set_len(&file, segment.size())?;
         environment.disk.sync_data(&file)?;
         // From here on recovery trusts the indexes, so they must be as durable as the log.
-        for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
-            match environment.disk.open(&segment.path(kind), Mode::Write) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                file => environment.disk.sync_data(&file?)?,
-            }
-        }
+        segment.sync_indexes(environment)?;
         segment.release_index_memory();
         segment.finished.store(true, Ordering::Release);
         environment.attention.mapped(self.number);

@@ -411,6 +411,16 @@ impl Segment {
         Ok(())
     }
 
+    /// Makes the index files of a sealed segment durable. Both exist afterwards, empty where there
+    /// is no entry: Kafka's tools open the one beside the other.
+    pub(crate) fn sync_indexes(&self, environment: &Environment) -> io::Result<()> {
+        for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+            let file = open_or_create(environment, &self.path(kind))?;
+            environment.disk.sync_data(&file)?;
+        }
+        Ok(())
+    }
+
     /// Lets the index live in its file alone, after all of it was written there.
     pub(crate) fn release_index_memory(&self) {
         let index = self.offset_index.load_full();

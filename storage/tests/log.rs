@@ -50,6 +50,21 @@ fn what_was_appended_is_read_back_across_segments() {
     assert!(logs.count() > 5);
 }
 
+/// Kafka's tools would make a missing index anew, and fail over it.
+#[test]
+fn a_sealed_segment_has_both_indexes_even_without_an_entry() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, small());
+    // A batch that fills its segment: the offset index begins with the second one.
+    append(&mut log, &[vec![7; 4000]]).unwrap();
+    append(&mut log, &[vec![7; 4000]]).unwrap();
+    directory.maintain().unwrap();
+    let file = |name: &str| std::fs::metadata(root.path().join("orders-0").join(name)).unwrap();
+    assert_eq!(file("00000000000000000000.index").len(), 0);
+    assert_eq!(file("00000000000000000000.timeindex").len(), 12);
+}
+
 /// Every offset must be found from anywhere, or a consumer that seeks gets stuck.
 #[test]
 fn every_offset_is_found() {
