@@ -2,4 +2,5 @@
 
 pub mod cycles;
 pub mod interop;
+pub mod kill9;
 pub mod tidy;

@@ -4,12 +4,15 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
-use xtask::{interop, tidy};
+use xtask::{interop, kill9, tidy};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  tidy                                        habits that a machine can look at
-  interop [--list] [--on milena|kafka] [NAME…]  clients and tools of others against the broker";
+  tidy       habits that a machine can look at
+  interop    clients and tools of others against the broker
+             [--list] [--on milena|kafka] [NAME…]
+  kill9      kill -9 at random moments under somebody else's idempotent producer
+             [--rounds N] [--seed S] [--client librdkafka|java]…";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
     match command {
         "tidy" => tidy(root),
         "interop" => ended(interop::suite::command(root, rest)),
+        "kill9" => ended(kill9::run::command(root, rest)),
         _ => ended(Err::<(), _>(USAGE)),
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+/// How much of what a program said is shown, in characters, at its beginning and at its end.
+const SHOWN_CHARS: usize = 800;
+
 /// Why a suite ended early: an expectation that was not met, or something that could not be done.
 #[derive(Debug)]
 pub struct Failure(String);
@@ -79,5 +82,19 @@ impl Checks {
 }
 
 fn mismatch(name: &str, expected: &str, actual: &str) -> Failure {
-    Failure(format!("failed: {name}\nexpected: {expected}\nactual:   {}", actual.trim_end()))
+    let actual = shortened(actual);
+    Failure(format!("failed: {name}\nexpected: {expected}\nactual:   {actual}"))
+}
+
+/// The beginning and the end of a text.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    let text = text.trim_end();
+    let count = text.chars().count();
+    if count <= 2 * SHOWN_CHARS {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(SHOWN_CHARS).collect();
+    let tail: String = text.chars().skip(count - SHOWN_CHARS).collect();
+    format!("{head}\n… {} characters …\n{tail}", count - 2 * SHOWN_CHARS)
 }

@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod clients;
+pub mod files;
 pub mod kafka;
 pub mod milena;
 pub mod packages;

@@ -48,6 +48,20 @@ pub fn python(place: &Place) -> Outcome<PathBuf> {
     Ok(python)
 }
 
+/// kcat, from the distribution's packages where it is missing.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn kcat() -> Outcome {
+    let is_there = Program::new("kcat", LIMIT).arg("-V").words().is_ok_and(|it| it.is_success);
+    if is_there {
+        return Ok(());
+    }
+    Program::new("apt-get", LIMIT).args(["update", "-qq"]).out()?;
+    Program::new("apt-get", LIMIT).args(["install", "-y", "-qq", "kcat"]).out()?;
+    Ok(())
+}
+
 /// The compiled classes of a folder of Java sources, as a class path with Kafka's jars.
 ///
 /// # Errors

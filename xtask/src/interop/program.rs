@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::check::{Checks, Failure, Outcome};
+use super::check::{Checks, Failure, Outcome, shortened};
 
 /// What `timeout` of the coreutils ends with when it had to stop its program.
 const STOPPED: i32 = 124;
@@ -28,6 +28,14 @@ pub struct Words {
     pub out: String,
     /// What it wrote to its standard error.
     pub err: String,
+}
+
+impl Words {
+    /// What it said, cut to what can be read.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{}\n{}", shortened(&self.out), shortened(&self.err))
+    }
 }
 
 impl Program {
@@ -109,11 +117,10 @@ impl Program {
         };
         if output.status.code() == Some(STOPPED) {
             return Err(Failure::new(format!(
-                "{} did not end within {} s; it said:\n{}{}",
+                "{} did not end within {} s; it said:\n{}",
                 self.name,
                 self.limit.as_secs(),
-                words.out,
-                words.err
+                words.shown()
             )));
         }
         Ok(words)
@@ -129,7 +136,7 @@ impl Program {
         if words.is_success {
             return Ok(words.out);
         }
-        Err(Failure::new(format!("{name} failed:\n{}{}", words.out, words.err)))
+        Err(Failure::new(format!("{name} failed:\n{}", words.shown())))
     }
 
     /// Runs a program that prints its own checks and ends with a failure when one does not hold.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{clients, tools};
+use super::{clients, files, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -42,6 +42,12 @@ pub const SUITES: &[Suite] = &[
         about: "Apache Kafka's command-line tools",
         runs_on_kafka: true,
         run: tools::run,
+    },
+    Suite {
+        name: "files",
+        about: "our files in Apache Kafka, and its files here",
+        runs_on_kafka: false,
+        run: files::run,
     },
     Suite {
         name: "python",

@@ -63,7 +63,7 @@ impl Session<'_> {
         if words.is_success {
             return Ok(words.out + &words.err);
         }
-        Err(Failure::new(format!("{class} {arguments:?} failed:\n{}{}", words.out, words.err)))
+        Err(Failure::new(format!("{class} {arguments:?} failed:\n{}", words.shown())))
     }
 
     /// What a tool prints when it must fail.
@@ -77,7 +77,7 @@ impl Session<'_> {
         if !words.is_success {
             return Ok(words.out + &words.err);
         }
-        Err(Failure::new(format!("{class} {arguments:?} did not fail:\n{}", words.out)))
+        Err(Failure::new(format!("{class} {arguments:?} did not fail:\n{}", words.shown())))
     }
 
     fn file(&self, name: &str, text: &str) -> Outcome<String> {
