@@ -197,7 +197,8 @@ impl Client {
         let code = metadata.troubles.get(name).copied().unwrap_or_default();
         // A topic that is made on demand is unknown for a moment.
         let is_missing = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-        if code.is_none() || (code.is_retriable() && !(is_missing && !create)) {
+        let may_come = code.is_retriable() && (create || !is_missing);
+        if code.is_none() || may_come {
             return Ok(None);
         }
         let message = is_missing.then(|| format!("there is no topic {name}"));

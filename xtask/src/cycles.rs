@@ -44,7 +44,7 @@ impl Modules {
                 .collect();
             if !ring.is_empty() && told.insert(path) {
                 told.extend(&ring);
-                rings.push(ring.into_iter().map(|path| shown(path)).collect());
+                rings.push(ring.into_iter().map(shown).collect());
             }
         }
         rings.dedup();

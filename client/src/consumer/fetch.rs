@@ -29,11 +29,14 @@ pub struct Wanted {
     pub generation: u64,
 }
 
+/// What was asked for of one partition, and what came.
+pub type Part = (Wanted, Result<FetchedPartition, ClientError>);
+
 /// What came of a fetch.
 #[derive(Debug)]
 pub struct Fetched {
     pub node_id: NodeId,
-    pub outcome: Result<Vec<(Wanted, Result<FetchedPartition, ClientError>)>, ClientError>,
+    pub outcome: Result<Vec<Part>, ClientError>,
 }
 
 /// Fetches from one leader.

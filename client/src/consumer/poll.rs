@@ -262,7 +262,7 @@ impl Consumer {
                     let is_missing = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
                     (is_missing || !code.is_retriable()).then_some((topic, code))
                 });
-                for (key, _) in &self.partitions {
+                for key in self.partitions.keys() {
                     let Some(topic) = metadata.topic(&key.0) else { continue };
                     let count = topic.partitions.len();
                     if usize::try_from(key.1.0).map_or(true, |index| index >= count) {

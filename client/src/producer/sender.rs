@@ -51,6 +51,9 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// Batches on their way to one leader.
+type Load = Vec<(Key, Batch)>;
+
 struct Sender {
     shared: Arc<Shared>,
     tasks: JoinSet<Event>,
@@ -77,7 +80,7 @@ struct Link {
 /// What comes back from a task.
 enum Event {
     Dialled(NodeId, Result<Arc<Connection>, ClientError>),
-    Answered(NodeId, Vec<(Key, Batch)>, Result<ProduceResponse, ClientError>),
+    Answered(NodeId, Load, Result<ProduceResponse, ClientError>),
     Identified(Result<Identity, ClientError>),
     Refreshed(Result<(), ClientError>),
 }
@@ -116,11 +119,11 @@ impl Sender {
     }
 
     /// At most one request for each leader; what is missing to send more is noted.
-    fn collect(&mut self, now: Instant) -> (HashMap<NodeId, Vec<(Key, Batch)>>, Option<Instant>) {
+    fn collect(&mut self, now: Instant) -> (HashMap<NodeId, Load>, Option<Instant>) {
         let shared = Arc::clone(&self.shared);
         let options = &shared.options;
         let metadata = shared.client.metadata();
-        let mut loads: HashMap<NodeId, Vec<(Key, Batch)>> = HashMap::new();
+        let mut loads: HashMap<NodeId, Load> = HashMap::new();
         let mut bytes: HashMap<NodeId, usize> = HashMap::new();
         let again = lane::lock(&shared.lanes).visit(now, options, |key, lane| {
             let Some((node_id, _)) = metadata.leader(&key.0, key.1) else {
@@ -165,7 +168,7 @@ impl Sender {
         false
     }
 
-    fn send(&mut self, node_id: NodeId, load: Vec<(Key, Batch)>) {
+    fn send(&mut self, node_id: NodeId, load: Load) {
         let link = self.links.entry(node_id).or_default();
         let Some(connection) = link.connection.clone() else {
             let why = ClientError::Closed;
@@ -264,7 +267,7 @@ impl Sender {
         }
     }
 
-    fn settle(&mut self, load: Vec<(Key, Batch)>, response: &ProduceResponse) {
+    fn settle(&mut self, load: Load, response: &ProduceResponse) {
         let unanswered = self.shared.options.acks == Acks::None;
         let metadata = self.shared.client.metadata();
         for (key, batch) in load {
@@ -308,7 +311,7 @@ impl Sender {
     }
 
     /// Gives batches back to their lanes.
-    fn take_back(&mut self, load: Vec<(Key, Batch)>, error: &ClientError) {
+    fn take_back(&mut self, load: Load, error: &ClientError) {
         let now = Instant::now();
         for (key, batch) in load {
             let mut lanes = lane::lock(&self.shared.lanes);
