@@ -175,6 +175,7 @@ async fn positions_are_the_callers() {
     consumer.assign("t", P0, Start::Beginning);
     let first = consumer.poll(Duration::from_secs(10)).await.unwrap();
     assert_eq!(first.len(), 10);
+    assert_eq!(consumer.position("t", P0), Some(Offset(10)), "the other 90 are not handed out");
     consumer.seek("t", P0, Start::Offset(Offset(50)));
     let next = consumer.poll(Duration::from_secs(10)).await.unwrap();
     assert_eq!(next.first().map(|record| record.offset), Some(Offset(50)));

@@ -36,12 +36,25 @@ pub struct Consumer {
 #[derive(Debug)]
 struct Assigned {
     start: Start,
-    /// Where to go on; unknown until the start was looked up.
+    /// Behind the last record handed out; unknown until the start was looked up.
     position: Option<Offset>,
+    /// Where to fetch next.
+    fetched: Option<Offset>,
+    /// Records that were fetched and not handed out.
+    waiting: usize,
     /// Raised by a seek, so that what was fetched before it is not used.
     generation: u64,
     is_paused: bool,
     ends: Option<Ends>,
+}
+
+impl Assigned {
+    /// Where nothing waits, the position is behind what left nothing to hand out as well.
+    fn catch_up(&mut self) {
+        if self.waiting == 0 {
+            self.position = self.fetched;
+        }
+    }
 }
 
 impl Consumer {
@@ -69,7 +82,15 @@ impl Consumer {
             Start::Offset(offset) => Some(offset),
             Start::Beginning | Start::End | Start::BeforeEnd(_) | Start::Time(_) => None,
         };
-        let assigned = Assigned { start, position, generation, is_paused: false, ends: None };
+        let assigned = Assigned {
+            start,
+            position,
+            fetched: position,
+            waiting: 0,
+            generation,
+            is_paused: false,
+            ends: None,
+        };
         self.partitions.insert(key, assigned);
     }
 
@@ -164,7 +185,20 @@ impl Consumer {
 
     fn hand_out(&mut self) -> Vec<ConsumedRecord> {
         let count = self.options.max_poll_records.max(1).min(self.ready.len());
-        self.ready.drain(..count).collect()
+        let records: Vec<ConsumedRecord> = self.ready.drain(..count).collect();
+        let is_same = |a: &ConsumedRecord, b: &ConsumedRecord| {
+            a.partition == b.partition && a.topic == b.topic
+        };
+        for run in records.chunk_by(is_same) {
+            let Some(last) = run.last() else { continue };
+            let key = (Arc::clone(&last.topic), last.partition);
+            if let Some(assigned) = self.partitions.get_mut(&key) {
+                assigned.waiting = assigned.waiting.saturating_sub(run.len());
+                assigned.position = Some(last.offset.plus(1));
+                assigned.catch_up();
+            }
+        }
+        records
     }
 
     /// Finds offsets for starts that are none. What may heal is tried again at the next poll.
@@ -181,6 +215,7 @@ impl Consumer {
                 Ok(Ok(position)) => {
                     if let Some(assigned) = self.partitions.get_mut(&key) {
                         assigned.position = Some(position);
+                        assigned.fetched = Some(position);
                     }
                 }
                 Ok(Err(error)) if error.is_retriable() => self.forget_leaders(),
@@ -223,7 +258,7 @@ impl Consumer {
         let mut unknown = Vec::new();
         let mut wanted: BTreeMap<NodeId, Vec<Wanted>> = BTreeMap::new();
         for (key, assigned) in &self.partitions {
-            let (Some(offset), false) = (assigned.position, assigned.is_paused) else { continue };
+            let (Some(offset), false) = (assigned.fetched, assigned.is_paused) else { continue };
             let Some((node_id, epoch)) = metadata.leader(&key.0, key.1) else {
                 unknown.push(Arc::clone(&key.0));
                 continue;
@@ -303,7 +338,9 @@ impl Consumer {
                 Ok(partition) => {
                     self.backoff.reset();
                     assigned.ends = Some(partition.ends);
-                    assigned.position = Some(partition.next);
+                    assigned.fetched = Some(partition.next);
+                    assigned.waiting += partition.records.len();
+                    assigned.catch_up();
                     self.ready.extend(partition.records);
                 }
                 Err(error) => trouble = self.heal(&wanted, error).or(trouble),
@@ -322,7 +359,7 @@ impl Consumer {
                     Reset::Fail => return Some(error),
                 };
                 if let Some(assigned) = self.partitions.get_mut(&wanted.key) {
-                    (assigned.start, assigned.position) = (start, None);
+                    (assigned.start, assigned.position, assigned.fetched) = (start, None, None);
                 }
                 None
             }

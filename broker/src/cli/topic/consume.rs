@@ -118,14 +118,11 @@ async fn consume(arguments: &Consume, out: &mut impl Write) -> Result<(), CliErr
         }
         out.flush()?;
         // What ends at a time has no more to say once it is there.
-        stops.retain(|(topic, partition), stop| {
-            let is_there =
-                consumer.position(topic, *partition).is_some_and(|position| position >= *stop);
-            if is_there && records.is_empty() {
+        for ((topic, partition), stop) in &stops {
+            if consumer.position(topic, *partition).is_some_and(|position| position >= *stop) {
                 consumer.unassign(topic, *partition);
             }
-            true
-        });
+        }
         if ends && consumer.is_at_end() {
             break;
         }
