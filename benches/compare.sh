@@ -10,62 +10,14 @@ port=${PORT:-29092}
 load="target/release/load -b 127.0.0.1:$port"
 seconds=${SECONDS_EACH:-4}
 mkdir -p "$data"
-now_ms() { date +%s%N | cut -c 1-13; }
-
-start() {
-    if [ "$kind" = milena ]; then
-        target/release/milena --set "log.dirs=$data/logs" --log-level error \
-            --set "listeners=PLAINTEXT://127.0.0.1:$port" --set http.listeners= >"$data/out" 2>&1 &
-    else
-        java -Xms1g -Xmx1g -XX:+UseG1GC -cp "target/kafka/*" kafka.Kafka "$data/server.properties" \
-            >"$data/out" 2>&1 &
-    fi
-    pid=$!
-}
-
-first_ack() { # from exec to an acknowledged record, in milliseconds
-    local began
-    began=$(now_ms)
-    start
-    until $load touch "$1" -p 1 >/dev/null 2>&1; do
-        kill -0 "$pid" || { tail -n 5 "$data/out" >&2; exit 1; }
-        sleep 0.002
-    done
-    echo "kill -9, $(du -sm "$data/logs" | cut -f 1) MiB in 1,020 partitions:" \
-        "exec to first acknowledged record: $(($(now_ms) - began)) ms"
-}
-
-stop() {
-    kill -9 "$pid"
-    wait "$pid" 2>/dev/null || true
-}
-trap 'kill -9 "${pid:-}" 2>/dev/null || true' EXIT
-
-if [ "$kind" = kafka ] && [ ! -f "$data/server.properties" ]; then
-    cat >"$data/server.properties" <<P
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs=$data/logs
-P
-    java -cp "target/kafka/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
-        -c "$data/server.properties" >/dev/null 2>&1
-fi
+. benches/brokers.sh
 
 # The first topic is made by the first attempt that gets an answer.
-start_empty() {
-    local began
-    began=$(now_ms)
-    start
-    until $load create first -p 1 >/dev/null 2>&1; do sleep 0.002; done
-    until $load touch first -p 1 >/dev/null 2>&1; do sleep 0.002; done
-    echo "empty directory: exec to first acknowledged record: $(($(now_ms) - began)) ms"
-}
-
-start_empty
+began=$(now_ms)
+start "$kind"
+until_it_works 0.002 $load create first -p 1
+until_it_works 0.002 $load touch first -p 1
+echo "empty directory: exec to first acknowledged record: $(($(now_ms) - began)) ms"
 sleep 8
 before=$(awk '{print $14 + $15}' "/proc/$pid/stat")
 sleep 5
@@ -79,6 +31,12 @@ echo "one record, 1 connection:   $($load produce one --seconds "$seconds")"
 echo "one record, 16 connections: $($load produce one -c 16 -p 16 --seconds "$seconds")"
 echo "16 kB batches:              $($load produce one -r 150 --seconds "$seconds")"
 echo "900 kB batches:             $($load produce one -r 8000 --seconds "$seconds")"
+# Old segments go at once, so that their pages are used again and the machine gives no new ones.
+recycled="-c segment.bytes=33554432 -c retention.bytes=67108864 -c file.delete.delay.ms=0"
+$load create small -p 1 $recycled >/dev/null
+$load create large -p 1 $recycled >/dev/null
+echo "16 kB, pages used again:    $($load produce small -r 150 --seconds "$seconds")"
+echo "900 kB, pages used again:   $($load produce large -r 8000 --seconds "$seconds")"
 echo "fetch, 1 connection:        $($load fetch one --seconds "$seconds")"
 $load create durable -p 1 -c flush.messages=1 >/dev/null
 echo "durable, 16 connections:    $($load produce durable -c 16 --seconds "$seconds")"
@@ -86,5 +44,9 @@ echo "1,000 partitions:           $($load create thousand -p 1000)"
 echo "  one record to each:       $($load touch thousand -p 1000)"
 stop
 load="target/release/load -b 127.0.0.1:$port"
-first_ack first
+began=$(now_ms)
+start "$kind"
+until_it_works 0.002 $load touch first -p 1
+echo "kill -9, $(du -sm "$data/logs" | cut -f 1) MiB in 1,020 partitions:" \
+    "exec to first acknowledged record: $(($(now_ms) - began)) ms"
 stop

@@ -13,87 +13,54 @@ milena=target/release/milena
 load="target/release/load -b 127.0.0.1:$port"
 export MILENA_BOOTSTRAP=127.0.0.1:$port
 mkdir -p "$data"
-now_ms() { date +%s%N | cut -c 1-13; }
+. benches/brokers.sh
 
-start() {
-    if [ "$kind" = kafka ]; then
-        java -Xms1g -Xmx1g -XX:+UseG1GC -cp "target/kafka/*" kafka.Kafka "$data/server.properties" \
-            >"$data/out" 2>&1 &
-    else
-        $milena --set "log.dirs=$data/logs" --log-level error --set http.listeners= \
-            --set "listeners=PLAINTEXT://127.0.0.1:$port" >"$data/out" 2>&1 &
-    fi
-    pid=$!
-}
-
-serving() { # until a record is acknowledged
-    until $load touch "$1" -p 1 >/dev/null 2>&1; do
-        kill -0 "$pid" || { tail -n 5 "$data/out" >&2; exit 1; }
-        sleep 0.002
-    done
-}
-trap 'kill -9 "${pid:-}" 2>/dev/null || true' EXIT
-
-resident_kib() { awk '/^RssAnon/ {print $2}' "/proc/$pid/status"; }
+of_process() { awk -v key="$1:" '$1 == key {print $2}' "/proc/$pid/status"; }
 
 if [ "$kind" = many ]; then
     ulimit -n 4096
-    start
-    until $milena topic create first >/dev/null 2>&1; do sleep 0.01; done
-    serving first
-    before=$(resident_kib)
+    start milena
+    until_it_works 0.01 $milena topic create first --if-not-exists --timeout 1
+    until_it_works 0.01 $load touch first -p 1
+    before=$(of_process RssAnon)
     echo "create: $($load create many -p "$partitions")"
     echo "one record to each: $($load touch many -p "$partitions")"
     echo "descriptors: $(find "/proc/$pid/fd" -mindepth 1 | wc -l) of $(ulimit -n)"
     sleep 15
-    after=$(resident_kib)
+    after=$(of_process RssAnon)
     echo "anonymous memory of an idle partition: $(((after - before) * 1024 / partitions)) bytes"
-    echo "resident: $(awk '/^VmRSS/ {print int($2 / 1024)}' "/proc/$pid/status") MiB"
-    kill -9 "$pid"
-    wait "$pid" 2>/dev/null || true
+    echo "resident: $(($(of_process VmRSS) / 1024)) MiB"
+    stop
     began=$(now_ms)
-    start
-    serving first
+    start milena
+    until_it_works 0.002 $load touch first -p 1
     echo "kill -9, exec to first acknowledged record: $(($(now_ms) - began)) ms"
+    stop
     exit
 fi
 
 gib=$4
-if [ "$kind" = kafka ] && [ ! -f "$data/server.properties" ]; then
-    cat >"$data/server.properties" <<P
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs=$data/logs
-P
-    java -cp "target/kafka/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
-        -c "$data/server.properties" >/dev/null 2>&1
-fi
-start
-until $milena topic create first --timeout 2 >/dev/null 2>&1; do sleep 0.1; done
-serving first
+start "$kind"
+until_it_works 0.1 $milena topic create first --if-not-exists --timeout 2
+until_it_works 0.1 $load touch first -p 1
 $load create filled -p "$partitions" >/dev/null
 while [ "$(du -sm "$data/logs" | cut -f 1)" -lt $((gib * 1024)) ]; do
-    $milena bench produce --topic filled --prepared 800 --producers 16 --seconds 2 --json >/dev/null
-    # Connections take the first partitions: the others are written by turns.
-    $milena bench produce --topic filled -p "$partitions" --rate 400000 --size 1000 --seconds 4 \
+    # All partitions by turns, as fast as it goes.
+    $milena bench produce --topic filled -p "$partitions" --rate 1000000 --size 1000 --seconds 4 \
         --json >/dev/null
 done
 $milena bench produce --topic filled -p "$partitions" --rate 50000 --seconds 60 --timeout 2 --json \
     >/dev/null 2>&1 &
 loading=$!
 sleep 3
-kill -9 "$pid"
-wait "$pid" 2>/dev/null || true
+stop
 kill -9 "$loading" 2>/dev/null || true
 wait "$loading" 2>/dev/null || true
 began=$(now_ms)
-start
-serving first
+start "$kind"
+until_it_works 0.002 $load touch first -p 1
 first=$(($(now_ms) - began))
 $load touch filled -p "$partitions" >/dev/null
 echo "$kind: kill -9 under load, $(du -sm "$data/logs" | cut -f 1) MiB in $partitions partitions:" \
     "exec to first acknowledged record $first ms, to one in each partition $(($(now_ms) - began)) ms"
+stop
