@@ -12,6 +12,7 @@ start() {
     else
         target/release/milena --set "log.dirs=$data/logs" --log-level error \
             --set http.listeners= --set "listeners=PLAINTEXT://127.0.0.1:$port" \
+            --set log.retention.check.interval.ms=500 \
             >"$data/out" 2>&1 &
     fi
     pid=$!
@@ -27,6 +28,7 @@ listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=$data/logs
+log.retention.check.interval.ms=500
 P
     java -cp "target/kafka/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw \
         -c "$data/server.properties" >/dev/null 2>&1
