@@ -151,6 +151,7 @@ impl LogDirectory {
             reserve_bytes,
             reserve,
             ledger,
+            vec![path.join(WITNESS), path.join(Page::Tail.name())],
         ));
         let registry = Arc::new(Registry::new(Arc::clone(&environment)));
         let mut directory = Self {
@@ -233,15 +234,23 @@ impl LogDirectory {
         self.previous.as_ref()
     }
 
-    /// Whether everything that the previous process wrote is still there, synced or not.
+    /// Whether everything that the previous process wrote is still there, synced or not. To be
+    /// asked when the logs are open; blocks.
+    ///
+    /// The same kernel and mount are not enough: the kernel may have failed to write a page, which
+    /// it tells at the next sync of the file. So the logs that end in unsynced records are synced
+    /// first, and a failure takes the directory offline.
     #[must_use]
     pub fn is_lossless_restart(&self) -> bool {
-        let witness = self.witness.lock();
-        self.previous.as_ref().is_some_and(|previous| {
-            previous.boot_id == witness.boot_id
-                && previous.mount_id == witness.mount_id
-                && previous.directory_id == witness.directory_id
-        })
+        let is_same_kernel = {
+            let witness = self.witness.lock();
+            self.previous.as_ref().is_some_and(|previous| {
+                previous.boot_id == witness.boot_id
+                    && previous.mount_id == witness.mount_id
+                    && previous.directory_id == witness.directory_id
+            })
+        };
+        is_same_kernel && self.registry.sync(false).is_ok() && !self.is_offline()
     }
 
     /// Leaves the broker's epoch for the next process. To be called when the broker is registered
@@ -251,6 +260,8 @@ impl LogDirectory {
     /// When it cannot be made durable.
     pub fn witness_broker_epoch(&self, broker_epoch: BrokerEpoch) -> Result<(), StorageError> {
         let mut witness = self.witness.lock();
+        // A failure took the witness back for good.
+        self.registry.environment.health.check()?;
         witness.broker_epoch = broker_epoch;
         let written = self.write_witness(&witness);
         self.registry.environment.judge("write the loss witness", written)
@@ -411,7 +422,10 @@ impl LogDirectory {
         // File names end at 255 bytes, which a long topic name would exceed.
         let kept = topic.get(..topic.len().min(255 - ending.len())).unwrap_or(topic);
         let path = environment.root.join(format!("{kept}{ending}"));
-        let renamed = environment.disk.rename(&self.log_path(topic, partition), &path);
+        // A thread that is at work on the log must not find its files gone, or another log's in
+        // their place.
+        let rename = || environment.disk.rename(&self.log_path(topic, partition), &path);
+        let renamed = state.map_or_else(rename, |state| state.undisturbed(rename));
         environment.judge("rename a log", renamed)?;
         environment.ledger.forget(topic, partition);
         Ok(Some((path, Duration::from_millis(delay))))

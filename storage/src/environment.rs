@@ -48,12 +48,13 @@ impl Environment {
         reserve_bytes: u64,
         reserve: Reserve,
         ledger: Ledger,
+        vouchers: Vec<PathBuf>,
     ) -> Self {
         Self {
+            health: Health::new(Arc::clone(&disk), vouchers),
             disk,
             root,
             descriptors: Descriptors::new(descriptors),
-            health: Health::default(),
             attention: Attention::default(),
             reserve_bytes,
             reserve,

@@ -130,7 +130,7 @@ impl LogState {
     /// somebody syncs already.
     pub(crate) fn begin_sync_all(&self) -> Result<Option<Offset>, StorageError> {
         let mut sync = self.sync.lock();
-        if sync.running {
+        if sync.running || self.is_deleted() {
             return Ok(None);
         }
         if std::mem::take(&mut self.tail.lock().epochs_changed) {
@@ -161,7 +161,7 @@ impl LogState {
             sealed.into_iter().find(|segment| !segment.finished.load(Ordering::Acquire));
         let point = self.recovery_point();
         let point = unfinished.map_or(point, |segment| point.min(segment.base_offset));
-        self.environment.ledger.update(&self.topic, self.partition, |marks| {
+        self.update_marks(|marks| {
             marks.recovery_point = Some(point);
             marks.high_watermark = Some(watermark);
         });

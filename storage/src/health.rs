@@ -3,21 +3,34 @@
 //! The first failed write, sync or unmap ends it: after such a failure nobody knows what the
 //! pages of a file hold (the kernel marks them clean), so nothing is tried again on it until the
 //! process starts anew and recovers. A full disk is not such a failure.
+//!
+//! The kernel tells of a page that it could not write once. Whoever is told takes back what vouches
+//! for unsynced pages across a restart, so that the next process does not rely on them.
 
 use std::io;
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
+use crate::disk::Disk;
 use crate::error::StorageError;
 
 /// The state of one data directory, shared by everything that lives in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Health {
     offline: OnceLock<String>,
+    disk: Arc<dyn Disk>,
+    /// Files that vouch for the page cache, which nobody can any more after a failure.
+    vouchers: Vec<PathBuf>,
 }
 
 impl Health {
+    /// A sound directory; the vouchers are removed when it is no longer.
+    pub(crate) fn new(disk: Arc<dyn Disk>, vouchers: Vec<PathBuf>) -> Self {
+        Self { offline: OnceLock::new(), disk, vouchers }
+    }
+
     /// Why the directory is offline, if it is.
     pub(crate) fn offline_reason(&self) -> Option<&str> {
         self.offline.get().map(String::as_str)
@@ -47,6 +60,13 @@ impl Health {
     /// Takes the directory offline, whatever the code.
     pub(crate) fn poison(&self, operation: &'static str, error: &io::Error) -> StorageError {
         let reason = format!("{operation}: {error}");
-        StorageError::Offline { reason: self.offline.get_or_init(|| reason).clone() }
+        let first = self.offline.get_or_init(|| {
+            for voucher in &self.vouchers {
+                // Whatever comes of it: the disk is failing, and this is all that can be done.
+                let _ = self.disk.remove_file(voucher);
+            }
+            reason
+        });
+        StorageError::Offline { reason: first.clone() }
     }
 }

@@ -291,8 +291,8 @@ impl Log {
     /// When the disk refuses; the same call may be made again.
     pub fn retain(&mut self, now: Timestamp) -> Result<Vec<RemovedSegment>, StorageError> {
         let state = &*self.state;
-        state.check()?;
         let mut tail = state.tail.lock();
+        state.check()?;
         let expiration = tail.config.producer_id_expiration_ms;
         tail.producers.expire(now, expiration);
         let config = Arc::clone(&tail.config);

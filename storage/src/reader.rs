@@ -130,7 +130,11 @@ impl LogReader {
                 slice => slice?,
             };
             if let Some(slice) = slice {
-                return Ok(slice);
+                // Deleted in between, its name may have been another log's when it was mapped.
+                return match self.state.is_deleted() {
+                    true => Err(StorageError::Deleted.into()),
+                    false => Ok(slice),
+                };
             }
         }
         Ok(ReadSlice::empty(from))

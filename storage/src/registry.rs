@@ -172,6 +172,7 @@ impl Registry {
 
     pub(crate) fn write(&self, page: Page, survives: Survives) -> Result<(), StorageError> {
         let environment = &self.environment;
+        environment.health.check()?;
         let written = environment.ledger.write(&*environment.disk, page, survives);
         environment.judge("write a checkpoint", written)
     }

@@ -52,7 +52,7 @@ impl LogState {
         let written = self.write_captured(&captured, &mut saving);
         environment.judge("save a log", written)?;
         let mark = captured.mark;
-        environment.ledger.update(&self.topic, self.partition, |marks| marks.tail = Some(mark));
+        self.update_marks(|marks| marks.tail = Some(mark));
         self.saved(captured.unsaved_bytes);
         Ok(())
     }
@@ -141,6 +141,7 @@ impl LogState {
         }
         self.save()?;
         let mut tail = self.tail.lock();
+        self.check()?;
         if !is_idle() {
             return Ok(false);
         }

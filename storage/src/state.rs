@@ -26,6 +26,7 @@ use crate::disk::Mode;
 use crate::environment::{Environment, LogNumber, Populate, TICK};
 use crate::epochs::Epochs;
 use crate::error::{ReadError, StorageError};
+use crate::ledger::Marks;
 use crate::map::{MapError, MapWriter};
 use crate::producers::Producers;
 use crate::segment::{Kind, Largest, Segment};
@@ -250,6 +251,26 @@ impl LogState {
 
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Changes what the ledger remembers, unless the log is gone: another of its name may be there.
+    pub(crate) fn update_marks(&self, change: impl FnOnce(&mut Marks)) {
+        self.environment.ledger.update(&self.topic, self.partition, |marks| {
+            // Whoever deletes the log lets the ledger forget it after setting this.
+            if !self.is_deleted() {
+                change(marks);
+            }
+        });
+    }
+
+    /// Runs `work` while nobody changes the log's files. Whoever wants to afterwards looks first
+    /// whether the log is still there.
+    pub(crate) fn undisturbed<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.without_sync(|| {
+            let _saving = self.saving.lock();
+            let _tail = self.tail.lock();
+            work()
+        })
     }
 
     pub(crate) fn set_deleted(&self) {

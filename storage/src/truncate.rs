@@ -66,7 +66,7 @@ impl LogState {
         let environment = &self.environment;
         let start = self.log_start();
         let ledger = &environment.ledger;
-        ledger.update(&self.topic, self.partition, |marks| marks.log_start = Some(start));
+        self.update_marks(|marks| marks.log_start = Some(start));
         ledger.log_start_changed();
         let written = ledger.write(&*environment.disk, Page::LogStart, Survives::Process);
         environment.judge("write log start offsets", written)
@@ -75,7 +75,7 @@ impl LogState {
     /// Makes the ledger forget whatever it says about offsets behind `end`.
     fn lower_marks(&self, end: Offset, start: Option<Offset>) -> Result<(), StorageError> {
         let environment = &self.environment;
-        environment.ledger.update(&self.topic, self.partition, |marks| {
+        self.update_marks(|marks| {
             marks.tail = None;
             marks.recovery_point = marks.recovery_point.map(|offset| offset.min(end));
             marks.high_watermark = marks.high_watermark.map(|offset| offset.min(end));
@@ -104,6 +104,7 @@ impl LogState {
         self.without_sync(|| {
             let _saving = self.saving.lock();
             let mut tail = self.tail.lock();
+            self.check()?;
             self.lower_marks(end, None)?;
             let segments = self.segments.load_full();
             let keep = Self::segment_index(&segments, end);
@@ -130,6 +131,7 @@ impl LogState {
         self.without_sync(|| {
             let _saving = self.saving.lock();
             let mut tail = self.tail.lock();
+            self.check()?;
             self.lower_marks(start, Some(start))?;
             tail.writer = None;
             let segments = self.segments.load_full();

@@ -1,0 +1,39 @@
+//! Logs that are deleted while the directory's threads are at work on them.
+
+mod support;
+
+use std::sync::Arc;
+
+use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Uuid};
+use milena_storage::{DirectoryOptions, LogConfig, LogDirectory, RealDisk};
+use support::*;
+
+/// A thread that saves or syncs a log while it is deleted would find its files gone and take the
+/// whole directory for broken, or write into the files of the next log of that name.
+#[test]
+fn a_log_may_be_deleted_at_any_moment() {
+    let root = tempfile::tempdir().unwrap();
+    let options = DirectoryOptions { runs_threads: true, ..DirectoryOptions::new(NodeId(1)) };
+    let directory = LogDirectory::open(root.path(), options, Arc::new(RealDisk)).unwrap();
+    // Small segments keep the saver busy, and a sync is asked for after every append.
+    let config = LogConfig {
+        segment_bytes: 4096,
+        flush_ms: 0,
+        file_delete_delay_ms: 0,
+        ..LogConfig::default()
+    };
+    for round in 1..200u128 {
+        let id = Uuid::from_u128(round << 64 | round);
+        let opened = directory.open_log("again", id, PartitionIndex(0), config.clone());
+        let mut log = opened.unwrap();
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(0), Offset(0)));
+        for number in 0..round % 40 {
+            append(&mut log, &[vec![number as u8; 700]]).unwrap();
+        }
+        if round % 3 == 0 {
+            log.advance_log_start_offset(log.log_end_offset()).unwrap();
+        }
+        directory.delete_log("again", PartitionIndex(0)).unwrap();
+        assert!(!directory.is_offline(), "{:?}", directory.usage());
+    }
+}
