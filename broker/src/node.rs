@@ -62,6 +62,8 @@ pub enum StartError {
     Directory(OpenDirectoryError),
     /// A listener cannot be bound.
     Bind {
+        /// The key that names it.
+        key: &'static str,
         /// The listener.
         listener: String,
         /// What the system said.
@@ -85,12 +87,17 @@ impl fmt::Display for StartError {
                 write!(f, "{error}; set log.dirs to the right directory, or correct the setting")
             }
             Self::Directory(error) => write!(f, "cannot use the data directory: {error}"),
-            Self::Bind { listener, error } if error.kind() == io::ErrorKind::AddrInUse => write!(
-                f,
-                "cannot listen on {listener}: the address is taken; stop what listens there, or \
-                 choose another port with --set listeners=PLAINTEXT://127.0.0.1:PORT"
-            ),
-            Self::Bind { listener, error } => write!(f, "cannot listen on {listener}: {error}"),
+            Self::Bind { key, listener, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                let scheme = listener.split_once("://").map_or("PLAINTEXT", |(scheme, _)| scheme);
+                write!(
+                    f,
+                    "cannot listen on {listener}: the address is taken; stop what listens there, \
+                     or choose another port with --set {key}={scheme}://127.0.0.1:PORT"
+                )
+            }
+            Self::Bind { key, listener, error } => {
+                write!(f, "cannot listen on {listener}: {error}; {key} names where to listen")
+            }
             Self::Metadata(reason) => write!(f, "cannot start from the metadata log: {reason}"),
             Self::Unsupported(what) => f.write_str(what),
             Self::System(error) => write!(f, "the system refused: {error}"),
@@ -278,7 +285,11 @@ fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {
             bind_first(&endpoint, |address| {
                 listener::bind(&listener.name, address, config.socket.listen_backlog_size)
             })
-            .map_err(|error| StartError::Bind { listener: shown, error })
+            .map_err(|error| StartError::Bind {
+                key: "listeners",
+                listener: shown,
+                error,
+            })
         })
         .collect()
 }
@@ -294,7 +305,11 @@ fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> 
                 socket.set_nonblocking(true)?;
                 Ok(socket)
             })
-            .map_err(|error| StartError::Bind { listener: shown, error })
+            .map_err(|error| StartError::Bind {
+                key: "http.listeners",
+                listener: shown,
+                error,
+            })
         })
         .collect()
 }

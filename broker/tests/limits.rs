@@ -2,15 +2,33 @@
 
 mod process;
 
+use std::time::{Duration, Instant};
+
 use milena_protocol::api::api_versions::ApiVersionsRequest;
-use process::Connection;
-use process::broker::Broker;
+use milena_protocol::api::metadata::MetadataRequest;
+use process::broker::{Broker, batch, create, fetch_request};
+use process::{Connection, Process};
+
+/// What the test asks for, in milliseconds.
+const IDLE_MS: u64 = 300;
+
+fn resident_kib(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().split(' ').next().unwrap().parse().unwrap()
+}
+
+fn assert_serves(process: &Process) {
+    let answer = process.connect().ask(&ApiVersionsRequest::default(), 0);
+    assert!(answer.error_code.is_none());
+}
 
 /// Connections that announce what they never send would use up the memory.
 #[test]
 fn announced_bytes_cost_nothing() {
     let broker = Broker::start(&[]);
-    let connections: Vec<Connection> = (0..300)
+    let before = resident_kib(&broker.process);
+    let connections: Vec<Connection> = (0..500)
         .map(|_| {
             let mut connection = broker.process.connect();
             connection.send_raw(&90_000_000i32.to_be_bytes());
@@ -18,13 +36,59 @@ fn announced_bytes_cost_nothing() {
             connection
         })
         .collect();
-    let mut other = broker.process.connect();
-    assert!(other.ask(&ApiVersionsRequest::default(), 0).error_code.is_none());
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.process.id())).unwrap();
-    let resident: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().split(' ').next()?.parse().ok())
-        .unwrap();
-    assert!(resident < 150 * 1024, "{resident} KiB resident for {} connections", connections.len());
+    assert_serves(&broker.process);
+    let grown = resident_kib(&broker.process).saturating_sub(before);
+    assert!(grown < 40 * 1024, "{grown} KiB for {} connections", connections.len());
+}
+
+/// A client that asks and never reads would fill the memory with its answers.
+#[test]
+fn answers_that_nobody_reads_do_not_pile_up() {
+    let mut broker = Broker::start(&[]);
+    create(&mut broker.connection, "wide", 100, &[]);
+    broker.create("t", &[]);
+    broker.produce("t", batch(&[1; 20_000]));
+    let before = resident_kib(&broker.process);
+    let stalled: Vec<Connection> = (0..4)
+        .map(|_| {
+            let mut connection = broker.process.connect();
+            // Some megabytes of requests for a gigabyte of answers.
+            while connection.send_unless_full(&MetadataRequest::default(), 12)
+                && connection.send_unless_full(&fetch_request("t", 0, 0), 12)
+            {}
+            connection
+        })
+        .collect();
+    assert_serves(&broker.process);
+    let grown = resident_kib(&broker.process).saturating_sub(before);
+    assert!(grown < 40 * 1024, "{grown} KiB for {} connections", stalled.len());
+}
+
+/// Connections that are of no use would stay for ever: silent ones, ones in the middle of a frame,
+/// and ones whose client takes nothing.
+#[test]
+fn connections_without_progress_are_closed() {
+    let mut broker = Broker::start(&[&format!("connections.max.idle.ms={IDLE_MS}")]);
+    let mut silent = broker.process.connect();
+    let mut half = broker.process.connect();
+    half.send_raw(&[0, 0, 1, 0, 0, 18]);
+    let mut served = broker.process.connect();
+    assert!(served.ask(&ApiVersionsRequest::default(), 0).error_code.is_none());
+    let began = Instant::now();
+    for connection in [&mut silent, &mut half, &mut served, &mut broker.connection] {
+        assert_eq!(connection.frame(), None);
+    }
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_serves(&broker.process);
+}
+
+/// A connection in use would be closed as idle.
+#[test]
+fn connections_in_use_stay() {
+    let broker = Broker::start(&[&format!("connections.max.idle.ms={IDLE_MS}")]);
+    let mut connection = broker.process.connect();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(3 * IDLE_MS) {
+        assert!(connection.ask(&ApiVersionsRequest::default(), 0).error_code.is_none());
+    }
 }

@@ -95,6 +95,13 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Whether something is wrong with the value of a key already.
+    pub fn is_refused(&self, name: &str) -> bool {
+        let is_of =
+            |problem: &Problem| matches!(problem, Problem::Invalid { key, .. } if key == name);
+        self.problems.iter().any(is_of)
+    }
+
     /// Reports that the value of a key breaks a rule.
     pub fn refuse(&mut self, name: &str, legal: String) {
         let (shown, source) = match self.settings.get(name) {

@@ -361,7 +361,7 @@ impl Config {
             .map(|name| name.to_uppercase())
             .collect();
         let named = reading.parsed("listeners", listeners::named_endpoints);
-        if named.is_empty() {
+        if named.is_empty() && !reading.is_refused("listeners") {
             reading.refuse("listeners", "at least one NAME://host:port".to_owned());
         }
         for (name, HostPort { host, port }) in named {

@@ -355,3 +355,19 @@ fn drop_sent(chunks: &mut VecDeque<Bytes>, mut sent: usize) {
         chunks.pop_front();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that sends a byte now and then would hold its memory for ever, or one behind a thin
+    /// line be cut off in the middle of a large batch.
+    #[test]
+    fn a_transfer_has_time_by_its_bytes() {
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let timeout = Duration::from_secs(30);
+        assert!(left_of(timeout, ago(0), 0) > Duration::from_secs(29));
+        assert_eq!(left_of(timeout, ago(40), 100), Duration::ZERO);
+        assert!(left_of(timeout, ago(40), 20 * SLOWEST_BYTES_PER_SECOND) > Duration::from_secs(9));
+    }
+}

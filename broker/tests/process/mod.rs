@@ -22,6 +22,9 @@ pub const MILENA: &str = env!("CARGO_BIN_EXE_milena");
 /// How long an answer may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A broker that takes nothing for so long takes nothing more.
+const FULL_AFTER: Duration = Duration::from_millis(300);
+
 /// A broker; killed when it is dropped.
 pub struct Process {
     child: Child,
@@ -38,14 +41,7 @@ impl Process {
 
     /// Starts a broker by a command that ends in the name of its program.
     pub fn launch(mut command: Command, directory: &Path, settings: &[&str]) -> Self {
-        command
-            .arg("serve")
-            .args(["--set", &format!("log.dirs={}", directory.display())])
-            .args(["--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners="])
-            .args(["--log-level", "error"]);
-        for setting in settings {
-            command.args(["--set", setting]);
-        }
+        Self::arguments(&mut command, directory, settings);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the broker starts");
         let screen = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut address = None;
@@ -61,6 +57,27 @@ impl Process {
         }
         let address = address.expect("the screen names the listener");
         Self { child, address, http }
+    }
+
+    /// Starts a broker and kills it after a moment, wherever it is then.
+    pub fn interrupted(directory: &Path, settings: &[&str], after: Duration) {
+        let mut command = Command::new(MILENA);
+        Self::arguments(&mut command, directory, settings);
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the broker starts");
+        moment(after);
+        child.kill().expect("the process is ours");
+        child.wait().expect("it ends");
+    }
+
+    fn arguments(command: &mut Command, directory: &Path, settings: &[&str]) {
+        command
+            .arg("serve")
+            .args(["--set", &format!("log.dirs={}", directory.display())])
+            .args(["--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners="])
+            .args(["--log-level", "error"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
     }
 
     /// The process id.
@@ -80,6 +97,14 @@ impl Process {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Connection { stream, correlation_id: 0 }
+    }
+}
+
+/// Lets a moment pass, for kills at random moments. Nothing is waited for here.
+pub fn moment(moment: Duration) {
+    let until = std::time::Instant::now() + moment;
+    while std::time::Instant::now() < until {
+        std::thread::yield_now();
     }
 }
 
@@ -105,6 +130,18 @@ impl Connection {
 
     /// Sends a request without waiting for its answer.
     pub fn send<R: Request>(&mut self, request: &R, version: i16) {
+        let frame = self.request(request, version);
+        self.send_raw(&frame);
+    }
+
+    /// Sends a request; false when the broker takes no more of them.
+    pub fn send_unless_full<R: Request>(&mut self, request: &R, version: i16) -> bool {
+        let frame = self.request(request, version);
+        self.stream.set_write_timeout(Some(FULL_AFTER)).expect("a timeout");
+        self.stream.write_all(&frame).is_ok()
+    }
+
+    fn request<R: Request>(&mut self, request: &R, version: i16) -> Bytes {
         self.correlation_id += 1;
         let mut writer = Writer::new();
         writer.plain().extend_from_slice(&[0; 4]);
@@ -117,8 +154,7 @@ impl Connection {
         header.write(&mut writer, request_header_version::<R>(version));
         request.write(&mut writer, version);
         writer.patch_frame_length();
-        let frame = writer.into_bytes().expect("a request that can be written");
-        self.send_raw(&frame);
+        writer.into_bytes().expect("a request that can be written")
     }
 
     /// The correlation id of what was sent last.
