@@ -7,12 +7,14 @@
 
 pub mod check;
 pub mod clients;
+pub mod dump;
 pub mod files;
 pub mod kafka;
 pub mod milena;
 pub mod packages;
 pub mod place;
 pub mod program;
+pub mod records;
 pub mod server;
 pub mod suite;
 pub mod tools;
