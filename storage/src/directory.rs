@@ -38,6 +38,8 @@ use crate::reserve::Reserve;
 
 const META: &str = "meta.properties";
 const WITNESS: &str = "loss-witness";
+/// What Kafka leaves when it was stopped in order; with it there, Kafka believes every file.
+const KAFKA_CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 const PARTITION_METADATA: &str = "partition.metadata";
 /// Space kept back for internal logs: this much, or a 64th of the file system if that is less.
 const RESERVE_BYTES: u64 = 64 << 20;
@@ -181,6 +183,12 @@ impl LogDirectory {
         let known = self.known.get_mut();
         for entry in environment.disk.list(&environment.root)? {
             if !entry.is_directory {
+                if entry.name == KAFKA_CLEAN_SHUTDOWN {
+                    // It is not true any more: should the directory go back, Kafka must recover.
+                    let path = environment.root.join(&entry.name);
+                    environment.disk.remove_file(&path)?;
+                    environment.disk.sync_directory(&environment.root)?;
+                }
                 continue;
             }
             if entry.name.ends_with("-delete") {

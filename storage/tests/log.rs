@@ -65,6 +65,16 @@ fn a_sealed_segment_has_both_indexes_even_without_an_entry() {
     assert_eq!(file("00000000000000000000.timeindex").len(), 12);
 }
 
+/// Kafka would believe files that we changed, should the directory go back to it.
+#[test]
+fn a_clean_shutdown_of_kafka_is_not_left_to_be_believed() {
+    let root = tempfile::tempdir().unwrap();
+    let left = root.path().join(".kafka_cleanshutdown");
+    std::fs::write(&left, r#"{"version":1,"brokerEpoch":12}"#).unwrap();
+    let _directory = open_directory(root.path(), Arc::new(RealDisk));
+    assert!(!left.exists());
+}
+
 /// Every offset must be found from anywhere, or a consumer that seeks gets stuck.
 #[test]
 fn every_offset_is_found() {

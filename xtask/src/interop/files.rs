@@ -73,7 +73,6 @@ fn from_kafka(place: &Place, tools: &Tools, checks: &mut Checks) -> Outcome {
     let longer = read(&broker.address, "moved")?;
     checks.same("and goes on with it", 2 * FILLING, longer.lines().count())?;
     broker.kill()?;
-    forget_clean_shutdown(&theirs)?;
     let kafka = Kafka::start(tools, &theirs, &[])?;
     let name = "Kafka takes it back after a kill";
     checks.same(name, digest(&longer), digest(&read(&kafka.address, "moved")?))?;
@@ -96,7 +95,8 @@ fn to_kafka(place: &Place, tools: &Tools, checks: &mut Checks) -> Outcome {
     kafka.stop()?;
     replace(&ours.join("moved-0"), &data.join("moved-0"))?;
     // Ours was killed, so Kafka has to recover as after its own crash.
-    forget_clean_shutdown(&data)?;
+    fs::remove_file(data.join(CLEAN_SHUTDOWN))
+        .map_err(Failure::while_doing(format!("cannot remove {CLEAN_SHUTDOWN}")))?;
     let kafka = Kafka::start(tools, &data, &[])?;
     let found = read(&kafka.address, "moved")?;
     let name = "a partition written here reads the same in Kafka";
@@ -114,16 +114,6 @@ fn to_kafka(place: &Place, tools: &Tools, checks: &mut Checks) -> Outcome {
     fill(tools, &kafka.address, "moved")?;
     let longer = read(&kafka.address, "moved")?;
     checks.same("and goes on with it", 2 * FILLING, longer.lines().count())
-}
-
-/// What Kafka does itself when it starts.
-fn forget_clean_shutdown(data: &Path) -> Outcome {
-    match fs::remove_file(data.join(CLEAN_SHUTDOWN)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::new(format!("cannot remove {CLEAN_SHUTDOWN}: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Puts a partition's files in the place of another's, under that one's topic id.
