@@ -1,7 +1,7 @@
 //! Running other people's programs: with a deadline, and with their words at hand.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,6 +10,8 @@ use super::check::{Checks, Failure, Outcome, shortened};
 
 /// What `timeout` of the coreutils ends with when it had to stop its program.
 const STOPPED: i32 = 124;
+/// What it ends with when there is no such program.
+const MISSING: i32 = 127;
 
 /// A program to run. It is stopped when its time is over.
 #[derive(Debug)]
@@ -95,7 +97,6 @@ impl Program {
     /// # Errors
     /// When it cannot be started or has to be stopped.
     pub fn words_for(mut self, input: &str) -> Outcome<Words> {
-        use std::io::Write;
         let mut child = self
             .command
             .stdin(Stdio::piped())
@@ -103,18 +104,27 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(Failure::while_doing(format!("cannot run {}", self.name)))?;
-        if let Some(mut pipe) = child.stdin.take() {
-            // A program that ends without reading says by its result what it thinks of that.
-            let _ = pipe.write_all(input.as_bytes());
-        }
-        let output = child
-            .wait_with_output()
-            .map_err(Failure::while_doing(format!("cannot wait for {}", self.name)))?;
+        let pipe = child.stdin.take();
+        let output = std::thread::scope(|scope| {
+            // Beside the reading: a program may talk before it has heard everything.
+            scope.spawn(move || {
+                if let Some(mut pipe) = pipe {
+                    // One that ends without hearing it says by its result what it thinks of that.
+                    let _ = pipe.write_all(input.as_bytes());
+                }
+            });
+            child.wait_with_output()
+        });
+        let output =
+            output.map_err(Failure::while_doing(format!("cannot wait for {}", self.name)))?;
         let words = Words {
             is_success: output.status.success(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
+        if output.status.code() == Some(MISSING) {
+            return Err(Failure::new(format!("there is no {} on this machine", self.name)));
+        }
         if output.status.code() == Some(STOPPED) {
             return Err(Failure::new(format!(
                 "{} did not end within {} s; it said:\n{}",
