@@ -35,10 +35,6 @@ pub struct Plan {
     pub eager_changes: bool,
     /// New leaders that are soon killed, or cut off with a part of the others, in a thousand.
     pub frail_leaders: u64,
-    /// How many of the others stay with a leader that is cut off, in a thousand.
-    pub allies: u64,
-    /// A node whose messages take longer.
-    pub slow_node: Option<i32>,
     /// Bytes of an answer to a fetch, few so that logs stay behind each other.
     pub fetch_bytes: usize,
     /// Milliseconds between two proposals, about.
@@ -50,39 +46,6 @@ pub struct Plan {
 impl Plan {
     /// The plan of a seed.
     pub fn draw(rng: &mut Rng) -> Self {
-        if rng.chance(300) { Self::rivals(rng) } else { Self::anything(rng) }
-    }
-
-    /// Leaders that follow each other quickly, each cut off with a part of the others as soon as
-    /// it leads, while one node lags: what two of them believe committed must not differ.
-    fn rivals(rng: &mut Rng) -> Self {
-        Self {
-            voters: *rng.pick(&[3, 4, 4]).unwrap_or(&4),
-            observers: 0,
-            kraft_version: 1,
-            loss: 0,
-            doubled: 0,
-            late: 0,
-            delay: 20,
-            sync: 5,
-            slow_sync: 0,
-            fault_interval: 2_000,
-            crash_weight: rng.below(2),
-            partition_weight: 1,
-            voters_weight: 0,
-            snapshot_weight: 0,
-            resign_weight: 0,
-            frail_leaders: 950,
-            allies: 500,
-            slow_node: Some(rng.within(1, 4) as i32),
-            eager_changes: rng.chance(700),
-            fetch_bytes: *rng.pick(&[16, 1024]).unwrap_or(&16),
-            propose_interval: 100,
-            length: 15_000,
-        }
-    }
-
-    fn anything(rng: &mut Rng) -> Self {
         let frail_leaders = *rng.pick(&[0, 0, 500, 900]).unwrap_or(&0);
         let is_frail = frail_leaders > 0;
         Self {
@@ -104,12 +67,39 @@ impl Plan {
             snapshot_weight: rng.below(6),
             resign_weight: rng.below(2),
             frail_leaders,
-            allies: 300,
-            slow_node: None,
             eager_changes: rng.chance(if is_frail { 500 } else { 200 }),
             fetch_bytes: *rng.pick(if is_frail { &[16, 64] } else { &[16, 1024] }).unwrap_or(&16),
             propose_interval: rng.within(20, 300),
             length: rng.within(4_000, 15_000),
         }
     }
+
+    /// Nothing but what a script does.
+    pub fn scripted(voters: usize) -> Self {
+        Self {
+            voters,
+            observers: 0,
+            kraft_version: 1,
+            loss: 0,
+            doubled: 0,
+            late: 0,
+            delay: 5,
+            sync: 2,
+            slow_sync: 0,
+            fault_interval: FOREVER,
+            crash_weight: 0,
+            partition_weight: 0,
+            voters_weight: 0,
+            snapshot_weight: 0,
+            resign_weight: 0,
+            frail_leaders: 0,
+            eager_changes: false,
+            fetch_bytes: 16,
+            propose_interval: FOREVER,
+            length: FOREVER,
+        }
+    }
 }
+
+/// Milliseconds that no run lasts.
+const FOREVER: u64 = 1 << 40;

@@ -105,6 +105,16 @@ impl<R: Rules> World<R> {
     pub fn new(seed: u64, bug: DriverBug, is_traced: bool) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
+        Self::of(seed, rng, plan, bug, is_traced)
+    }
+
+    /// A world in which nothing happens but what a script does.
+    pub fn scripted(seed: u64, voters: usize) -> Self {
+        let plan = Plan::scripted(voters);
+        Self::of(seed, Rng::new(seed), plan, DriverBug::None, false)
+    }
+
+    fn of(seed: u64, rng: Rng, plan: Plan, bug: DriverBug, is_traced: bool) -> Self {
         let mut world = Self {
             rng,
             bug,
@@ -315,7 +325,7 @@ impl<R: Rules> World<R> {
 
     /// A leader that has hardly begun is killed, or left with less than half of the others.
     fn strike(&mut self, leader: NodeId) {
-        if self.rng.chance(if self.plan.slow_node.is_some() { 50 } else { 250 }) {
+        if self.rng.chance(250) {
             self.crash(leader);
             let pause = *self.rng.pick(&[1, 300, 1_500]).unwrap_or(&1);
             let pause = self.rng.within(1, pause);
@@ -324,9 +334,7 @@ impl<R: Rules> World<R> {
         }
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         let mut side = vec![leader];
-        side.extend(
-            ids.iter().copied().filter(|id| *id != leader && self.rng.chance(self.plan.allies)),
-        );
+        side.extend(ids.iter().copied().filter(|id| *id != leader && self.rng.chance(300)));
         self.cut.clear();
         self.cut_off(&ids, &side, false);
     }
@@ -408,7 +416,13 @@ impl<R: Rules> World<R> {
         let Some(subject) = self.rng.pick(&ids).and_then(|id| self.nodes.get(id)) else {
             return Ok(());
         };
-        let me = subject.me.clone();
+        let subject = subject.me.key.id;
+        self.change_voter(leader, subject)
+    }
+
+    /// A node is asked to let another one vote that does not, or no more if it does.
+    pub fn change_voter(&mut self, leader: NodeId, subject: NodeId) -> Result<(), Violation> {
+        let me = self.nodes[&subject].me.clone();
         let is_voter = self.nodes[&leader]
             .machine
             .as_ref()
@@ -452,9 +466,12 @@ impl<R: Rules> World<R> {
 
     fn propose(&mut self) -> Result<(), Violation> {
         let leaders = self.leaders();
-        let Some(leader) = self.rng.pick(&leaders).copied() else {
-            return Ok(());
-        };
+        let leader = self.rng.pick(&leaders).copied();
+        leader.map_or(Ok(()), |leader| self.propose_to(leader))
+    }
+
+    /// A node is given a few records.
+    pub fn propose_to(&mut self, leader: NodeId) -> Result<(), Violation> {
         let count = self.rng.within(1, 3);
         let values = (0..count).map(|_| {
             self.proposals += 1;
@@ -478,8 +495,6 @@ impl<R: Rules> World<R> {
         }
         let copies = 1 + u64::from(self.rng.chance(doubled));
         for _ in 0..copies {
-            let is_slow = |id: NodeId| self.plan.slow_node == Some(id.0) && !self.is_calm;
-            let delay = if is_slow(from) || is_slow(to) { 10 * delay } else { delay };
             let longest = if self.rng.chance(late) { LATE } else { delay };
             let delay = self.rng.within(1, longest);
             let (from, envelope) = (Some(from), envelope.clone());
@@ -756,8 +771,41 @@ impl<R: Rules> World<R> {
 
     // --- small things ---
 
+    /// Only nodes of the same group hear each other.
+    pub fn group(&mut self, groups: &[&[NodeId]]) {
+        self.cut.clear();
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for group in groups {
+            self.cut_off(&ids, group, false);
+        }
+    }
+
+    /// Lets time go by until something holds, for some seconds at most. Whether it does.
+    pub fn until(&mut self, holds: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
+        let end = self.now + 5_000;
+        while self.now < end && !holds(self) {
+            self.advance()?;
+        }
+        Ok(holds(self))
+    }
+
+    /// Below this a node has applied everything.
+    pub fn applied(&self, id: NodeId) -> Offset {
+        self.nodes[&id].applied
+    }
+
+    /// Where a node's log ends.
+    pub fn log_end(&self, id: NodeId) -> Offset {
+        self.nodes[&id].disk.cached.end()
+    }
+
+    /// Milliseconds since the beginning.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
     /// The nodes that believe to lead.
-    fn leaders(&self) -> Vec<NodeId> {
+    pub fn leaders(&self) -> Vec<NodeId> {
         self.nodes.iter().filter(|(_, node)| is_leading(node)).map(|(id, _)| *id).collect()
     }
 
