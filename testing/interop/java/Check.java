@@ -25,12 +25,20 @@ final class Check {
     /** The call must give this before long; a change may take a moment to be seen. */
     static void comes(String name, Object expected, Callable<?> call) throws Exception {
         long deadline = System.nanoTime() + 10_000_000_000L;
-        Object actual = call.call();
+        Object actual = resultOf(call);
         while (!Objects.equals(expected, actual) && System.nanoTime() < deadline) {
             Thread.sleep(20);
-            actual = call.call();
+            actual = resultOf(call);
         }
         same(name, expected, actual);
+    }
+
+    private static Object resultOf(Callable<?> call) {
+        try {
+            return call.call();
+        } catch (Exception notThereYet) {
+            return notThereYet;
+        }
     }
 
     /** The call must fail with this, wrapped by a future or not. */

@@ -13,11 +13,17 @@ def same(name, expected, actual):
 
 def comes(name, expected, call):
     """The call must give this before long; a change may take a moment to be seen."""
+    def look():
+        try:
+            return call()
+        except Exception as raised:  # not there yet
+            return raised
+
     deadline = time.monotonic() + 10
-    actual = call()
+    actual = look()
     while actual != expected and time.monotonic() < deadline:
         time.sleep(0.02)
-        actual = call()
+        actual = look()
     same(name, expected, actual)
 
 
