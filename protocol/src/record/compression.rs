@@ -5,7 +5,7 @@
 //! | gzip | RFC 1952 |
 //! | snappy | xerial stream; a raw block alone is accepted too |
 //! | lz4 | one LZ4 frame, written with independent 64 KiB blocks |
-//! | zstd | zstd frame, window at most 8 MiB |
+//! | zstd | zstd frames, window at most 8 MiB, or 128 MiB for contents of 32 MiB |
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -94,8 +94,13 @@ impl fmt::Display for CompressionError {
 
 impl std::error::Error for CompressionError {}
 
-/// log₂ of the largest zstd window that is accepted.
+/// log₂ of the largest zstd window that is accepted without further ado.
 const ZSTD_WINDOW_LOG: u32 = 23;
+/// log₂ of the largest zstd window that is accepted, which is what other readers accept too. The
+/// highest levels declare it even for a few bytes.
+const ZSTD_LARGEST_WINDOW_LOG: u32 = 27;
+/// What such a frame may hold at most: so much of its window is used at most.
+const ZSTD_LARGE_WINDOW_PLAIN_BYTES: usize = 32 * 1024 * 1024;
 
 /// Compresses, at a level where the codec has one.
 ///
@@ -278,6 +283,7 @@ impl<'a> Decoder<'a> {
         limit_bytes: usize,
     ) -> Result<Self, CompressionError> {
         let corrupt = |_| CompressionError::Corrupt(codec);
+        let mut left_bytes = limit_bytes;
         let stream = match codec {
             Compression::None => Stream::None(compressed),
             Compression::Gzip => {
@@ -290,11 +296,16 @@ impl<'a> Decoder<'a> {
             Compression::Zstd => {
                 let mut decoder =
                     zstd::stream::read::Decoder::with_buffer(compressed).map_err(corrupt)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(corrupt)?;
+                let mut window_log_max = ZSTD_WINDOW_LOG;
+                if zstd_window_log(compressed) > ZSTD_WINDOW_LOG {
+                    window_log_max = ZSTD_LARGEST_WINDOW_LOG;
+                    left_bytes = left_bytes.min(ZSTD_LARGE_WINDOW_PLAIN_BYTES);
+                }
+                decoder.window_log_max(window_log_max).map_err(corrupt)?;
                 Stream::Zstd(decoder)
             }
         };
-        Ok(Self { stream, left_bytes: limit_bytes })
+        Ok(Self { stream, left_bytes })
     }
 
     /// What an error of [`Read::read`] means.
@@ -321,6 +332,18 @@ impl Read for Decoder<'_> {
             None => return Err(io::ErrorKind::FileTooLarge.into()),
         };
         Ok(read)
+    }
+}
+
+/// log₂ of the window that a zstd frame declares (RFC 8878, 3.1.1.1.2), rounded down; 0 where it
+/// declares none, being one segment.
+fn zstd_window_log(frame: &[u8]) -> u32 {
+    const IS_ONE_SEGMENT: u8 = 1 << 5;
+    match frame {
+        [_, _, _, _, descriptor, window, ..] if descriptor & IS_ONE_SEGMENT == 0 => {
+            10 + u32::from(window >> 3)
+        }
+        _ => 0,
     }
 }
 
@@ -411,6 +434,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Producers at the highest levels of zstd would be refused, or use up the memory.
+    #[test]
+    fn large_windows_are_read_up_to_a_limit() {
+        let compressed = |window_log, plain: &[u8]| {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(window_log).unwrap();
+            encoder.write_all(plain).unwrap();
+            encoder.finish().unwrap()
+        };
+        let mut out = Vec::new();
+        let limit_bytes = 200 << 20;
+        for window_log in [20, 23, 24, 27] {
+            let frame = compressed(window_log, b"a few bytes");
+            assert_eq!(zstd_window_log(&frame), window_log);
+            decompress(Compression::Zstd, &frame, limit_bytes, &mut out).unwrap();
+            assert_eq!(out, b"a few bytes");
+        }
+        let zeros = vec![0; ZSTD_LARGE_WINDOW_PLAIN_BYTES + 1];
+        let large = decompress(Compression::Zstd, &compressed(27, &zeros), limit_bytes, &mut out);
+        assert_eq!(large, Err(CompressionError::TooLarge { limit_bytes }));
+        decompress(Compression::Zstd, &compressed(20, &zeros), limit_bytes, &mut out).unwrap();
     }
 
     /// Clients that write raw snappy blocks would be refused.
