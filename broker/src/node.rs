@@ -159,6 +159,7 @@ impl Node {
             directories,
         ));
         replicas.apply(&image, &everything(&image));
+        replicas.put_strays_aside(&image);
         let recovered = replicas.count();
         let metrics = Metrics::new();
         let resolver =

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use process::broker::{Broker, batch};
 use process::{MILENA, Process};
 
 /// Tries to start; answers the one line that was said.
@@ -114,4 +115,27 @@ fn a_wrong_value_is_named_with_the_right_ones() {
         assert_says(&refused(directory.path(), &[setting]), parts);
     }
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// A log that a kill left behind its topic would lie there unseen, or be taken for another's.
+#[test]
+fn a_log_without_a_topic_is_put_aside() {
+    let mut broker = Broker::start(&[]);
+    broker.create("kept", &[]);
+    broker.produce("kept", batch(&[1]));
+    let root = broker.directory.path();
+    let stray = root.join("stray-0");
+    std::fs::create_dir(&stray).unwrap();
+    for entry in std::fs::read_dir(root.join("kept-0")).unwrap() {
+        let file = entry.unwrap();
+        std::fs::copy(file.path(), stray.join(file.file_name())).unwrap();
+    }
+    let mut broker = broker.restart(&[]);
+    assert_eq!(broker.list("kept", -1).offset.0, 1);
+    let names = |ending: &str| {
+        let entries = std::fs::read_dir(broker.directory.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("stray-0") && name.ends_with(ending)).count()
+    };
+    assert_eq!((names(""), names("-stray")), (1, 1));
 }

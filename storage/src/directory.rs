@@ -300,6 +300,15 @@ impl LogDirectory {
             .collect()
     }
 
+    /// The logs that are there and not open.
+    #[must_use]
+    pub fn unopened(&self) -> Vec<(String, PartitionIndex)> {
+        let is_open = |(topic, partition): &(String, PartitionIndex)| {
+            self.registry.find(&(Arc::from(topic.as_str()), *partition)).is_some()
+        };
+        self.known.lock().keys().filter(|key| !is_open(key)).cloned().collect()
+    }
+
     /// Names of directories that are nobody's; they are never touched.
     #[must_use]
     pub fn quarantined(&self) -> &[String] {

@@ -17,6 +17,8 @@ use super::log_config::{TopicConfig, resolve};
 use super::partition::Partition;
 use super::registry::Registry;
 
+/// The log of the metadata, which is no topic's.
+const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Threads that open logs side by side.
 const OPENERS: usize = 2;
 /// Fewer logs than this are opened on the calling thread.
@@ -115,6 +117,26 @@ impl Replicas {
         unopened.extend(self.open_all(image, &changes.partitions));
         drop(unopened);
         self.configure(image, changes);
+    }
+
+    /// Puts aside the logs of partitions that there are not. A kill between the end of a topic and
+    /// that of its logs leaves such; they are kept, for whoever wants to look.
+    pub fn put_strays_aside(&self, image: &MetadataImage) {
+        for directory in &self.directories {
+            for (name, index) in directory.unopened() {
+                let is_there = image.topic(&name).is_some_and(|t| t.partition(index).is_some());
+                if is_there || name == METADATA_TOPIC {
+                    continue;
+                }
+                let partition = index.0;
+                match directory.quarantine_log(&name, index) {
+                    Ok(()) => tracing::warn!(topic = name, partition, "stray log put aside"),
+                    Err(error) => {
+                        tracing::error!(topic = name, partition, %error, "stray log left alone");
+                    }
+                }
+            }
+        }
     }
 
     /// Whether there is something to open again.
