@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use milena_protocol::api::api_versions::ApiVersionsRequest;
 use milena_protocol::api::metadata::MetadataRequest;
+use milena_protocol::ids::Timestamp;
+use milena_protocol::record::{BatchBuilder, BatchOptions, Compression};
 use process::broker::{Broker, batch, create, fetch_request};
 use process::{Connection, Process};
 
@@ -13,8 +15,17 @@ use process::{Connection, Process};
 const IDLE_MS: u64 = 300;
 
 fn resident_kib(process: &Process) -> u64 {
+    status_kib(process, "VmRSS:")
+}
+
+/// The most that was ever resident.
+fn peak_kib(process: &Process) -> u64 {
+    status_kib(process, "VmHWM:")
+}
+
+fn status_kib(process: &Process, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().split(' ').next().unwrap().parse().unwrap()
 }
 
@@ -40,6 +51,35 @@ fn announced_bytes_cost_nothing() {
     assert_serves(&broker.process);
     let grown = resident_kib(&broker.process).saturating_sub(before);
     assert!(grown < 40 * 1024, "{grown} KiB for {} connections", connections.len());
+}
+
+/// A few kilobytes that hold a hundred megabytes would take the memory for them, in one record or
+/// in many, and whether they are kept as they are or in another codec.
+#[test]
+fn a_batch_that_expands_is_looked_at_piece_by_piece() {
+    let mut broker = Broker::start(&[]);
+    broker.create("kept", &[]);
+    broker.create("changed", &[("compression.type", "gzip")]);
+    broker.produce("kept", batch(&[1]));
+    let before = peak_kib(&broker.process);
+    for (records, value_bytes) in [(1, 100 << 20), (1000, 100 << 10)] {
+        let options = BatchOptions { compression: Compression::Zstd, ..Default::default() };
+        let mut builder = BatchBuilder::new(options);
+        let value = vec![0; value_bytes];
+        for _ in 0..records {
+            builder.append(Timestamp(1), None, Some(&value), &[]);
+        }
+        let batch = builder.build().unwrap();
+        assert!(batch.len() < 100_000, "{}", batch.len());
+        for topic in ["kept", "changed"] {
+            let answer = broker.produce(topic, batch.clone());
+            assert!(answer.error_code.is_none(), "{answer:?}");
+        }
+        // Looking for a time looks into it again.
+        assert_eq!(broker.list("kept", 1).offset.0, 0);
+    }
+    let grown = peak_kib(&broker.process) - before;
+    assert!(grown < 40 * 1024, "{grown} KiB");
 }
 
 /// A client that asks and never reads would fill the memory with its answers.
