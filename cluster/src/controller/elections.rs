@@ -18,16 +18,20 @@ use crate::metadata::image::{PartitionImage, TopicImage};
 const LEADER_UNCHANGED: NodeId = NodeId(-2);
 /// The leader was elected without being in sync.
 const RECOVERING: i8 = 1;
+/// The leader has everything that its partition is to have.
+const RECOVERED: i8 = 0;
 
 /// A partition and what became of its election.
 pub type Elected = (Text, PartitionIndex, Result<(), Refused>);
 
 /// What a partition shall become.
-struct Target {
-    isr: Vec<NodeId>,
-    elr: Vec<NodeId>,
-    leader: NodeId,
-    is_unclean: bool,
+pub(super) struct Target {
+    pub(super) isr: Vec<NodeId>,
+    pub(super) elr: Vec<NodeId>,
+    pub(super) leader: NodeId,
+    pub(super) is_unclean: bool,
+    /// The leader has recovered from an unclean election.
+    pub(super) recovers: bool,
 }
 
 impl Controller {
@@ -108,7 +112,7 @@ impl Controller {
                 return Err(Refused::new(ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE, message));
             }
             let (isr, elr) = (partition.isr.clone(), partition.elr.clone());
-            Target { isr, elr, leader: preferred, is_unclean: false }
+            Target { isr, elr, leader: preferred, is_unclean: false, recovers: false }
         };
         change(found, index, partition, &target).ok_or_else(|| {
             let message = "the partition has the leader that was asked for";
@@ -121,7 +125,13 @@ impl Controller {
             return Some(self.target_with(partition, partition.isr.clone(), leader));
         }
         let leader = partition.replicas.iter().copied().find(|id| self.is_active(*id))?;
-        Some(Target { isr: vec![leader], elr: Vec::new(), leader, is_unclean: true })
+        Some(Target {
+            isr: vec![leader],
+            elr: Vec::new(),
+            leader,
+            is_unclean: true,
+            recovers: false,
+        })
     }
 
     /// The leader without loss: the current one while it may, else by the order of assignment.
@@ -143,7 +153,7 @@ impl Controller {
         // An eligible replica that leads begins the ISR anew.
         let isr = if isr.is_empty() { vec![leader] } else { isr };
         let elr = partition.elr.iter().copied().filter(|id| !isr.contains(id)).collect();
-        Target { isr, elr, leader, is_unclean: false }
+        Target { isr, elr, leader, is_unclean: false, recovers: false }
     }
 
     /// What becomes of the partitions of a broker that leads and follows no longer. Whoever is
@@ -187,7 +197,7 @@ impl Controller {
         } else {
             partition.replicas.iter().copied().find(may_lead).unwrap_or(NodeId::NONE)
         };
-        Target { isr, elr, leader, is_unclean: false }
+        Target { isr, elr, leader, is_unclean: false, recovers: false }
     }
 
     /// What becomes of partitions without a leader when a broker comes back.
@@ -206,14 +216,18 @@ impl Controller {
         records
     }
 
-    fn min_insync_replicas(&self, topic: &TopicImage, partition: &PartitionImage) -> usize {
+    pub(super) fn min_insync_replicas(
+        &self,
+        topic: &TopicImage,
+        partition: &PartitionImage,
+    ) -> usize {
         let min = self.resolver().topic_number(topic.name(), "min.insync.replicas");
         usize::try_from(min).unwrap_or(1).clamp(1, partition.replicas.len().max(1))
     }
 }
 
 /// The record that makes a partition what it shall be; nothing where it is that already.
-fn change(
+pub(super) fn change(
     topic: &TopicImage,
     partition_id: PartitionIndex,
     partition: &PartitionImage,
@@ -222,14 +236,18 @@ fn change(
     let new_leader = target.leader != partition.leader;
     let new_isr = target.isr != partition.isr;
     let new_elr = target.elr != partition.elr;
-    (new_leader || new_isr || new_elr).then(|| {
+    (new_leader || new_isr || new_elr || target.recovers).then(|| {
         MetadataRecord::PartitionChange(PartitionChangeRecord {
             partition_id,
             topic_id: topic.id(),
             isr: new_isr.then(|| target.isr.clone()),
             leader: if new_leader { target.leader } else { LEADER_UNCHANGED },
             eligible_leader_replicas: new_elr.then(|| target.elr.clone()),
-            leader_recovery_state: if target.is_unclean { RECOVERING } else { -1 },
+            leader_recovery_state: match (target.is_unclean, target.recovers) {
+                (true, _) => RECOVERING,
+                (false, true) => RECOVERED,
+                (false, false) => -1,
+            },
             ..Default::default()
         })
     })

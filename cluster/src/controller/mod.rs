@@ -8,6 +8,7 @@ pub mod alter_configs;
 pub mod brokers;
 pub mod elections;
 pub mod features;
+pub mod isr;
 mod machine;
 mod names;
 mod placement;

@@ -26,7 +26,7 @@ impl<R: Rules> Machine<R> {
             return;
         }
         let tally = self.tally(now);
-        self.role = Role::Prospective(Prospective { tally });
+        self.role = Role::Prospective(std::mem::take(&mut self.role).stand(tally));
         self.canvass(now, outputs);
     }
 

@@ -47,6 +47,18 @@ impl Default for Role {
 }
 
 impl Role {
+    /// It stands for election, from a role that may: what it was doing is over.
+    ///
+    /// # Panics
+    /// From any other role: a bug.
+    #[must_use]
+    pub fn stand(self, tally: Tally) -> Prospective {
+        match self {
+            Self::Unattached(_) | Self::Follower(_) | Self::Resigned(_) => Prospective { tally },
+            other => panic!("a {} does not stand for election", other.name()),
+        }
+    }
+
     /// The role's name, as Kafka's metric of it says.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -91,14 +103,6 @@ pub struct Resigned {
     pub election_deadline: Instant,
     /// Who has not yet answered that it knows.
     pub unheard: BTreeMap<NodeId, CorrelationId>,
-}
-
-impl Unattached {
-    /// It stands for election.
-    #[must_use]
-    pub fn stand(self, tally: Tally) -> Prospective {
-        Prospective { tally }
-    }
 }
 
 impl Prospective {
