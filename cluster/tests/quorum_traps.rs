@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use milena_cluster::quorum::{
     AddVoterRequest, Batch, BeginQuorumEpochRequest, Control, CorrelationId, EndQuorumEpochRequest,
-    Envelope, EpochStart, FetchRequest, Fetched, Generation, Input, Instant, Membership, Message,
-    Now, Output, Piece, Quorum, QuorumState, RemoveVoterRequest, ReplicaKey, Request, Response,
-    ResponseBody, Restored, RestoredLog, SnapshotId, Timing, VoteRequest, Voter, VoterSet,
+    Endpoint, Envelope, EpochStart, FetchRequest, Fetched, Generation, Input, Instant, Membership,
+    Message, Now, Output, Piece, Quorum, QuorumState, RemoveVoterRequest, ReplicaKey, Request,
+    Response, ResponseBody, Restored, RestoredLog, SnapshotId, Timing, UpdateVoterRequest,
+    VoteRequest, Voter, VoterSet,
 };
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
@@ -519,4 +520,58 @@ fn a_snapshot_takes_the_place_of_a_log_that_is_too_short() {
     assert_eq!(outputs[0], Output::Commit(Offset(50)));
     assert_eq!(fetches(&outputs).len(), 1);
     assert_eq!((member.machine.log_end_offset(), member.machine.voters().len()), (Offset(50), 2));
+}
+
+/// A cluster that began with configured voters could never change them.
+#[test]
+fn configured_voters_move_into_the_log() {
+    let bare = |id| Voter::bare(ReplicaKey { directory_id: Uuid::ZERO, ..key(id) });
+    let configured = [bare(1), bare(2), bare(3)].into_iter().collect();
+    let mut member = Member::new(Restored {
+        log: log(5, 10),
+        base: Membership { kraft_version: 0, voters: configured },
+        ..restored(1, &[])
+    });
+    member.elect(&[2]);
+    member.flush();
+    assert_eq!(member.step(Input::UpgradeKraftVersion(1)), [Output::Reject], "nothing committed");
+    member.fetched(2, 11, 6);
+    let early = member.step(Input::UpgradeKraftVersion(1));
+    assert_eq!(early, [Output::Reject], "the directory of node 3 is not known");
+    member.fetched(3, 11, 6);
+    let outputs = member.step(Input::UpgradeKraftVersion(1));
+    assert!(matches!(&outputs[0], Output::Append(append)
+        if append.content.control() == [Control::KraftVersion(1), Control::Voters(voters(&[1, 2, 3]))]));
+    assert_eq!(member.machine.kraft_version(), 1);
+    assert_eq!(member.step(Input::UpgradeKraftVersion(1)), [Output::Reject], "it is there");
+}
+
+/// Nobody would find a voter that moved.
+#[test]
+fn a_voter_says_where_it_listens_now() {
+    let (mut member, fetch) = follower();
+    member.answer(&fetch, 5, 1, ErrorCode::NONE, batches(10, Vec::new()));
+    let moved = Voter {
+        endpoints: vec![Endpoint { name: "C".into(), host: "new".into(), port: 9093 }],
+        ..Voter::bare(key(2))
+    };
+    let found = Restored {
+        me: moved.clone(),
+        state: state(5, 1),
+        log: log(5, 10),
+        ..restored(2, &[1, 2, 3])
+    };
+    let mut moving = Member::new(found);
+    let outputs = moving.step(Input::Tick);
+    let is_update = |request: &Request| matches!(request, Request::UpdateVoter(update) if update.voter == moved);
+    assert_eq!(sent(&outputs, is_update).len(), 1);
+
+    let mut leader = Member::new(Restored { log: log(5, 10), ..restored(1, &[1, 2, 3]) });
+    leader.elect(&[2]);
+    leader.flush();
+    let end = leader.machine.log_end_offset().0;
+    leader.fetched(2, end, 6);
+    let update = UpdateVoterRequest { epoch: LeaderEpoch(6), voter: moved.clone() };
+    leader.request(2, Request::UpdateVoter(update));
+    assert_eq!(leader.machine.endpoints(NodeId(2)), moved.endpoints);
 }

@@ -392,9 +392,14 @@ fn two_voters() -> VoterSet {
 /// A member would count the votes of those that vote no more, or not find the others.
 #[test]
 fn voters_stand_in_the_log_and_in_snapshots() {
+    let membership = Membership { kraft_version: 1, voters: two_voters() };
+    let (version, voters) = (Control::KraftVersion(1), Control::Voters(two_voters()));
     for (content, expected) in [
-        (Content::Voters(two_voters()), Control::Voters(two_voters())),
-        (Content::KraftVersion(1), Control::KraftVersion(1)),
+        (Content::Voters(two_voters()), vec![(Offset(9), voters.clone())]),
+        (
+            Content::Membership(membership.clone()),
+            vec![(Offset(9), version), (Offset(10), voters.clone())],
+        ),
     ] {
         let append = Append {
             base_offset: Offset(9),
@@ -404,12 +409,12 @@ fn voters_stand_in_the_log_and_in_snapshots() {
         };
         let bytes = batch::bytes(&append).unwrap();
         let (found, _) = Batch::parse(&bytes).unwrap();
-        assert_eq!(batch::control(&found).unwrap(), [(Offset(9), expected)]);
+        assert_eq!(found.next_offset(), append.end_offset());
+        assert_eq!(batch::control(&found).unwrap(), expected);
         assert_eq!(batch::records(&found).unwrap(), []);
     }
     let mut image = MetadataImage::default();
     image.advance(Offset(9), LeaderEpoch(3));
-    let membership = Membership { kraft_version: 1, voters: two_voters() };
     let bytes = snapshot::write(&image, &membership, Timestamp(7)).unwrap();
     let read = snapshot::read(&bytes, Offset(10), LeaderEpoch(3)).unwrap();
     assert_eq!((read.image, read.membership), (image, Some(membership)));

@@ -102,8 +102,21 @@ pub fn bytes(append: &Append) -> Result<Bytes, EncodeError> {
             };
             control(ControlType::LeaderChange, &message.to_bytes(version)?)
         }
-        Content::KraftVersion(version) => {
-            control(ControlType::KraftVersion, &kraft_version_value(*version)?)
+        Content::Membership(membership) => {
+            let options = BatchOptions {
+                base_offset: append.base_offset,
+                leader_epoch: append.epoch,
+                is_control: true,
+                ..Default::default()
+            };
+            let mut builder = BatchBuilder::new(options);
+            for (kind, value) in [
+                (ControlType::KraftVersion, kraft_version_value(membership.kraft_version)?),
+                (ControlType::KraftVoters, voters_value(&membership.voters)?),
+            ] {
+                builder.append(append.timestamp, Some(&kind.key()), Some(&value), &[]);
+            }
+            builder.build()
         }
         Content::Voters(voters) => control(ControlType::KraftVoters, &voters_value(voters)?),
         Content::Records(values) => {

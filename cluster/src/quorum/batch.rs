@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
 
-use super::voters::{ReplicaKey, VoterSet};
+use super::voters::{Membership, ReplicaKey, VoterSet};
 
 /// A batch that a leader appends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub enum Content {
         /// The level of `kraft.version`: at 0 directories are left out.
         kraft_version: i16,
     },
-    /// The control record of the level of `kraft.version`.
-    KraftVersion(i16),
+    /// The control records of the level of `kraft.version` and of the voters: both or none.
+    Membership(Membership),
     /// The control record of the voters.
     Voters(VoterSet),
     /// Record values of the controller.
@@ -46,23 +46,33 @@ impl Content {
     #[must_use]
     pub fn record_count(&self) -> i64 {
         match self {
-            Self::LeaderChange { .. } | Self::KraftVersion(_) | Self::Voters(_) => 1,
+            Self::LeaderChange { .. } | Self::Voters(_) => 1,
+            Self::Membership(_) => 2,
             Self::Records(values) => values.len() as i64,
         }
     }
 
-    /// What it says about the quorum.
+    /// What it says about the quorum, record by record.
     #[must_use]
-    pub fn control(&self) -> Option<Control> {
+    pub fn control(&self) -> Vec<Control> {
         match self {
-            Self::KraftVersion(version) => Some(Control::KraftVersion(*version)),
-            Self::Voters(voters) => Some(Control::Voters(voters.clone())),
-            Self::LeaderChange { .. } | Self::Records(_) => None,
+            Self::Membership(Membership { kraft_version, voters }) => {
+                vec![Control::KraftVersion(*kraft_version), Control::Voters(voters.clone())]
+            }
+            Self::Voters(voters) => vec![Control::Voters(voters.clone())],
+            Self::LeaderChange { .. } | Self::Records(_) => Vec::new(),
         }
     }
 }
 
 impl Append {
+    /// Its control records that change who votes, each with its offset.
+    #[must_use]
+    pub fn control(&self) -> Vec<(Offset, Control)> {
+        let records = self.content.control().into_iter().enumerate();
+        records.map(|(index, control)| (self.base_offset.plus(index as i64), control)).collect()
+    }
+
     /// The offset after its last record.
     #[must_use]
     pub fn end_offset(&self) -> Offset {

@@ -41,6 +41,9 @@ pub enum Input {
     SnapshotInstalled(SnapshotId, Option<Membership>),
     /// The snapshot of [`Output::InstallSnapshot`] cannot be used and was dropped.
     SnapshotDamaged(SnapshotId),
+    /// The level of `kraft.version` shall rise to this one: from here on the voters stand in the
+    /// log. Rejected where that cannot be yet.
+    UpgradeKraftVersion(i16),
     /// The node is about to stop: a leader hands over.
     Resign,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use milena_protocol::ids::{NodeId, Offset, Timestamp};
+use milena_protocol::ids::{NodeId, Offset, Timestamp, Uuid};
 
 use super::input::Envelope;
 use super::message::{CorrelationId, ReplicaDescription};
@@ -167,6 +167,15 @@ impl Leader {
         let mut contacts: Vec<Instant> = self.voters.values().map(contact).collect();
         contacts.sort_unstable_by(|a, b| b.cmp(a));
         contacts.get(place).map(|at| at.plus(span))
+    }
+
+    /// The directory of a voter, as its fetches name it.
+    #[must_use]
+    pub fn directory_of(&self, id: NodeId) -> Uuid {
+        if id == self.me.id {
+            return self.me.directory_id;
+        }
+        self.voters.get(&id).map_or(Uuid::ZERO, |known| known.key.directory_id)
     }
 
     /// Voters that have not been in touch since an instant.

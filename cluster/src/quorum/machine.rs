@@ -406,8 +406,8 @@ impl<R: Rules> Machine<R> {
         // Voters that come from outside of the log go into it with the first epoch.
         let is_in_log = self.voters.changed_at().is_some() || self.log.snapshot().is_some();
         if kraft_version >= DYNAMIC_VOTERS && !is_in_log {
-            self.append(now, Content::KraftVersion(kraft_version), outputs);
-            self.append(now, Content::Voters(self.voters().clone()), outputs);
+            let membership = Membership { kraft_version, voters: self.voters().clone() };
+            self.append(now, Content::Membership(membership), outputs);
         }
     }
 
@@ -420,8 +420,8 @@ impl<R: Rules> Machine<R> {
             content,
         };
         self.log.append(append.epoch, append.end_offset());
-        if let Some(control) = append.content.control() {
-            self.note_control(append.base_offset, control);
+        for (offset, control) in append.control() {
+            self.note_control(offset, control);
         }
         outputs.push(Output::Append(append));
     }

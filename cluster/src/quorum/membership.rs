@@ -5,6 +5,7 @@
 //! committed, and so is something of the leader's own epoch.
 
 use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::Uuid;
 
 use super::batch::Content;
 use super::input::Output;
@@ -16,7 +17,7 @@ use super::message::{
 use super::roles::Role;
 use super::rules::Rules;
 use super::time::Now;
-use super::voters::{DYNAMIC_VOTERS, VoterSet};
+use super::voters::{DYNAMIC_VOTERS, Membership, ReplicaKey, Voter, VoterSet};
 
 impl<R: Rules> Machine<R> {
     /// Someone wants an observer to vote.
@@ -128,6 +129,33 @@ impl<R: Rules> Machine<R> {
             return Err(ErrorCode::REQUEST_TIMED_OUT);
         }
         Ok(())
+    }
+
+    /// Puts the voters into the log, which were configured until now: each with the directory that
+    /// its fetches name. Level and voters are one batch, so nobody has one without the other.
+    pub(super) fn upgrade(&mut self, now: Now, version: i16, outputs: &mut Vec<Output>) {
+        let upgraded = self.upgraded(version);
+        match upgraded {
+            Some(membership) => self.append(now, Content::Membership(membership), outputs),
+            None => outputs.push(Output::Reject),
+        }
+    }
+
+    fn upgraded(&self, kraft_version: i16) -> Option<Membership> {
+        let Role::Leader(leader) = &self.role else {
+            return None;
+        };
+        let is_step = self.kraft_version() < DYNAMIC_VOTERS && kraft_version == DYNAMIC_VOTERS;
+        if !is_step || !R::may_change_voters(self.high_watermark, leader.epoch_start_offset) {
+            return None;
+        }
+        let with_directory = |voter: &Voter| {
+            let directory_id = leader.directory_of(voter.key.id);
+            let key = ReplicaKey { directory_id, ..voter.key };
+            (directory_id != Uuid::ZERO).then(|| Voter { key, ..voter.clone() })
+        };
+        let voters = self.voters().iter().map(with_directory).collect::<Option<VoterSet>>()?;
+        Some(Membership { kraft_version, voters })
     }
 
     fn change_voters(

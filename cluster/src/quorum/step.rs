@@ -26,6 +26,7 @@ impl<R: Rules> Machine<R> {
                 self.snapshot_installed(now, snapshot, membership, outputs);
             }
             Input::SnapshotDamaged(snapshot) => self.snapshot_damaged(now, snapshot),
+            Input::UpgradeKraftVersion(version) => self.upgrade(now, version, outputs),
             Input::Resign => self.resign(now, outputs),
         }
         self.settle(now, outputs);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_cluster::quorum::{
-    AddVoterRequest, Append, Batch, Content, Control, CorrelationId, Envelope, Fetched, Generation,
-    Input, Instant, Machine, Membership, Message, Now, Output, RemoveVoterRequest, ReplicaKey,
-    Request, Response, ResponseBody, Restored, Rules, SnapshotId, Timing, Voter,
+    AddVoterRequest, Append, Batch, Content, CorrelationId, Envelope, Fetched, Generation, Input,
+    Instant, Machine, Membership, Message, Now, Output, RemoveVoterRequest, ReplicaKey, Request,
+    Response, ResponseBody, Restored, Rules, SnapshotId, Timing, Voter,
 };
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
@@ -902,19 +902,13 @@ fn snapshot_file(index: u64) -> Vec<u8> {
 
 /// A batch as the log holds it: in a simulation the values, one after the other.
 fn encode(append: &Append) -> Batch {
-    let mut control = Vec::new();
     let bytes = match &append.content {
         Content::Records(values) => values.concat().into(),
-        Content::KraftVersion(version) => {
-            control.push((append.base_offset, Control::KraftVersion(*version)));
-            Bytes::from_static(b"version")
-        }
-        Content::Voters(voters) => {
-            control.push((append.base_offset, Control::Voters(voters.clone())));
-            Bytes::from_static(b"voters")
-        }
+        Content::Membership(_) => Bytes::from_static(b"level and voters"),
+        Content::Voters(_) => Bytes::from_static(b"voters"),
         Content::LeaderChange { leader, .. } => Bytes::from(leader.id.0.to_be_bytes().to_vec()),
     };
+    let control = append.control();
     let end_offset = append.end_offset();
     Batch { base_offset: append.base_offset, end_offset, epoch: append.epoch, control, bytes }
 }
