@@ -540,8 +540,8 @@ fn configured_voters_move_into_the_log() {
     assert_eq!(early, [Output::Reject], "the directory of node 3 is not known");
     member.fetched(3, 11, 6);
     let outputs = member.step(Input::UpgradeKraftVersion(1));
-    assert!(matches!(&outputs[0], Output::Append(append)
-        if append.content.control() == [Control::KraftVersion(1), Control::Voters(voters(&[1, 2, 3]))]));
+    let control = [Control::KraftVersion(1), Control::Voters(voters(&[1, 2, 3]))];
+    assert!(matches!(&outputs[0], Output::Append(append) if append.content.control() == control));
     assert_eq!(member.machine.kraft_version(), 1);
     assert_eq!(member.step(Input::UpgradeKraftVersion(1)), [Output::Reject], "it is there");
 }
@@ -563,7 +563,10 @@ fn a_voter_says_where_it_listens_now() {
     };
     let mut moving = Member::new(found);
     let outputs = moving.step(Input::Tick);
-    let is_update = |request: &Request| matches!(request, Request::UpdateVoter(update) if update.voter == moved);
+    let is_update = |request: &Request| match request {
+        Request::UpdateVoter(update) => update.voter == moved,
+        _ => false,
+    };
     assert_eq!(sent(&outputs, is_update).len(), 1);
 
     let mut leader = Member::new(Restored { log: log(5, 10), ..restored(1, &[1, 2, 3]) });
