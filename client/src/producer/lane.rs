@@ -3,7 +3,8 @@
 //! The order of a partition is kept like this. Batches leave from the front. One that comes back is
 //! put where it was, and nothing leaves before everything under way has come back too; then all of
 //! it leaves again in order, with the sequences it had, so that the broker knows what it has
-//! already. When a batch that has a sequence is given up for good, the sequences behind it would
+//! already. The first batch under an identity goes alone: a broker that never heard of a producer
+//! takes any sequence from it, so the second batch would get in where the first was turned away. When a batch that has a sequence is given up for good, the sequences behind it would
 //! have a gap for ever: the lane then waits until nothing is under way and goes on under a new
 //! producer id, where sequences begin at 0.
 
@@ -60,6 +61,8 @@ pub struct Lane {
     /// The last identity that was given up here: its sequences have a gap.
     retired: Option<Identity>,
     next_sequence: i32,
+    /// The broker has acknowledged a batch under the identity.
+    is_known: bool,
     /// A batch came back: nothing leaves before the others have come back as well.
     is_recovering: bool,
     /// A sequence is lost: a new identity is needed once nothing is under way.
@@ -244,7 +247,7 @@ impl Lane {
         };
         let must_wait = self.needs_renewal
             || (self.is_recovering && self.under_way > 0)
-            || self.under_way >= options.lane_width()
+            || self.under_way >= self.width(options)
             || self.retry_at.is_some_and(|at| now < at);
         let is_due = front.attempts > 0
             || front.is_full
@@ -252,6 +255,12 @@ impl Lane {
             || !linger
             || now >= front.began + options.linger;
         !must_wait && is_due
+    }
+
+    /// Batches that may be under way at once.
+    fn width(&self, options: &ProducerOptions) -> usize {
+        let is_first = self.identity.is_some() && !self.is_known;
+        if is_first { 1 } else { options.lane_width() }
     }
 
     /// When time alone changes something.
@@ -284,6 +293,7 @@ impl Lane {
         if let (Some(identity), None) = (identity, batch.sequenced) {
             if self.identity != Some(identity) {
                 self.identity = Some(identity);
+                self.is_known = false;
                 self.next_sequence = 0;
             }
             let sequence = Sequence(self.next_sequence);
@@ -300,6 +310,8 @@ impl Lane {
     pub fn acknowledged(&mut self, batch: Batch, delivered: Delivered) {
         self.came_back();
         self.backoff.reset();
+        self.is_known |=
+            batch.sequenced.is_some_and(|(identity, _)| self.identity == Some(identity));
         self.unsettled.remove(&batch.order);
         batch.outcome.settle(Ok(delivered));
         self.renew();
@@ -406,3 +418,6 @@ fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Timestamp(since.map_or(0, |since| since.as_millis() as i64))
 }
+
+#[cfg(test)]
+mod tests;
