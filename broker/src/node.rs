@@ -19,9 +19,10 @@ use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
 use milena_cluster::metadata::snapshot::Snapshot;
 use milena_cluster::quorum::{
-    Control, EpochStart, Membership, Now, Quorum, ReplicaKey, Restored, RestoredLog, SnapshotId,
-    Timing, Voter,
+    Control, EpochStart, Membership, Quorum, ReplicaKey, Restored, RestoredLog, SnapshotId, Timing,
+    Voter,
 };
+use milena_cluster::time::Now;
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::run::Batches;
 use milena_storage::{

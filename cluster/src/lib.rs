@@ -17,7 +17,9 @@
 
 pub mod configs;
 pub mod controller;
+pub mod coordinator;
 pub mod machine;
 pub mod metadata;
 pub mod quorum;
 pub mod replica;
+pub mod time;

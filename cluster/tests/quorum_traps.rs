@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use milena_cluster::quorum::{
     AddVoterRequest, Batch, BeginQuorumEpochRequest, Control, CorrelationId, EndQuorumEpochRequest,
-    Endpoint, Envelope, EpochStart, FetchRequest, Fetched, Generation, Input, Instant, Membership,
-    Message, Now, Output, Piece, Quorum, QuorumState, RemoveVoterRequest, ReplicaKey, Request,
-    Response, ResponseBody, Restored, RestoredLog, SnapshotId, Timing, UpdateVoterRequest,
-    VoteRequest, Voter, VoterSet,
+    Endpoint, Envelope, EpochStart, FetchRequest, Fetched, Generation, Input, Membership, Message,
+    Output, Piece, Quorum, QuorumState, RemoveVoterRequest, ReplicaKey, Request, Response,
+    ResponseBody, Restored, RestoredLog, SnapshotId, Timing, UpdateVoterRequest, VoteRequest,
+    Voter, VoterSet,
 };
+use milena_cluster::time::{Instant, Now};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
 

@@ -13,7 +13,8 @@ use milena_cluster::controller::{Controller, Decision};
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::MetadataImage;
-use milena_cluster::quorum::{Append, Content, Input, Now, Output, Quorum, ReplicaKey, SnapshotId};
+use milena_cluster::quorum::{Append, Content, Input, Output, Quorum, ReplicaKey, SnapshotId};
+use milena_cluster::time::{Instant as QuorumInstant, Now};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
@@ -253,7 +254,7 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        let elapsed = milena_cluster::quorum::Instant::default().plus(self.started_at.elapsed());
+        let elapsed = QuorumInstant::default().plus(self.started_at.elapsed());
         Now { instant: elapsed, wall: (self.clock)() }
     }
 

@@ -15,7 +15,7 @@ use super::message::{
 use super::roles::{Prospective, Resigned, Role, Tally, Unattached};
 use super::rules::Rules;
 use super::state::QuorumState;
-use super::time::Now;
+use crate::time::Now;
 
 impl<R: Rules> Machine<R> {
     /// The election deadline passed: it asks whether it would be elected.

@@ -18,7 +18,7 @@ use super::message::{
 };
 use super::roles::Role;
 use super::rules::Rules;
-use super::time::{Instant, Now};
+use crate::time::{Instant, Now};
 
 impl<R: Rules> Machine<R> {
     /// A replica asks for what comes next.

@@ -6,8 +6,8 @@
 use milena_protocol::ids::{NodeId, Offset};
 
 use super::message::{CorrelationId, SnapshotId};
-use super::time::Instant;
 use super::voters::Endpoint;
+use crate::time::Instant;
 
 /// A voter that follows a leader.
 #[derive(Clone, Debug)]

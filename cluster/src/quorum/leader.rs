@@ -9,8 +9,8 @@ use milena_protocol::ids::{NodeId, Offset, Timestamp, Uuid};
 use super::input::Envelope;
 use super::message::{CorrelationId, ReplicaDescription};
 use super::rules::Rules;
-use super::time::{Instant, Now};
 use super::voters::{ReplicaKey, VoterSet};
+use crate::time::{Instant, Now};
 
 /// An observer that has not fetched for this long is forgotten.
 const OBSERVER_SESSION: Duration = Duration::from_secs(300);

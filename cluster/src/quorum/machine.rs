@@ -23,9 +23,9 @@ use super::message::{CorrelationId, Message, Request, Response, ResponseBody, Sn
 use super::roles::{Resigned, Role, Unattached};
 use super::rules::{Kraft, Rules};
 use super::state::QuorumState;
-use super::time::{Instant, Now};
 use super::timing::{Dice, Timing};
 use super::voters::{DYNAMIC_VOTERS, Endpoint, Membership, Voter, VoterHistory, VoterSet};
+use crate::time::{Instant, Now};
 
 /// What a restarted member finds on its disk and in its configuration.
 #[derive(Clone, Debug)]

@@ -16,8 +16,8 @@ use super::message::{
 };
 use super::roles::Role;
 use super::rules::Rules;
-use super::time::Now;
 use super::voters::{DYNAMIC_VOTERS, Membership, ReplicaKey, Voter, VoterSet};
+use crate::time::Now;
 
 impl<R: Rules> Machine<R> {
     /// Someone wants an observer to vote.

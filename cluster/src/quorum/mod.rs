@@ -21,7 +21,6 @@ mod state;
 mod step;
 #[cfg(test)]
 mod tests;
-mod time;
 mod timing;
 mod voters;
 
@@ -38,7 +37,6 @@ pub use message::{
 pub use roles::Role;
 pub use rules::{Kraft, LogEnd, Rules};
 pub use state::{BadQuorumState, QuorumState};
-pub use time::{Instant, Now};
 pub use timing::Timing;
 pub use voters::{
     DYNAMIC_VOTERS, Endpoint, KRAFT_VERSIONS, Membership, ReplicaKey, Voter, VoterSet,

@@ -19,7 +19,7 @@ use milena_protocol::ids::NodeId;
 use super::follower::{Follower, Observer};
 use super::leader::Leader;
 use super::message::CorrelationId;
-use super::time::Instant;
+use crate::time::Instant;
 
 /// What a member is.
 #[derive(Clone, Debug)]

@@ -12,8 +12,8 @@ use super::machine::{Caller, Machine};
 use super::message::{FetchSnapshotRequest, Fetched, Piece, Request, ResponseBody, SnapshotId};
 use super::roles::Role;
 use super::rules::Rules;
-use super::time::{Instant, Now};
 use super::voters::Membership;
+use crate::time::{Instant, Now};
 
 impl<R: Rules> Machine<R> {
     /// A snapshot of what is committed was written here: the log may begin behind it.

@@ -9,7 +9,7 @@ use super::machine::{Caller, Machine};
 use super::message::{Message, Request, Response, ResponseBody};
 use super::roles::Role;
 use super::rules::Rules;
-use super::time::Now;
+use crate::time::Now;
 
 impl<R: Rules> Machine<R> {
     /// Takes an input and says what has to be done.

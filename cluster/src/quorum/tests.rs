@@ -4,6 +4,7 @@ use bytes::Bytes;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Uuid};
 
 use super::*;
+use crate::time::{Instant, Now};
 
 fn restored(log_end_offset: i64, epoch: i32) -> Quorum {
     let me = Voter::bare(ReplicaKey { id: NodeId(1), directory_id: Uuid::from_u128(1000) });

@@ -11,9 +11,10 @@ use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::metadata::snapshot;
 use milena_cluster::quorum::{
-    Append, Content, EpochStart, Input, Instant, Membership, Now, Output, Quorum, QuorumState,
-    ReplicaKey, Restored, RestoredLog, SnapshotId, Timing, Voter,
+    Append, Content, EpochStart, Input, Membership, Output, Quorum, QuorumState, ReplicaKey,
+    Restored, RestoredLog, SnapshotId, Timing, Voter,
 };
+use milena_cluster::time::{Instant, Now};
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
 use milena_protocol::metadata_record::MetadataRecord;
 use milena_protocol::record::batch::Batch;

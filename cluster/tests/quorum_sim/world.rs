@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use milena_cluster::quorum::{
     AddVoterRequest, Append, Batch, Content, CorrelationId, Envelope, Fetched, Generation, Input,
-    Instant, Machine, Membership, Message, Now, Output, RemoveVoterRequest, ReplicaKey, Request,
-    Response, ResponseBody, Restored, Rules, SnapshotId, Timing, Voter,
+    Machine, Membership, Message, Output, RemoveVoterRequest, ReplicaKey, Request, Response,
+    ResponseBody, Restored, Rules, SnapshotId, Timing, Voter,
 };
+use milena_cluster::time::{Instant, Now};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
 
