@@ -18,6 +18,7 @@
 pub mod configs;
 pub mod controller;
 pub mod coordinator;
+pub mod group;
 pub mod machine;
 pub mod metadata;
 pub mod quorum;

@@ -148,6 +148,17 @@ impl Uuid {
         (!id.is_reserved() && !id.to_string().starts_with('-')).then_some(id)
     }
 
+    /// The form that Java writes: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+    #[must_use]
+    pub fn hyphenated(&self) -> String {
+        let digits = format!("{:032x}", u128::from_be_bytes(self.0));
+        let (a, rest) = digits.split_at(8);
+        let (b, rest) = rest.split_at(4);
+        let (c, rest) = rest.split_at(4);
+        let (d, e) = rest.split_at(4);
+        format!("{a}-{b}-{c}-{d}-{e}")
+    }
+
     /// Reads the 22-character text form.
     ///
     /// # Errors

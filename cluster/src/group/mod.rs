@@ -1,0 +1,14 @@
+//! Groups and their offsets: one [`Coordinator`] for each partition of `__consumer_offsets`.
+
+pub mod classic;
+mod coordinator;
+mod offset_requests;
+mod offsets;
+mod overview;
+pub mod record;
+mod request;
+mod settings;
+
+pub use coordinator::Coordinator;
+pub use request::{Answer, Caller, CommitAnswer, Request};
+pub use settings::Settings;

@@ -1,0 +1,159 @@
+//! Groups as operators see them: describe, list, delete, and what expires by itself.
+
+use milena_protocol::api::delete_groups::DeleteGroupsResult;
+use milena_protocol::api::describe_groups::DescribeGroupsGroup;
+use milena_protocol::api::list_groups::ListGroupsGroup;
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+
+use super::classic::State;
+use super::coordinator::{Coordinator, Outputs};
+use super::offsets::Place;
+use super::record;
+use super::request::{Answer, Caller};
+use crate::coordinator::{Append, OnFailure, Output, Record, Ticket};
+use crate::time::Now;
+
+/// From this version on a group that is not there is an error (KIP-1043).
+const NAMES_MISSING_GROUPS: i16 = 6;
+/// Records that are written together when groups or offsets expire.
+const MAX_EXPIRED: usize = 1000;
+
+const CLASSIC: &str = "classic";
+
+impl Coordinator {
+    pub(super) fn describe(&self, caller: &Caller, id: Text) -> DescribeGroupsGroup {
+        if let Some(group) = self.classic(&id) {
+            return group.describe();
+        }
+        if self.offsets.has_any(&id) {
+            let group_state = State::Empty.name().into();
+            return DescribeGroupsGroup { group_id: id, group_state, ..Default::default() };
+        }
+        let names_it = caller.version >= NAMES_MISSING_GROUPS;
+        DescribeGroupsGroup {
+            error_code: if names_it { ErrorCode::GROUP_ID_NOT_FOUND } else { ErrorCode::NONE },
+            error_message: names_it.then(|| format!("Group {id} not found.").into()),
+            group_id: id,
+            group_state: "Dead".into(),
+            ..Default::default()
+        }
+    }
+
+    pub(super) fn list(&self, states: &[Text], types: &[Text]) -> Vec<ListGroupsGroup> {
+        let wanted = |wanted: &[Text], name: &str| {
+            wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+        };
+        if !wanted(types, CLASSIC) {
+            return Vec::new();
+        }
+        let simple = self.offsets.groups().filter(|id| self.classic(id).is_none());
+        let simple = simple.map(|id| (id, State::Empty, None));
+        let groups =
+            self.all_classic().map(|(id, group)| (id, group.state(), group.protocol_type()));
+        groups
+            .chain(simple)
+            .filter(|(_, state, _)| wanted(states, state.name()))
+            .map(|(id, state, protocol_type)| ListGroupsGroup {
+                group_id: id.clone(),
+                protocol_type: protocol_type.cloned().unwrap_or_default(),
+                group_state: state.name().into(),
+                group_type: CLASSIC.into(),
+            })
+            .collect()
+    }
+
+    pub(super) fn delete(&mut self, ticket: Ticket, id: Text, outputs: &mut Outputs) {
+        let group_id = id.clone();
+        let error_code = self.try_delete(&id, outputs).err().unwrap_or(ErrorCode::NONE);
+        let result = DeleteGroupsResult { group_id, error_code };
+        outputs.push(Output::Answer(ticket, Answer::Delete(result)));
+    }
+
+    fn try_delete(&mut self, id: &Text, outputs: &mut Outputs) -> Result<(), ErrorCode> {
+        if id.is_empty() {
+            return Err(ErrorCode::INVALID_GROUP_ID);
+        }
+        match self.classic(id) {
+            Some(group) if !group.is_deserted() => return Err(ErrorCode::NON_EMPTY_GROUP),
+            Some(_) => {}
+            None if self.offsets.has_any(id) => {}
+            None => return Err(ErrorCode::GROUP_ID_NOT_FOUND),
+        }
+        let places: Vec<Place> =
+            self.offsets.of_group(id).map(|(place, _)| place.clone()).collect();
+        let mut records = self.without(id, &places);
+        records.extend(record::group(id, None).ok());
+        forget(records, outputs);
+        Ok(())
+    }
+
+    /// Forgets what was committed for topics that there are no more.
+    pub(super) fn forget_topics(&mut self, topics: &[Text], outputs: &mut Outputs) {
+        let mut records = Vec::new();
+        for id in self.offsets.groups() {
+            let places = self.offsets.of_group(id).map(|(place, _)| place);
+            let gone: Vec<Place> =
+                places.filter(|place| topics.contains(&place.0)).cloned().collect();
+            records.extend(self.without(id, &gone));
+        }
+        forget(records, outputs);
+    }
+
+    /// Forgets offsets and groups that nobody has used for as long as they are kept.
+    pub(super) fn expire(&mut self, now: Now, outputs: &mut Outputs) {
+        let mut records = Vec::new();
+        let with_offsets = self.offsets.groups().cloned();
+        let recorded = self.all_classic().filter(|(_, group)| group.is_recorded());
+        let ids: std::collections::BTreeSet<Text> =
+            with_offsets.chain(recorded.map(|(id, _)| id.clone())).collect();
+        for id in ids {
+            let expired = self.expired(&id, now);
+            let left = self.offsets.of_group(&id).count() - expired.len();
+            records.extend(self.without(&id, &expired));
+            let is_deserted = self.classic(&id).is_some_and(super::classic::Group::is_deserted);
+            let undecided = self.offsets.undecided_places(&id);
+            if left == 0 && is_deserted && undecided.is_empty() {
+                records.extend(record::group(&id, None).ok());
+            }
+        }
+        forget(records, outputs);
+    }
+
+    /// The offsets of a group that have been kept long enough (KIP-211).
+    fn expired(&self, id: &Text, now: Now) -> Vec<Place> {
+        let retention_ms =
+            i64::try_from(self.settings.offsets_retention.as_millis()).unwrap_or(i64::MAX);
+        let by_commit = || self.offsets.expired(id, None, retention_ms, now.wall);
+        let Some(group) = self.classic(id) else {
+            return by_commit();
+        };
+        match (group.protocol_type(), group.state()) {
+            (None, _) => by_commit(),
+            (Some(_), State::Empty) => {
+                let since = Some(group.since()).filter(|since| since.0 >= 0);
+                self.offsets.expired(id, since, retention_ms, now.wall)
+            }
+            (Some(_), State::Stable) if group.is_of_consumers() => {
+                let is_left = |place: &Place| group.subscribes(&place.0) == Some(false);
+                by_commit().into_iter().filter(is_left).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn without(&self, id: &Text, places: &[Place]) -> Vec<Record> {
+        let forgotten = |place: &Place| record::no_offset(id, &place.0, place.1).ok();
+        places.iter().filter_map(forgotten).collect()
+    }
+}
+
+/// Writes down that these are no more, in batches that are not too large.
+fn forget(mut records: Vec<Record>, outputs: &mut Outputs) {
+    while !records.is_empty() {
+        let rest = records.split_off(records.len().min(MAX_EXPIRED));
+        let (transaction, on_failure) = (None, OnFailure::Refuse);
+        outputs.push(Output::Append(Append { records, transaction, on_failure }));
+        records = rest;
+    }
+}

@@ -1,0 +1,83 @@
+//! What the coordinator of groups is asked, and what it answers.
+
+use milena_protocol::api::delete_groups::DeleteGroupsResult;
+use milena_protocol::api::describe_groups::DescribeGroupsGroup;
+use milena_protocol::api::heartbeat::{HeartbeatRequest, HeartbeatResponse};
+use milena_protocol::api::join_group::{JoinGroupRequest, JoinGroupResponse};
+use milena_protocol::api::leave_group::{LeaveGroupRequest, LeaveGroupResponse};
+use milena_protocol::api::list_groups::ListGroupsGroup;
+use milena_protocol::api::offset_commit::OffsetCommitRequest;
+use milena_protocol::api::offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
+use milena_protocol::api::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchResponseGroup};
+use milena_protocol::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
+use milena_protocol::api::txn_offset_commit::TxnOffsetCommitRequest;
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{PartitionIndex, Uuid};
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// What the client calls itself.
+    pub client_id: Text,
+    /// The host that it connects from, as Kafka writes it: `/127.0.0.1`.
+    pub host: Text,
+    /// The version of the request.
+    pub version: i16,
+    /// An id that nobody has been given yet.
+    pub fresh_id: Uuid,
+}
+
+/// What the coordinator of groups is asked.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// To take a member into a classic group.
+    Join(Caller, JoinGroupRequest),
+    /// For a member's part of the generation.
+    Sync(Caller, SyncGroupRequest),
+    /// To note that a member lives.
+    Heartbeat(HeartbeatRequest),
+    /// To let members go.
+    Leave(LeaveGroupRequest),
+    /// To store offsets. Topics are known and named.
+    Commit(Caller, OffsetCommitRequest),
+    /// To store offsets when a transaction commits. Topics are known and named.
+    CommitInTransaction(TxnOffsetCommitRequest),
+    /// For stored offsets. Topics are named; the flag asks to wait for transactions.
+    Fetch(OffsetFetchRequestGroup, bool),
+    /// To forget offsets.
+    DeleteOffsets(OffsetDeleteRequest),
+    /// For one group in full.
+    Describe(Caller, Text),
+    /// For all groups of these states and types, or of any.
+    List {
+        /// States, in any case; none for all.
+        states: Vec<Text>,
+        /// Types, in any case; none for all.
+        types: Vec<Text>,
+    },
+    /// To forget a group and its offsets.
+    Delete(Text),
+    /// To forget what was committed for topics that there are no more.
+    TopicsDeleted(Vec<Text>),
+}
+
+/// What became of a commit, partition by partition in the order of the request.
+pub type CommitAnswer = Vec<(Text, Vec<(PartitionIndex, ErrorCode)>)>;
+
+/// What the coordinator of groups answers.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each answers the request of its name")]
+pub enum Answer {
+    Join(JoinGroupResponse),
+    Sync(SyncGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    Leave(LeaveGroupResponse),
+    Commit(CommitAnswer),
+    Fetch(OffsetFetchResponseGroup),
+    DeleteOffsets(OffsetDeleteResponse),
+    Describe(DescribeGroupsGroup),
+    List(Vec<ListGroupsGroup>),
+    Delete(DeleteGroupsResult),
+    TopicsDeleted,
+}
