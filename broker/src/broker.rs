@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use milena_cluster::group;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{NodeId, Timestamp};
 
 use crate::config::Config;
 use crate::drivers::controller::ControllerHandle;
+use crate::drivers::coordinator::Shards;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::endpoints::Endpoints;
 use crate::fetch_session::Sessions;
@@ -34,6 +36,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The block of producer ids at hand.
     pub producer_ids: ProducerIds,
+    /// The coordinators of groups.
+    pub groups: Shards<group::Coordinator>,
     /// Incremental fetch sessions.
     pub sessions: Sessions,
     /// What clients are told to connect to.

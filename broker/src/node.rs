@@ -14,6 +14,7 @@ use milena_cluster::configs::Resolver;
 use milena_cluster::controller::Controller;
 use milena_cluster::controller::brokers::Registration;
 use milena_cluster::controller::features;
+use milena_cluster::group;
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
@@ -23,15 +24,18 @@ use milena_cluster::quorum::{
     Voter,
 };
 use milena_cluster::time::Now;
+use milena_protocol::codec::Text;
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::run::Batches;
 use milena_storage::{
     DirectoryOptions, LogConfig, LogDirectory, LogReader, OpenDirectoryError, ReadLimit, RealDisk,
 };
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::broker::{Broker, WallClock};
-use crate::config::{Config, HostPort};
+use crate::config::{Config, GroupConfig, HostPort};
 use crate::drivers::controller::{Driver, Fatal, Parts, SnapshotRules};
+use crate::drivers::coordinator::{InternalTopic, Shards};
 use crate::drivers::housekeeping;
 use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::producer_ids::ProducerIds;
@@ -120,6 +124,8 @@ pub struct Node {
     bound: Vec<Bound>,
     http: Vec<std::net::TcpListener>,
     screen: Screen,
+    /// The topics that are deleted, as they are.
+    deleted_topics: UnboundedReceiver<Vec<Text>>,
 }
 
 impl Node {
@@ -171,6 +177,7 @@ impl Node {
             &resolver,
         ));
         let metadata = Arc::new(Published::new(image));
+        let (deleted, deleted_topics) = unbounded_channel();
         let publish = {
             let (replicas, metadata) = (replicas.clone(), metadata.clone());
             let (limits, metrics) = (limits.clone(), metrics.clone());
@@ -185,6 +192,10 @@ impl Node {
                     limits.follow(&Resolver { node: node_id, static_values, image });
                 }
                 metadata.publish(image.clone());
+                if !changes.removed_topics.is_empty() {
+                    // Nobody listens any more only when the process ends.
+                    let _ = deleted.send(changes.removed_topics.values().cloned().collect());
+                }
             })
         };
         let controller = driver.spawn(node_id, publish).map_err(StartError::System)?;
@@ -205,6 +216,7 @@ impl Node {
             replicas,
             controller,
             producer_ids: ProducerIds::default(),
+            groups: groups(&config.group),
             sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
             endpoints: Endpoints::new(node_id, advertised(&config)),
             authorizer: Authorizer,
@@ -216,7 +228,7 @@ impl Node {
             clock: WallClock,
             config,
         });
-        Ok(Self { broker, bound, http, screen })
+        Ok(Self { broker, bound, http, screen, deleted_topics })
     }
 
     /// What a newcomer reads.
@@ -245,6 +257,7 @@ impl Node {
         }
         tokio::spawn(housekeeping::retain(self.broker.clone()));
         tokio::spawn(housekeeping::open_again(self.broker.clone()));
+        tokio::spawn(housekeeping::keep_groups(self.broker.clone(), self.deleted_topics));
         self.screen.log_ready();
         wait_for_signal().await
     }
@@ -274,6 +287,26 @@ fn check_supported(config: &Config) -> Result<(), StartError> {
         ));
     }
     Ok(())
+}
+
+/// The coordinators of groups, none of which is loaded yet.
+fn groups(config: &GroupConfig) -> Shards<group::Coordinator> {
+    let topic = InternalTopic {
+        name: "__consumer_offsets",
+        partitions: config.offsets_topic_partitions,
+        replication_factor: config.offsets_topic_replication_factor,
+        configs: vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("compression.type", "producer".to_owned()),
+            ("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
+        ],
+    };
+    let settings = Arc::new(config.settings.clone());
+    Shards::new(
+        topic,
+        move |_| group::Coordinator::new(Arc::clone(&settings)),
+        |_, effect| match effect {},
+    )
 }
 
 fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {

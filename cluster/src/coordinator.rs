@@ -10,7 +10,7 @@
 //! dropped and rebuilt from the log, and everyone who waits is told to ask again.
 
 use bytes::Bytes;
-use milena_protocol::ids::{Offset, ProducerEpoch, ProducerId};
+use milena_protocol::ids::{Offset, PartitionIndex, ProducerEpoch, ProducerId};
 
 use crate::time::{Instant, Now};
 
@@ -84,6 +84,17 @@ pub struct Replayed<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Which of `count` partitions of the coordinators' topic a group or a transactional id belongs to:
+/// the hash of a Java string, made positive as Kafka does.
+#[must_use]
+pub fn partition_for(key: &str, count: usize) -> PartitionIndex {
+    let hash = key
+        .encode_utf16()
+        .fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let count = i32::try_from(count).unwrap_or(i32::MAX).max(1);
+    PartitionIndex((hash & i32::MAX) % count)
+}
+
 /// A coordinator of one partition.
 pub trait Machine: Sized + Send + 'static {
     /// What it is asked.
@@ -120,4 +131,21 @@ pub trait Machine: Sized + Send + 'static {
 
     /// Asserts what always holds.
     fn check_invariants(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kafka's tools would look for a group in another partition. The partitions are those that
+    /// `String.hashCode` leads to.
+    #[test]
+    fn keys_hash_as_javas_strings_do() {
+        // −1,906,497,762 without its sign bit, and a negative remainder in languages that have one.
+        for (key, partition) in
+            [("", 0), ("my-group", 36), ("console-consumer-1", 24), ("payments", 13), ("ü€😀", 35)]
+        {
+            assert_eq!(partition_for(key, 50), PartitionIndex(partition), "{key}");
+        }
+    }
 }

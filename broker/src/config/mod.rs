@@ -28,8 +28,8 @@ pub use secret::Secret;
 pub use settings::{Setting, Settings, Source, Value};
 pub use sources::Sources;
 pub use typed::{
-    Config, LogDefaults, MetadataLogConfig, ProcessRoles, QuorumConfig, RecordValidation,
-    ReplicaConfig, SocketConfig,
+    Config, GroupConfig, LogDefaults, MetadataLogConfig, ProcessRoles, QuorumConfig,
+    RecordValidation, ReplicaConfig, SocketConfig,
 };
 
 #[cfg(test)]

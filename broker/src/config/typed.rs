@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use milena_cluster::group;
 use milena_protocol::ids::NodeId;
 
 use super::declared;
@@ -106,6 +107,19 @@ pub struct ReplicaConfig {
     pub high_watermark_checkpoint_interval: Duration,
 }
 
+/// Groups and their offsets.
+#[derive(Clone, Debug, Default)]
+pub struct GroupConfig {
+    /// The coordinators' rules.
+    pub settings: group::Settings,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_topic_partitions: i32,
+    /// `offsets.topic.replication.factor`.
+    pub offsets_topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: i32,
+}
+
 /// The metadata quorum.
 #[derive(Clone, Debug, Default)]
 pub struct QuorumConfig {
@@ -179,6 +193,7 @@ pub struct Config {
     pub metadata_log: MetadataLogConfig,
     pub socket: SocketConfig,
     pub log: LogDefaults,
+    pub group: GroupConfig,
     pub replica: ReplicaConfig,
 
     pub num_partitions: i32,
@@ -296,6 +311,7 @@ impl Config {
                 listen_backlog_size: reading.int("socket.listen.backlog.size"),
             },
             log: log_defaults(reading),
+            group: groups(reading),
             replica: replica(reading),
             ..Self::limits(reading)
         };
@@ -588,6 +604,28 @@ fn log_defaults(reading: &Reading<'_>) -> LogDefaults {
             .to_owned(),
         message_timestamp_after_max_ms: reading.long("log.message.timestamp.after.max.ms"),
         message_timestamp_before_max_ms: reading.long("log.message.timestamp.before.max.ms"),
+    }
+}
+
+fn groups(reading: &Reading<'_>) -> GroupConfig {
+    GroupConfig {
+        settings: group::Settings {
+            initial_rebalance_delay: reading.millis("group.initial.rebalance.delay.ms"),
+            min_session_timeout: reading.millis("group.min.session.timeout.ms"),
+            max_session_timeout: reading.millis("group.max.session.timeout.ms"),
+            max_size: reading.size("group.max.size"),
+            offsets_retention: Duration::from_secs(
+                60 * u64::try_from(reading.long("offsets.retention.minutes")).unwrap_or_default(),
+            ),
+            offsets_retention_check_interval: reading.millis("offsets.retention.check.interval.ms"),
+            offset_metadata_max_bytes: reading.size("offset.metadata.max.bytes"),
+        },
+        offsets_topic_partitions: reading.int("offsets.topic.num.partitions"),
+        offsets_topic_replication_factor: reading
+            .int("offsets.topic.replication.factor")
+            .try_into()
+            .unwrap_or(i16::MAX),
+        offsets_topic_segment_bytes: reading.int("offsets.topic.segment.bytes"),
     }
 }
 

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_cluster::group::Request;
+use milena_protocol::codec::Text;
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use crate::broker::Broker;
 
 /// How often logs that had no room are tried again.
@@ -22,6 +26,24 @@ pub async fn open_again(broker: Arc<Broker>) {
         if let Err(error) = opened.await {
             tracing::error!(%error, "opening logs stopped");
             return;
+        }
+    }
+}
+
+/// Loads the coordinators that this broker has, so that what is due in their groups is done before
+/// anyone asks; then lets them forget the offsets of topics as these are deleted.
+pub async fn keep_groups(broker: Arc<Broker>, mut deleted: UnboundedReceiver<Vec<Text>>) {
+    if let Err(code) = broker.groups.all(&broker).await {
+        tracing::warn!(%code, "not all groups could be loaded; they are when they are asked for");
+    }
+    while let Some(topics) = deleted.recv().await {
+        let shards = broker.groups.all(&broker).await.unwrap_or_default();
+        for shard in shards {
+            let asked = shard.ask(Request::TopicsDeleted(topics.clone())).await;
+            if let Err(code) = asked {
+                // An offset of a topic that was made again is not handed out all the same.
+                tracing::debug!(?shard, %code, "offsets of deleted topics stay");
+            }
         }
     }
 }

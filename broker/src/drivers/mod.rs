@@ -1,6 +1,7 @@
 //! Threads that drive the machines of `cluster`: they execute outputs and hold no rules.
 
 pub mod controller;
+pub mod coordinator;
 pub mod housekeeping;
 pub mod metadata_log;
 pub mod producer_ids;

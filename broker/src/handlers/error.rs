@@ -3,6 +3,8 @@
 use milena_protocol::error_code::ErrorCode;
 use milena_storage::{AppendError, ReadError, StorageError};
 
+use crate::replicas::partition::ProduceError;
+
 /// What a refused append is answered.
 #[derive(Debug)]
 pub struct AppendFault {
@@ -40,6 +42,15 @@ pub fn append_fault(error: &AppendError) -> AppendFault {
         _ => Vec::new(),
     };
     AppendFault { code, message: Some(error.to_string()), records }
+}
+
+/// A refused append of this broker's own as its code.
+#[must_use]
+pub fn produce_code(error: &ProduceError) -> ErrorCode {
+    match error {
+        ProduceError::Refused(code) => *code,
+        ProduceError::Append(error) => append_fault(error).code,
+    }
 }
 
 /// A refused read as its code.

@@ -19,6 +19,9 @@ use parking_lot::Mutex;
 use super::durable::Durable;
 use super::progress::Progress;
 
+/// What `acks` says of appends that count when every replica in sync has them.
+const ALL_REPLICAS: i16 = -1;
+
 /// A partition whose log this broker keeps.
 pub struct Partition {
     topic: Text,
@@ -185,11 +188,33 @@ impl Partition {
         acks: i16,
         now: Timestamp,
     ) -> Result<Placed, ProduceError> {
+        self.append(batch, acks, now, Origin::Client)
+    }
+
+    /// Appends one batch of a coordinator of this broker: its records, or the marker that ends a
+    /// transaction.
+    ///
+    /// # Errors
+    /// When the role or the log refuses it; nothing is stored then.
+    pub fn append_as_coordinator(
+        &self,
+        batch: &[u8],
+        now: Timestamp,
+    ) -> Result<Placed, ProduceError> {
+        self.append(batch, ALL_REPLICAS, now, Origin::Coordinator)
+    }
+
+    fn append(
+        &self,
+        batch: &[u8],
+        acks: i16,
+        now: Timestamp,
+        origin: Origin,
+    ) -> Result<Placed, ProduceError> {
         let mut state = self.state.lock();
         let State { log, role } = &mut *state;
         role.admit(acks).map_err(ProduceError::Refused)?;
-        let context =
-            AppendContext { leader_epoch: role.leader_epoch(), now, origin: Origin::Client };
+        let context = AppendContext { leader_epoch: role.leader_epoch(), now, origin };
         let appended = log.append_as_leader(batch, context).map_err(ProduceError::Append)?;
         self.open_from.store(open_from(log), Ordering::Release);
         let end = appended.last_offset.plus(1);

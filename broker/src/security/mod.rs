@@ -68,6 +68,12 @@ impl Authorizer {
         bits(&[3, 4, 5, 6, 7, 8, 10, 11])
     }
 
+    /// What the principal may do to a group, as bits.
+    #[must_use]
+    pub fn group_operations(&self, _: &Principal) -> i32 {
+        bits(&[3, 6, 8, 10, 11])
+    }
+
     /// What the principal may do to the cluster, as bits.
     #[must_use]
     pub fn cluster_operations(&self, _: &Principal) -> i32 {

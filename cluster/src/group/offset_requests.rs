@@ -208,7 +208,8 @@ impl Coordinator {
             Some(asked) => topics.extend(asked.into_iter().map(|topic| {
                 let find = |index: &PartitionIndex| {
                     let place = (topic.name.clone(), *index);
-                    answer(&place, self.offsets.get(&group, &place))
+                    let committed = self.offsets.get(&group, &place);
+                    answer(&place, committed.filter(|known| is_of(known, topic.topic_id)))
                 };
                 OffsetFetchResponseTopics {
                     partitions: topic.partition_indexes.iter().map(find).collect(),
@@ -284,6 +285,12 @@ impl Coordinator {
         }
         OffsetDeleteResponse { topics, ..Default::default() }
     }
+}
+
+/// Whether an offset was committed for this very topic, as far as both ids are known.
+fn is_of(committed: &Committed, topic_id: Uuid) -> bool {
+    let known = committed.value.topic_id;
+    known == topic_id || known == Uuid::ZERO || topic_id == Uuid::ZERO
 }
 
 fn partition(

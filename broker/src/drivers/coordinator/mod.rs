@@ -1,0 +1,11 @@
+//! Drives the coordinators: loads their partitions, appends what they say, answers what is
+//! committed. The rules are in the machines.
+
+mod load;
+mod shard;
+mod shards;
+mod topic;
+
+pub use shard::Shard;
+pub use shards::Shards;
+pub use topic::InternalTopic;

@@ -1,0 +1,325 @@
+//! One coordinator: its machine, its partition, and those who wait for it.
+//!
+//! The lock is held while the machine decides and its records are copied into the log. The
+//! partition's own lock is taken inside of it, never the other way round.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_cluster::coordinator::{
+    Append, Machine, OnFailure, Output, Outputs, Producer, Replayed, Ticket,
+};
+use milena_cluster::time::{Instant, Now};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{Offset, Sequence};
+use milena_protocol::record::{BatchBuilder, BatchOptions};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use crate::broker::WallClock;
+use crate::handlers::error::produce_code;
+use crate::replicas::partition::{Partition, Placed};
+
+/// How long an answer may wait for its records to be committed, as `offsets.commit.timeout.ms` is
+/// by default.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Gets done what a kind of coordinator wants done besides appends and answers. It must not wait.
+pub type Effects<M> = Arc<dyn Fn(&Arc<Shard<M>>, <M as Machine>::Effect) + Send + Sync>;
+
+type Reply<A> = oneshot::Sender<Result<A, ErrorCode>>;
+
+/// One coordinator.
+pub struct Shard<M: Machine> {
+    partition: Arc<Partition>,
+    state: Mutex<State<M>>,
+    /// Something is due earlier than it was, or the coordinator is over.
+    changed: Notify,
+    effects: Effects<M>,
+    started_at: tokio::time::Instant,
+    clock: WallClock,
+}
+
+struct State<M: Machine> {
+    machine: M,
+    waiting: BTreeMap<Ticket, Reply<M::Answer>>,
+    next_ticket: u64,
+    /// What it appended ends here: answers tell of nothing that is not committed.
+    appended_end: Offset,
+    /// When the timer looks next.
+    looks_at: Option<Instant>,
+    /// It is dropped, and must not be asked any more.
+    is_over: bool,
+}
+
+/// What is let go once everything before it is committed.
+enum Release<M: Machine> {
+    Answer(Reply<M::Answer>, Result<M::Answer, ErrorCode>),
+    Effect(M::Effect),
+}
+
+impl<M: Machine> Shard<M> {
+    /// A coordinator whose partition has been replayed into its machine.
+    pub(super) fn begin(
+        partition: Arc<Partition>,
+        machine: M,
+        effects: Effects<M>,
+        started_at: tokio::time::Instant,
+    ) -> Arc<Self> {
+        let appended_end = partition.reader().offsets().log_end_offset;
+        let shard = Arc::new(Self {
+            partition,
+            state: Mutex::new(State {
+                machine,
+                waiting: BTreeMap::new(),
+                next_ticket: 0,
+                appended_end,
+                looks_at: None,
+                is_over: false,
+            }),
+            changed: Notify::new(),
+            effects,
+            started_at,
+            clock: WallClock,
+        });
+        shard.run(|machine, now, outputs| machine.loaded(now, outputs));
+        tokio::spawn(keep_time(Arc::clone(&shard)));
+        shard
+    }
+
+    /// The partition that it coordinates from.
+    #[must_use]
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
+    /// Whether it must not be asked any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state.lock().is_over
+    }
+
+    /// Asks, and returns the answer once it may be told.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR when the coordinator is over, else why its records could not be kept.
+    pub async fn ask(self: &Arc<Self>, request: M::Request) -> Result<M::Answer, ErrorCode> {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.state.lock();
+            if state.is_over {
+                return Err(ErrorCode::NOT_COORDINATOR);
+            }
+            let ticket = Ticket(state.next_ticket);
+            state.next_ticket += 1;
+            state.waiting.insert(ticket, sender);
+            let mut outputs = Vec::new();
+            state.machine.handle(self.now(), ticket, request, &mut outputs);
+            self.execute(&mut state, outputs);
+        }
+        receiver.await.unwrap_or(Err(ErrorCode::NOT_COORDINATOR))
+    }
+
+    /// Decides a producer's transaction in this partition: the marker is appended with `append`,
+    /// and the machine learns of it before anything else happens.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR when the coordinator is over, else what `append` says.
+    pub fn decide<E: From<ErrorCode>>(
+        self: &Arc<Self>,
+        producer: Producer,
+        is_commit: bool,
+        append: impl FnOnce(&Partition) -> Result<Placed, E>,
+    ) -> Result<Placed, E> {
+        let mut state = self.state.lock();
+        if state.is_over {
+            return Err(ErrorCode::NOT_COORDINATOR.into());
+        }
+        let placed = append(&self.partition)?;
+        state.appended_end = state.appended_end.max(placed.acknowledged_at);
+        state.machine.replay_marker(producer, is_commit);
+        Ok(placed)
+    }
+
+    /// Ends it: whoever waits is told to ask again.
+    pub fn end(&self) {
+        let mut state = self.state.lock();
+        fall(&mut state);
+        self.changed.notify_one();
+    }
+
+    fn now(&self) -> Now {
+        let instant = Instant::default().plus(self.started_at.elapsed());
+        Now { instant, wall: self.clock.now() }
+    }
+
+    fn run(self: &Arc<Self>, step: impl FnOnce(&mut M, Now, &mut Outputs<M>)) {
+        let mut state = self.state.lock();
+        if state.is_over {
+            return;
+        }
+        let mut outputs = Vec::new();
+        step(&mut state.machine, self.now(), &mut outputs);
+        self.execute(&mut state, outputs);
+    }
+
+    /// Executes what the machine said, in its order.
+    fn execute(self: &Arc<Self>, state: &mut State<M>, outputs: Outputs<M>) {
+        let mut refused = None;
+        let mut releases = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Append(append) => match self.append(state, &append) {
+                    Ok(()) => {}
+                    Err(code) if append.on_failure == OnFailure::Refuse => refused = Some(code),
+                    Err(code) => {
+                        let partition = &self.partition;
+                        tracing::warn!(?partition, %code, "coordinator begins anew");
+                        fall(state);
+                        self.changed.notify_one();
+                        return;
+                    }
+                },
+                Output::Answer(ticket, answer) => {
+                    if let Some(reply) = state.waiting.remove(&ticket) {
+                        let answer = refused.map_or(Ok(answer), Err);
+                        releases.push(Release::Answer(reply, answer));
+                    }
+                }
+                Output::Effect(effect) => releases.push(Release::Effect(effect)),
+            }
+        }
+        self.release(state.appended_end, releases);
+        let due = state.machine.deadline();
+        if due.is_some_and(|due| state.looks_at.is_none_or(|at| due < at)) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn append(&self, state: &mut State<M>, append: &Append) -> Result<(), ErrorCode> {
+        let now = self.clock.now();
+        let mut options = BatchOptions { base_sequence: Sequence::NONE, ..Default::default() };
+        if let Some(producer) = append.transaction {
+            options.producer_id = producer.id;
+            options.producer_epoch = producer.epoch;
+            options.is_transactional = true;
+        }
+        let mut builder = BatchBuilder::new(options);
+        for record in &append.records {
+            builder.append(now, Some(&record.key), record.value.as_deref(), &[]);
+        }
+        let batch = builder.build().map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
+        let placed = self.partition.append_as_coordinator(&batch, now).map_err(|error| {
+            tracing::debug!(partition = ?self.partition, ?error, "coordinator cannot append");
+            as_seen_by_clients(produce_code(&error))
+        })?;
+        state.appended_end = state.appended_end.max(placed.acknowledged_at);
+        for (index, record) in append.records.iter().enumerate() {
+            state.machine.replay(Replayed {
+                offset: placed.appended.base_offset.plus(index as i64),
+                transaction: append.transaction,
+                key: &record.key,
+                value: record.value.as_deref(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Lets go at once what is committed; the rest waits for its turn.
+    fn release(self: &Arc<Self>, end: Offset, releases: Vec<Release<M>>) {
+        if releases.is_empty() {
+            return;
+        }
+        if self.partition.reader().offsets().high_watermark >= end {
+            releases.into_iter().for_each(|release| self.let_go(release));
+            return;
+        }
+        let shard = Arc::clone(self);
+        tokio::spawn(async move {
+            let committed = shard.partition.acknowledged(end);
+            let failed = match tokio::time::timeout(COMMIT_TIMEOUT, committed).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => {
+                    tracing::error!(partition = ?shard.partition, %error, "sync failed");
+                    Some(ErrorCode::NOT_COORDINATOR)
+                }
+                Err(_) => Some(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+            };
+            for release in releases {
+                match (release, failed) {
+                    (Release::Answer(reply, _), Some(code)) => {
+                        // Whoever asked may have gone away.
+                        let _ = reply.send(Err(code));
+                    }
+                    (release, _) => shard.let_go(release),
+                }
+            }
+        });
+    }
+
+    fn let_go(self: &Arc<Self>, release: Release<M>) {
+        match release {
+            Release::Answer(reply, answer) => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(answer);
+            }
+            Release::Effect(effect) => (self.effects)(self, effect),
+        }
+    }
+}
+
+fn fall<M: Machine>(state: &mut State<M>) {
+    state.is_over = true;
+    // Dropping what they wait on tells them.
+    state.waiting.clear();
+}
+
+/// Why a coordinator could not append, as its clients are told (fact O10).
+fn as_seen_by_clients(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        | ErrorCode::NOT_ENOUGH_REPLICAS
+        | ErrorCode::REQUEST_TIMED_OUT => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::KAFKA_STORAGE_ERROR => {
+            ErrorCode::NOT_COORDINATOR
+        }
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
+            ErrorCode::UNKNOWN_SERVER_ERROR
+        }
+        code => code,
+    }
+}
+
+/// Lets the machine do what is due, until it is over.
+async fn keep_time<M: Machine>(shard: Arc<Shard<M>>) {
+    loop {
+        let looks_at = {
+            let mut state = shard.state.lock();
+            if state.is_over {
+                return;
+            }
+            state.looks_at = state.machine.deadline();
+            state.looks_at
+        };
+        match looks_at {
+            None => shard.changed.notified().await,
+            Some(at) => {
+                let at = shard.started_at + Duration::from_millis(at.0);
+                tokio::select! {
+                    () = tokio::time::sleep_until(at) => {
+                        shard.run(|machine, now, outputs| machine.tick(now, outputs));
+                    }
+                    () = shard.changed.notified() => {}
+                }
+            }
+        }
+    }
+}
+
+impl<M: Machine> fmt::Debug for Shard<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shard({:?})", self.partition)
+    }
+}

@@ -1,0 +1,147 @@
+//! The coordinators of one kind on this broker: one for each partition of their topic that it
+//! leads, loaded when it is first asked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use milena_cluster::coordinator::{Machine, partition_for};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::PartitionIndex;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use super::load;
+use super::shard::{Effects, Shard};
+use super::topic::InternalTopic;
+use crate::broker::Broker;
+use crate::replicas::partition::Partition;
+
+/// Makes the machine for a partition, before anything is replayed.
+type Make<M> = Box<dyn Fn(&Partition) -> M + Send + Sync>;
+type Slot<M> = Arc<OnceCell<Arc<Shard<M>>>>;
+
+/// The coordinators of one kind on this broker.
+pub struct Shards<M: Machine> {
+    topic: InternalTopic,
+    make: Make<M>,
+    effects: Effects<M>,
+    slots: Mutex<BTreeMap<PartitionIndex, Slot<M>>>,
+    started_at: tokio::time::Instant,
+}
+
+impl<M: Machine> Shards<M> {
+    /// None is loaded yet.
+    #[must_use]
+    pub fn new(
+        topic: InternalTopic,
+        make: impl Fn(&Partition) -> M + Send + Sync + 'static,
+        effects: impl Fn(&Arc<Shard<M>>, M::Effect) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            topic,
+            make: Box::new(make),
+            effects: Arc::new(effects),
+            slots: Mutex::default(),
+            started_at: tokio::time::Instant::now(),
+        }
+    }
+
+    /// The topic that they write.
+    #[must_use]
+    pub fn topic(&self) -> &InternalTopic {
+        &self.topic
+    }
+
+    /// The coordinator of a group or a transactional id. While it is being loaded, whoever asks is
+    /// held instead of being told to come again.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR where this broker does not lead its partition, COORDINATOR_NOT_AVAILABLE
+    /// where there is no such topic or it cannot be read.
+    pub async fn of_key(&self, broker: &Broker, key: &str) -> Result<Arc<Shard<M>>, ErrorCode> {
+        let count = self.topic.count(broker).ok_or(ErrorCode::NOT_COORDINATOR)?;
+        self.of_partition(broker, partition_for(key, count)).await
+    }
+
+    /// The coordinator of a partition.
+    ///
+    /// # Errors
+    /// As [`Shards::of_key`].
+    pub async fn of_partition(
+        &self,
+        broker: &Broker,
+        index: PartitionIndex,
+    ) -> Result<Arc<Shard<M>>, ErrorCode> {
+        let topic_id = broker.metadata.image().topic(self.topic.name).map(|topic| topic.id());
+        let topic_id = topic_id.ok_or(ErrorCode::NOT_COORDINATOR)?;
+        let partition =
+            broker.replicas.leading(&topic_id, index).map_err(|_| ErrorCode::NOT_COORDINATOR)?;
+        let slot = self.slot(index, &partition);
+        let shard = slot.get_or_try_init(|| self.load(partition)).await?;
+        Ok(Arc::clone(shard))
+    }
+
+    /// Every coordinator that this broker has.
+    ///
+    /// # Errors
+    /// As [`Shards::of_key`].
+    pub async fn all(&self, broker: &Broker) -> Result<Vec<Arc<Shard<M>>>, ErrorCode> {
+        let mut shards = Vec::new();
+        for index in 0..self.topic.count(broker).unwrap_or(0) {
+            let index = PartitionIndex(i32::try_from(index).unwrap_or(i32::MAX));
+            match self.of_partition(broker, index).await {
+                Ok(shard) => shards.push(shard),
+                // Another broker has it.
+                Err(ErrorCode::NOT_COORDINATOR) => {}
+                Err(code) => return Err(code),
+            }
+        }
+        Ok(shards)
+    }
+
+    /// The place for a partition's coordinator; one that is over, or was of a topic that has been
+    /// deleted, makes room for the next.
+    fn slot(&self, index: PartitionIndex, partition: &Arc<Partition>) -> Slot<M> {
+        let mut slots = self.slots.lock();
+        let slot = slots.entry(index).or_default();
+        if let Some(shard) = slot.get() {
+            let is_of_it = Arc::ptr_eq(shard.partition(), partition);
+            if !is_of_it {
+                shard.end();
+            }
+            if !is_of_it || shard.is_over() {
+                *slot = Slot::default();
+            }
+        }
+        Arc::clone(slot)
+    }
+
+    async fn load(&self, partition: Arc<Partition>) -> Result<Arc<Shard<M>>, ErrorCode> {
+        let mut machine = (self.make)(&partition);
+        let source = Arc::clone(&partition);
+        let loaded = tokio::task::spawn_blocking(move || {
+            load::replay(source.reader(), &mut machine).map(|()| machine)
+        });
+        match loaded.await {
+            Ok(Ok(machine)) => {
+                let effects = Arc::clone(&self.effects);
+                Ok(Shard::begin(partition, machine, effects, self.started_at))
+            }
+            Ok(Err(error)) => {
+                tracing::error!(?partition, error, "coordinator cannot be loaded");
+                Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+            }
+            Err(error) => {
+                tracing::error!(?partition, %error, "coordinator cannot be loaded");
+                Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+            }
+        }
+    }
+}
+
+impl<M: Machine> fmt::Debug for Shards<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shards({})", self.topic.name)
+    }
+}
