@@ -35,7 +35,7 @@ use crate::segment::{Kind, Largest, Segment};
 const SMALLEST_CHUNK: usize = 64 << 10;
 const LARGEST_CHUNK: usize = 8 << 20;
 /// Batches from this size on are written to the file instead of copied into the map.
-const WRITE_FROM_BYTES: usize = 256 << 10;
+const WRITE_FROM_BYTES: usize = 8 << 10;
 /// Unsaved bytes after which the log asks for its recovery to be shortened.
 const URGENT_BYTES: u64 = 8 << 20;
 
