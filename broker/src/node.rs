@@ -151,6 +151,16 @@ impl Node {
         let registration = registration(&config, node_id, &bound, &directories);
         let epoch = driver.decide(|controller| controller.register_broker(&registration))?;
         driver.decide(|controller| controller.unfence_broker(node_id))?;
+        if !directories.iter().all(|directory| directory.is_same_kernel()) {
+            let renewed = driver.decide(|controller| controller.renew_epochs(node_id))?;
+            if renewed > 0 {
+                tracing::warn!(
+                    partitions = renewed,
+                    "the machine was restarted: records that were not synced are lost, and the \
+                     partitions go on in a new leader epoch"
+                );
+            }
+        }
         // One sync for everything that begins this run.
         driver.commit()?;
         for directory in &directories {

@@ -19,6 +19,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::schema::Kind;
 
+/// The longest string, in bytes.
+const MAX_SHORT_LENGTH: usize = i16::MAX as usize;
 /// The decoded arrays of a frame may occupy this many times its size, plus [`MEMORY_SLACK_BYTES`].
 pub const MEMORY_FACTOR: usize = 8;
 /// What decoded arrays may occupy however small the frame is.
@@ -273,7 +275,12 @@ impl Reader {
     /// A length: compact (uvarint, one more than the value) or as the given plain integer.
     fn length(&mut self, flexible: bool, short: bool) -> Result<Option<usize>, DecodeError> {
         if flexible {
-            return Ok((self.uvarint()? as usize).checked_sub(1));
+            let length = (self.uvarint()? as usize).checked_sub(1);
+            // What an `int16` could not say is no string in compact form either.
+            if short && length.is_some_and(|length| length > MAX_SHORT_LENGTH) {
+                return Err(DecodeError::BadLength);
+            }
+            return Ok(length);
         }
         let value = if short { i32::from(i16::read(self)?) } else { i32::read(self)? };
         match value {

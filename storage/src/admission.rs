@@ -55,6 +55,13 @@ pub(crate) enum Admitted {
     },
 }
 
+/// A batch that a log takes, in the form in which it takes it.
+#[derive(Debug)]
+pub struct AdmittedBatch<'a> {
+    pub(crate) batch: Batch<'a>,
+    pub(crate) admitted: Admitted,
+}
+
 impl From<Invalid> for AppendError {
     fn from(invalid: Invalid) -> Self {
         Self::Invalid {

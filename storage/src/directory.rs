@@ -242,6 +242,18 @@ impl LogDirectory {
         self.previous.as_ref()
     }
 
+    /// Whether the kernel that held the previous process's unsynced pages is still the same one. A
+    /// directory that no process of ours has used before has lost nothing either.
+    #[must_use]
+    pub fn is_same_kernel(&self) -> bool {
+        let witness = self.witness.lock();
+        self.previous.as_ref().is_none_or(|previous| {
+            previous.boot_id == witness.boot_id
+                && previous.mount_id == witness.mount_id
+                && previous.directory_id == witness.directory_id
+        })
+    }
+
     /// Whether everything that the previous process wrote is still there, synced or not. To be
     /// asked when the logs are open; blocks.
     ///
@@ -250,15 +262,8 @@ impl LogDirectory {
     /// first, and a failure takes the directory offline.
     #[must_use]
     pub fn is_lossless_restart(&self) -> bool {
-        let is_same_kernel = {
-            let witness = self.witness.lock();
-            self.previous.as_ref().is_some_and(|previous| {
-                previous.boot_id == witness.boot_id
-                    && previous.mount_id == witness.mount_id
-                    && previous.directory_id == witness.directory_id
-            })
-        };
-        is_same_kernel && self.registry.sync(false).is_ok() && !self.is_offline()
+        let is_known = self.previous.is_some() && self.is_same_kernel();
+        is_known && self.registry.sync(false).is_ok() && !self.is_offline()
     }
 
     /// Leaves the broker's epoch for the next process. To be called when the broker is registered

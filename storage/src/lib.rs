@@ -50,7 +50,7 @@ mod segment;
 mod state;
 mod truncate;
 
-pub use admission::Origin;
+pub use admission::{AdmittedBatch, Origin};
 pub use config::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
 pub use directory::{DirectoryOptions, FoundPartition, LogDirectory, Usage, Witness};
 pub use disk::{Disk, RealDisk};

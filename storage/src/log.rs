@@ -8,7 +8,7 @@ use std::sync::Arc;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::batch::{Batch, HEADER_BYTES, patch};
 
-use crate::admission::{self, Admitted, Origin};
+use crate::admission::{self, Admitted, AdmittedBatch, Origin};
 use crate::config::{LogConfig, LogTimestamps};
 use crate::error::{AppendError, StorageError};
 use crate::flush::FlushHandle;
@@ -95,6 +95,17 @@ impl Log {
         self.state.recovery_point()
     }
 
+    /// Whether so many bytes more can be written while what is kept back for emergencies stays
+    /// where it is. Asks for the space already.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], or when the directory is offline.
+    pub fn check_room(&self, bytes: usize) -> Result<(), StorageError> {
+        let state = &*self.state;
+        state.check()?;
+        state.check_room(&mut state.tail.lock(), bytes)
+    }
+
     /// First readable offset.
     #[must_use]
     pub fn log_start_offset(&self) -> Offset {
@@ -153,11 +164,22 @@ impl Log {
         batch: &[u8],
         context: AppendContext,
     ) -> Result<Appended, AppendError> {
+        let admitted = self.state.admit(batch, context.origin, context.now)?;
+        self.append_admitted(admitted, context)
+    }
+
+    /// Appends a batch that [`LogReader::admit`] has looked at.
+    ///
+    /// # Errors
+    /// As [`Log::append_as_leader`].
+    pub fn append_admitted(
+        &mut self,
+        admitted: AdmittedBatch<'_>,
+        context: AppendContext,
+    ) -> Result<Appended, AppendError> {
+        let AdmittedBatch { batch, admitted } = admitted;
         let state = &*self.state;
         state.check()?;
-        let config = self.config();
-        let batch = admission::parse(batch)?;
-        let admitted = admission::admit(batch, &config, context.origin, context.now)?;
         let mut tail = state.tail.lock();
         let base_offset = state.log_end();
         let latest = state.epochs.read().latest().unwrap_or(LeaderEpoch::NONE);

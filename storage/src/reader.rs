@@ -7,9 +7,9 @@ use bytes::Bytes;
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
 use milena_protocol::record::batch::{Batch, TimestampType};
 
-use crate::admission;
+use crate::admission::{self, AdmittedBatch, Origin};
 use crate::epochs::EpochEntry;
-use crate::error::{ReadError, StorageError};
+use crate::error::{AppendError, ReadError, StorageError};
 use crate::index::AbortedTransaction;
 use crate::map::SegmentMap;
 use crate::segment::{Largest, Segment};
@@ -88,6 +88,20 @@ pub struct LogReader {
 impl LogReader {
     pub(crate) fn new(state: Arc<LogState>) -> Self {
         Self { state }
+    }
+
+    /// Looks at a client's batch as a leader must before it is stored: size, checksum, every
+    /// record. Costs most of an append and needs no lock, so it comes before the partition's.
+    ///
+    /// # Errors
+    /// Why the log does not take it.
+    pub fn admit<'a>(
+        &self,
+        batch: &'a [u8],
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<AdmittedBatch<'a>, AppendError> {
+        self.state.admit(batch, origin, now)
     }
 
     /// Where the log stands.

@@ -20,12 +20,13 @@ use arc_swap::ArcSwap;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::admission::{self, AdmittedBatch, Origin};
 use crate::checkpoint::{self, Survives};
 use crate::config::LogConfig;
 use crate::disk::Mode;
 use crate::environment::{Environment, LogNumber, Populate, TICK};
 use crate::epochs::Epochs;
-use crate::error::{ReadError, StorageError};
+use crate::error::{AppendError, ReadError, StorageError};
 use crate::ledger::Marks;
 use crate::map::{MapError, MapWriter};
 use crate::producers::Producers;
@@ -462,6 +463,38 @@ impl LogState {
         environment.descriptors.keep(segment.file_id, Arc::new(file));
         self.names_changed();
         Ok(Arc::new(segment))
+    }
+
+    /// Looks at a batch for a leader, without the writer.
+    pub(crate) fn admit<'a>(
+        &self,
+        bytes: &'a [u8],
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<AdmittedBatch<'a>, AppendError> {
+        self.check()?;
+        let config = Arc::clone(&self.tail.lock().config);
+        let batch = admission::parse(bytes)?;
+        let admitted = admission::admit(batch, &config, origin, now)?;
+        Ok(AdmittedBatch { batch, admitted })
+    }
+
+    /// As [`LogState::make_room`] for what comes next, without what is kept back for emergencies.
+    pub(crate) fn check_room(&self, tail: &mut Tail, bytes: usize) -> Result<(), StorageError> {
+        let active = self.active();
+        let position = active.size() as usize;
+        if position + bytes <= tail.config.segment_bytes as usize {
+            return self.make_room(tail, &active, position, bytes, false);
+        }
+        // It goes into a segment that is not there yet.
+        let environment = &self.environment;
+        let space =
+            environment.judge("ask for space", environment.disk.space(&environment.root))?;
+        let needed = (bytes + SMALLEST_CHUNK) as u64;
+        if space.usable_bytes < needed + environment.reserve_bytes {
+            return Err(StorageError::Full);
+        }
+        Ok(())
     }
 
     /// Sees to it that `bytes` can be written at `position`.

@@ -29,10 +29,14 @@ const MAX_BATCH: usize = 256;
 /// How often the thread looks whether a snapshot is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What the records of one decision may take: they are one batch, in memory and on disk (Kafka's
+/// `internal.metadata.max.batch.size.in.bytes`).
+const MAX_DECISION_BYTES: usize = 8 << 20;
+
 /// A request on its way: it decides, and gives what answers it.
 type Job = Box<dyn FnOnce(&Controller, Timestamp) -> (Vec<MetadataRecord>, Finish) + Send>;
-/// Lets an answer go.
-type Finish = Box<dyn FnOnce() + Send>;
+/// Lets an answer go, or says why there is none.
+type Finish = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
 
 /// How the quorum stands, for those who describe it.
 #[derive(Clone, Debug)]
@@ -61,7 +65,8 @@ impl ControllerHandle {
     /// Lets the controller decide, and returns its answer once it is committed and applied.
     ///
     /// # Errors
-    /// NOT_CONTROLLER when the controller is gone.
+    /// NOT_CONTROLLER when the controller is gone, KAFKA_STORAGE_ERROR when its disk is full,
+    /// INVALID_REQUEST when the decision is too large.
     pub async fn call<A: Send + 'static>(
         &self,
         decide: impl FnOnce(&Controller, Timestamp) -> Decision<A> + Send + 'static,
@@ -69,14 +74,14 @@ impl ControllerHandle {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |controller, now| {
             let Decision { records, answer } = decide(controller, now);
-            let finish: Finish = Box::new(move || {
+            let finish: Finish = Box::new(move |admitted| {
                 // Whoever asked may have gone away.
-                let _ = sender.send(answer);
+                let _ = sender.send(admitted.map(|()| answer));
             });
             (records, finish)
         });
         self.jobs.send(job).map_err(|_| ErrorCode::NOT_CONTROLLER)?;
-        receiver.await.map_err(|_| ErrorCode::NOT_CONTROLLER)
+        receiver.await.unwrap_or(Err(ErrorCode::NOT_CONTROLLER))
     }
 
     /// The next block of producer ids for this broker.
@@ -244,13 +249,40 @@ impl Driver {
             let mut finishes = Vec::new();
             for job in batch {
                 let (records, finish) = job(&self.controller, (self.clock)());
+                if let Err(code) = self.admit(&records) {
+                    finish(Err(code));
+                    continue;
+                }
                 self.propose(records)?;
                 finishes.push(finish);
             }
             self.commit()?;
-            finishes.into_iter().for_each(|finish| finish());
+            finishes.into_iter().for_each(|finish| finish(Ok(())));
             self.snapshot_if_due()?;
         }
+    }
+
+    /// Whether a decision may be appended: an append that fails ends the process. On a full disk
+    /// deleting goes on, for nothing else makes room.
+    fn admit(&self, records: &[MetadataRecord]) -> Result<(), ErrorCode> {
+        let level = self.controller.image().metadata_version();
+        // One that cannot be written at all came with a field that is too long.
+        let values = batch::values_at(records, level).map_err(|_| ErrorCode::INVALID_REQUEST)?;
+        let bytes: usize = values.iter().map(Bytes::len).sum();
+        let segment_bytes = self.log.config().segment_bytes as usize;
+        if bytes > MAX_DECISION_BYTES.min(segment_bytes / 2) {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
+        let deletes = |record: &MetadataRecord| matches!(record, MetadataRecord::RemoveTopic(_));
+        if records.iter().all(deletes) {
+            return Ok(());
+        }
+        // Each record and the batch have some bytes of their own.
+        let room = self.log.check_room(2 * bytes + 4096);
+        room.map_err(|error| {
+            tracing::warn!(%error, "metadata is not changed");
+            ErrorCode::KAFKA_STORAGE_ERROR
+        })
     }
 
     fn now(&self) -> Now {

@@ -1,7 +1,9 @@
 //! Creating topics that a client names and that do not exist (`auto.create.topics.enable`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use milena_cluster::metadata::image::INTERNAL_TOPICS;
 use milena_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsTopic};
 use milena_protocol::codec::Text;
 
@@ -20,8 +22,18 @@ pub async fn create_missing<'a>(
     names: impl Iterator<Item = &'a Text>,
 ) {
     let image = broker.metadata.image_owned();
-    let topics: Vec<CreateTopicsTopic> = names
-        .filter(|name| image.topic(name).is_none())
+    let missing: BTreeSet<&Text> = names.filter(|name| image.topic(name).is_none()).collect();
+    // The coordinators' topics have a shape of their own.
+    for topic in [broker.groups.topic()] {
+        if missing.contains(&Text::from_static(topic.name))
+            && let Err(code) = topic.ensure(broker).await
+        {
+            tracing::debug!(topic = topic.name, %code, "topic not auto-created");
+        }
+    }
+    let topics: Vec<CreateTopicsTopic> = missing
+        .into_iter()
+        .filter(|name| !INTERNAL_TOPICS.contains(&name.as_str()))
         .filter(|name| {
             let principal = &context.peer.principal;
             broker.authorizer.allows(principal, Operation::Create, Resource::Topic(name))

@@ -1,5 +1,6 @@
 //! DescribeConfigs (32), versions 1–4: values in force, with where they come from.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use milena_cluster::configs::{
@@ -35,9 +36,12 @@ pub async fn handle(
     };
     let show =
         Show { synonyms: request.include_synonyms, documentation: request.include_documentation };
+    // Each resource once: the answer would be as many times as large.
+    let mut seen = BTreeSet::new();
     let results = request
         .resources
         .into_iter()
+        .filter(|asked| seen.insert((asked.resource_type, asked.resource_name.clone())))
         .map(|asked| {
             let found = describe(&broker, &context, &resolver, &asked);
             let (error_code, error_message, configs) = match found {

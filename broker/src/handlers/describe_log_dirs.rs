@@ -13,13 +13,19 @@ use milena_protocol::ids::PartitionIndex;
 
 use crate::broker::Broker;
 use crate::request::Context;
+use crate::security::{Operation, Resource};
 
 /// Answers every directory, with the partitions that were asked for; null asks for all.
 pub async fn handle(
     broker: Arc<Broker>,
-    _: Context,
+    context: Context,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
+    let principal = &context.peer.principal;
+    if !broker.authorizer.allows(principal, Operation::Describe, Resource::Cluster) {
+        let error_code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+        return DescribeLogDirsResponse { error_code, ..Default::default() };
+    }
     let wanted: Option<HashMap<Text, Vec<PartitionIndex>>> = request
         .topics
         .map(|topics| topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect());

@@ -1,5 +1,6 @@
 //! DescribeProducers (61), version 0: the producers that a partition remembers (KIP-664).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use milena_protocol::api::describe_producers::{
@@ -29,6 +30,8 @@ pub async fn handle(
         let topic = resolve::topic(&broker, false, topic, Uuid::ZERO)?;
         Ok(broker.replicas.leading(&topic.id, index)?.producers())
     };
+    // Each partition once: the answer would be as many times as large.
+    let mut seen = BTreeSet::new();
     let topics = request
         .topics
         .iter()
@@ -37,6 +40,7 @@ pub async fn handle(
             partitions: topic
                 .partition_indexes
                 .iter()
+                .filter(|index| seen.insert((&topic.name, **index)))
                 .map(|index| answer(*index, look(&topic.name, *index)))
                 .collect(),
         })

@@ -13,13 +13,19 @@ use milena_protocol::ids::PartitionIndex;
 use crate::broker::Broker;
 use crate::drivers::metadata_log::TOPIC;
 use crate::request::Context;
+use crate::security::{Operation, Resource};
 
 /// Describes the metadata quorum; there is no other.
 pub async fn handle(
     broker: Arc<Broker>,
-    _: Context,
+    context: Context,
     request: DescribeQuorumRequest,
 ) -> DescribeQuorumResponse {
+    let principal = &context.peer.principal;
+    if !broker.authorizer.allows(principal, Operation::Describe, Resource::Cluster) {
+        let error_code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+        return DescribeQuorumResponse { error_code, ..Default::default() };
+    }
     let is_metadata = |topic: &str, index: PartitionIndex| topic == TOPIC && index.0 == 0;
     let quorum = broker.controller.quorum();
     let now = broker.clock.now();

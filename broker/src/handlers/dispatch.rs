@@ -51,7 +51,8 @@ pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
         peer: peer.clone(),
         version: header.api_version,
         correlation_id: header.correlation_id,
-        client_id: header.client_id.unwrap_or_default(),
+        // In memory of its own: a produce that waits for its acknowledgement must not hold its frame.
+        client_id: header.client_id.map(|id| id.detach()).unwrap_or_default(),
         received_at: Instant::now(),
         frame_bytes,
     };

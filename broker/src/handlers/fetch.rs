@@ -26,8 +26,6 @@ use crate::replicas::progress::Waiting;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
-/// The replica id of a consumer.
-const CONSUMER: i32 = -1;
 /// The replica id of a tool that may read up to the log end of any replica.
 const DEBUGGING_REPLICA: i32 = -2;
 
@@ -48,7 +46,9 @@ pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest
         to_log_end: replica == DEBUGGING_REPLICA,
         is_follower: replica >= 0,
     };
-    debug_assert!(replica >= 0 || replica == CONSUMER || replica == DEBUGGING_REPLICA);
+    if replica < DEBUGGING_REPLICA {
+        return FetchResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
+    }
     let deadline = Instant::now() + max_wait;
     let fetching = match broker.sessions.resolve(asked(request, by_id), Instant::now()) {
         Ok(fetching) => fetching,
@@ -247,6 +247,9 @@ impl Look<'_> {
         bytes_left: usize,
         first: bool,
     ) -> Found {
+        if partition.is_retired() {
+            return Found::fault(self.no_such_topic());
+        }
         if let Err(code) = partition.check_epoch(wanted.current_leader_epoch) {
             return Found::fault(code);
         }
@@ -304,6 +307,11 @@ impl Look<'_> {
             tracing::error!(?partition, %error, "cannot read");
         }
         code
+    }
+
+    /// What is said of a topic that is not there, in the way it was asked for.
+    fn no_such_topic(&self) -> ErrorCode {
+        if self.by_id { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }
     }
 
     /// Versions up to 5 do not know KAFKA_STORAGE_ERROR (fact F23).

@@ -11,6 +11,7 @@ use milena_protocol::error_code::ErrorCode;
 
 use crate::broker::Broker;
 use crate::request::Context;
+use crate::security::{Operation, Resource};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -25,11 +26,21 @@ pub async fn handle(
     request: ListConfigResourcesRequest,
 ) -> ListConfigResourcesResponse {
     let image = broker.metadata.image_owned();
-    let kinds = match (context.version, request.resource_types.as_slice()) {
+    let principal = &context.peer.principal;
+    if !broker.authorizer.allows(principal, Operation::DescribeConfigs, Resource::Cluster) {
+        return ListConfigResourcesResponse {
+            error_code: ErrorCode::CLUSTER_AUTHORIZATION_FAILED,
+            ..Default::default()
+        };
+    }
+    let mut kinds = match (context.version, request.resource_types.as_slice()) {
         (0, _) => vec![CLIENT_METRICS],
         (_, []) => vec![TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP],
         (_, kinds) => kinds.to_vec(),
     };
+    // Each kind once: the answer would be as many times as large.
+    kinds.sort_unstable();
+    kinds.dedup();
     let mut config_resources = Vec::new();
     for kind in kinds {
         let names: Vec<_> = match kind {

@@ -5,6 +5,7 @@
 //! so that the answer already knows the topic. A client cannot tell it from a topic that another
 //! client created a moment before.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use milena_cluster::metadata::image::{MetadataImage, TopicImage};
@@ -53,7 +54,7 @@ pub async fn handle(
             .map(|t| look.topic(t))
             .collect()
     } else {
-        asked.iter().map(|topic| look.asked(topic)).collect()
+        distinct(&asked).map(|topic| look.asked(topic)).collect()
     };
     let brokers = broker.endpoints.live_brokers(&image, &context.peer);
     let controller_id = brokers.first().map_or(NodeId::NONE, |broker| broker.node_id);
@@ -77,6 +78,12 @@ pub async fn handle(
         },
         ..Default::default()
     }
+}
+
+/// Each topic once, however often it is named: the answer would be as many times as large.
+fn distinct(asked: &[MetadataRequestTopic]) -> impl Iterator<Item = &MetadataRequestTopic> {
+    let mut seen = BTreeSet::new();
+    asked.iter().filter(move |topic| seen.insert((&topic.name, topic.topic_id)))
 }
 
 /// Version 12 and later name a topic by name or by id; earlier ones by name only. Where there is an

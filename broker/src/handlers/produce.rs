@@ -13,6 +13,7 @@ use milena_protocol::api::produce::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::record::{Batch, Compression};
+use tokio::runtime::RuntimeFlavor;
 
 use super::error::{AppendFault, append_fault};
 use super::resolve;
@@ -59,11 +60,15 @@ pub fn begin(broker: &Arc<Broker>, context: &Context, request: ProduceRequest) -
         .enumerate()
         .map(|(topic_at, topic)| run.topic(topic_at, topic, refused))
         .collect();
-    let response = ProduceResponse { responses, ..Default::default() };
+    let mut response = ProduceResponse { responses, ..Default::default() };
     if request.acks != -1 || run.appends.is_empty() {
         return Outcome::Done(response);
     }
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    // The names are slices of the request's frame, which would stay in memory as long as they do.
+    for topic in &mut response.responses {
+        topic.name = topic.name.detach();
+    }
     Outcome::Waiting(Waiting { response, appends: run.appends, timeout })
 }
 
@@ -179,7 +184,9 @@ impl Run<'_> {
         if let Err((code, message)) = self.check_batch(&records) {
             return self.counted(&partition, failed(index, code, Some(message.into())));
         }
-        match partition.append_as_leader(&records, self.acks, self.now) {
+        let append = || partition.append_as_leader(&records, self.acks, self.now);
+        let appended = if is_costly(&records) { off_the_reactor(append) } else { append() };
+        match appended {
             Ok(placed) => {
                 self.broker.metrics.produced(partition.topic(), placed.records, records.len());
                 self.placed(partition, &placed, index, topic_at, partition_at)
@@ -270,6 +277,24 @@ impl Run<'_> {
                 .collect(),
             ..failed(index, code, message)
         }
+    }
+}
+
+/// A compressed batch from this size on may hold so many records that others would wait for them.
+const COSTLY_FROM_BYTES: usize = 4 * 1024;
+
+/// Whether looking at a batch may take longer than the connections of this thread should wait.
+fn is_costly(records: &[u8]) -> bool {
+    let compressed = |batch: &Batch<'_>| batch.attributes().codec() != Some(Compression::None);
+    records.len() >= COSTLY_FROM_BYTES && Batch::parse(records).is_ok_and(|(b, _)| compressed(&b))
+}
+
+/// Runs something that takes long while other threads take over this one's connections. A runtime
+/// of one thread, as tests have, has no others.
+fn off_the_reactor<T>(run: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
+        _ => run(),
     }
 }
 

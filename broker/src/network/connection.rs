@@ -31,6 +31,8 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// What a client that is slow but alive moves in a second, on average over a frame or an answer.
 const SLOWEST_BYTES_PER_SECOND: usize = 1024;
+/// Nobody earns more than this: what has come of a frame stays in memory meanwhile.
+const LONGEST_TRANSFER: Duration = Duration::from_secs(600);
 /// An idle connection's large buffer is given back after this.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
 /// Pieces handed to the socket in one call.
@@ -85,7 +87,7 @@ fn log_closed(closed: &Closed, address: SocketAddr, listener: &str) {
             tracing::debug!(%address, listener, %refusal, "connection closed: bad request");
         }
         Closed::NoRoom => {
-            tracing::warn!(%address, listener, "connection closed: request memory is used up");
+            tracing::debug!(%address, listener, "connection closed: request memory is used up");
         }
         Closed::Failed(error) => {
             tracing::debug!(%address, listener, %error, "connection failed");
@@ -338,7 +340,7 @@ impl<'a> Connection<'a> {
 /// How much longer a transfer may take that has come so far.
 fn left_of(timeout: Duration, began_at: Instant, moved_bytes: usize) -> Duration {
     let earned = Duration::from_secs((moved_bytes / SLOWEST_BYTES_PER_SECOND) as u64);
-    (timeout + earned).saturating_sub(began_at.elapsed())
+    (timeout + earned.min(LONGEST_TRANSFER)).saturating_sub(began_at.elapsed())
 }
 
 fn is_passing(error: &io::Error) -> bool {
@@ -368,6 +370,7 @@ mod tests {
         let timeout = Duration::from_secs(30);
         assert!(left_of(timeout, ago(0), 0) > Duration::from_secs(29));
         assert_eq!(left_of(timeout, ago(40), 100), Duration::ZERO);
+        assert_eq!(left_of(timeout, ago(700), 90 << 20), Duration::ZERO);
         assert!(left_of(timeout, ago(40), 20 * SLOWEST_BYTES_PER_SECOND) > Duration::from_secs(9));
     }
 }

@@ -11,7 +11,7 @@ use milena_cluster::replica::{Begin, Leader};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use milena_storage::{LogDirectory, OpenLogError, RecordValidation, StorageError};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::log_config::{TopicConfig, resolve};
 use super::partition::Partition;
@@ -34,6 +34,8 @@ pub struct Replicas {
     /// Partitions whose logs could not be opened for want of space or descriptors. Its lock is held
     /// by whoever changes the registry.
     unopened: Mutex<BTreeSet<(Uuid, PartitionIndex)>>,
+    /// Partitions whose logs could not be opened, for whatever reason.
+    failed: RwLock<BTreeSet<(Uuid, PartitionIndex)>>,
 }
 
 /// A partition to be led here.
@@ -48,6 +50,7 @@ struct Opening<'a> {
 #[derive(Default)]
 struct Opened {
     partitions: Vec<Partition>,
+    failed: Vec<(Uuid, PartitionIndex)>,
     without_room: Vec<(Uuid, PartitionIndex)>,
 }
 
@@ -74,6 +77,7 @@ impl Replicas {
             directories,
             registry: Registry::default(),
             unopened: Mutex::default(),
+            failed: RwLock::default(),
         }
     }
 
@@ -86,13 +90,17 @@ impl Replicas {
     /// A partition that this broker leads.
     ///
     /// # Errors
-    /// NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition.
+    /// NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition, or
+    /// KAFKA_STORAGE_ERROR where its log could not be opened.
     pub fn leading(
         &self,
         topic_id: &Uuid,
         index: PartitionIndex,
     ) -> Result<Arc<Partition>, ErrorCode> {
-        self.registry.leading(topic_id, index)
+        self.registry.leading(topic_id, index).map_err(|code| {
+            let has_failed = self.failed.read().contains(&(*topic_id, index));
+            if has_failed { ErrorCode::KAFKA_STORAGE_ERROR } else { code }
+        })
     }
 
     /// Every partition.
@@ -112,6 +120,7 @@ impl Replicas {
         let mut unopened = self.unopened.lock();
         for (topic_id, name) in &changes.removed_topics {
             unopened.retain(|(unopened, _)| unopened != topic_id);
+            self.failed.write().retain(|(failed, _)| failed != topic_id);
             self.delete(*topic_id, name);
         }
         unopened.extend(self.open_all(image, &changes.partitions));
@@ -201,10 +210,17 @@ impl Replicas {
                 for worker in workers {
                     let other = worker.join().expect("opening a log does not panic");
                     opened.partitions.extend(other.partitions);
+                    opened.failed.extend(other.failed);
                     opened.without_room.extend(other.without_room);
                 }
             });
         }
+        let mut failed = self.failed.write();
+        for partition in &opened.partitions {
+            failed.remove(&(partition.topic_id(), partition.index()));
+        }
+        failed.extend(opened.failed);
+        drop(failed);
         if !opened.partitions.is_empty() {
             self.registry.insert(opened.partitions);
         }
@@ -219,6 +235,7 @@ impl Replicas {
                 Err(error) => {
                     let (topic, partition) = (opening.topic.name(), opening.index.0);
                     tracing::error!(%topic, partition, %error, "cannot open the log");
+                    opened.failed.push((opening.topic.id(), opening.index));
                     if is_for_want_of_room(&error) {
                         opened.without_room.push((opening.topic.id(), opening.index));
                     }
@@ -266,7 +283,7 @@ impl Replicas {
 
     fn delete(&self, topic_id: Uuid, name: &str) {
         for partition in self.registry.remove_topic(topic_id) {
-            partition.progress().wake();
+            partition.retire();
             let id = partition.directory_id();
             let directory = self.directories.iter().find(|directory| directory.id() == id);
             let deleted = directory.map(|directory| directory.delete_log(name, partition.index()));

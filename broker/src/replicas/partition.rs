@@ -4,7 +4,7 @@
 //! no lock: they see the log through its published offsets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 
 use milena_cluster::replica;
 use milena_protocol::codec::Text;
@@ -37,6 +37,7 @@ pub struct Partition {
     flush: FlushHandle,
     durable: Durable,
     progress: Progress,
+    is_retired: AtomicBool,
 }
 
 struct State {
@@ -105,6 +106,7 @@ impl Partition {
             flush,
             durable: Durable::default(),
             progress: Progress::default(),
+            is_retired: AtomicBool::new(false),
         }
     }
 
@@ -155,6 +157,18 @@ impl Partition {
     pub fn last_stable_offset(&self) -> Offset {
         let high_watermark = self.reader.offsets().high_watermark;
         Offset(self.open_from.load(Ordering::Acquire)).min(high_watermark)
+    }
+
+    /// Takes it out of service: whoever waits is told, and nobody reads or writes it any more.
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+        self.progress.wake();
+    }
+
+    /// Whether it was taken out of service.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     /// Those who wait for it.
@@ -211,11 +225,14 @@ impl Partition {
         now: Timestamp,
         origin: Origin,
     ) -> Result<Placed, ProduceError> {
+        // The role is asked first, so that a batch is not looked at for nothing.
+        self.state.lock().role.admit(acks).map_err(ProduceError::Refused)?;
+        let admitted = self.reader.admit(batch, origin, now).map_err(ProduceError::Append)?;
         let mut state = self.state.lock();
         let State { log, role } = &mut *state;
         role.admit(acks).map_err(ProduceError::Refused)?;
         let context = AppendContext { leader_epoch: role.leader_epoch(), now, origin };
-        let appended = log.append_as_leader(batch, context).map_err(ProduceError::Append)?;
+        let appended = log.append_admitted(admitted, context).map_err(ProduceError::Append)?;
         self.open_from.store(open_from(log), Ordering::Release);
         let end = appended.last_offset.plus(1);
         let must_flush = log.config().flush_messages == 1;
@@ -234,8 +251,17 @@ impl Partition {
     ///
     /// # Errors
     /// When the disk failed.
-    pub async fn acknowledged(&self, end: Offset) -> Result<(), StorageError> {
-        self.durable.reach(&self.flush, end).await?;
+    pub async fn acknowledged(self: &Arc<Self>, end: Offset) -> Result<(), StorageError> {
+        Durable::reach(&self.flush, end, self, Self::synced).await?;
+        // Someone else may have synced it: the flusher that looks at all logs does not tell.
+        if self.reader.offsets().high_watermark < end {
+            self.synced();
+        }
+        Ok(())
+    }
+
+    /// What is on stable storage now counts.
+    fn synced(&self) {
         let flushed = self.flush.flushed_offset();
         let mut state = self.state.lock();
         let State { log, role } = &mut *state;
@@ -243,7 +269,6 @@ impl Partition {
         log.update_high_watermark(high_watermark);
         drop(state);
         self.progress.wake();
-        Ok(())
     }
 
     /// Moves the log start offset forward, as DeleteRecords asks; −1 means the high watermark.
@@ -301,6 +326,12 @@ impl Partition {
     #[must_use]
     pub fn into_log(self) -> Log {
         self.state.into_inner().log
+    }
+}
+
+impl AsRef<Durable> for Partition {
+    fn as_ref(&self) -> &Durable {
+        &self.durable
     }
 }
 

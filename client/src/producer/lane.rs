@@ -1,12 +1,13 @@
 //! What waits for one partition: its batches in order, its sequences, and what is under way.
 //!
-//! The order of a partition is kept like this. Batches leave from the front. One that comes back is
-//! put where it was, and nothing leaves before everything under way has come back too; then all of
-//! it leaves again in order, with the sequences it had, so that the broker knows what it has
-//! already. The first batch under an identity goes alone: a broker that never heard of a producer
-//! takes any sequence from it, so the second batch would get in where the first was turned away. When a batch that has a sequence is given up for good, the sequences behind it would
-//! have a gap for ever: the lane then waits until nothing is under way and goes on under a new
-//! producer id, where sequences begin at 0.
+//! The order of a partition is kept like this. Batches leave from the front. One that comes back
+//! is put where it was, and nothing leaves before everything under way has come back too; then
+//! all of it leaves again in order, with the sequences it had, so that the broker knows what it
+//! has already. The first batch under an identity goes alone: a broker that never heard of a
+//! producer takes any sequence from it, so the second batch would get in where the first was
+//! turned away. When a batch that has a sequence is given up for good, the sequences behind it
+//! would have a gap for ever: the lane then waits until nothing is under way and goes on under a
+//! new producer id, where sequences begin at 0.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
