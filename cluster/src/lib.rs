@@ -24,3 +24,4 @@ pub mod metadata;
 pub mod quorum;
 pub mod replica;
 pub mod time;
+pub mod transaction;

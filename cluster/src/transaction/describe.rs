@@ -1,0 +1,94 @@
+//! DescribeTransactions and ListTransactions (KIP-664, KIP-994, KIP-1152).
+
+use std::collections::BTreeSet;
+
+use milena_protocol::api::describe_transactions::{
+    DescribeTransactionsTopic, DescribeTransactionsTransaction,
+};
+use milena_protocol::api::list_transactions::{
+    ListTransactionsRequest, ListTransactionsResponse, ListTransactionsTransaction,
+};
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::Timestamp;
+
+use super::known::{TopicPartition, Transaction};
+use super::request::Answer;
+use super::state::State;
+
+/// Describes one transactional id, with the partitions that are still in its transaction.
+pub(super) fn describe(
+    id: &Text,
+    known: Option<(&Transaction, &BTreeSet<TopicPartition>)>,
+) -> Answer {
+    let refuse = |error_code| DescribeTransactionsTransaction {
+        error_code,
+        transactional_id: id.clone(),
+        ..Default::default()
+    };
+    if id.is_empty() {
+        return Answer::Describe(refuse(ErrorCode::INVALID_REQUEST));
+    }
+    let Some((transaction, partitions)) = known else {
+        return Answer::Describe(refuse(ErrorCode::TRANSACTIONAL_ID_NOT_FOUND));
+    };
+    Answer::Describe(DescribeTransactionsTransaction {
+        error_code: ErrorCode::NONE,
+        transactional_id: id.clone(),
+        transaction_state: Text::from_static(transaction.state.name()),
+        transaction_timeout_ms: transaction.timeout_ms,
+        transaction_start_time_ms: transaction.started_at,
+        producer_id: transaction.producer.id,
+        producer_epoch: transaction.producer.epoch,
+        topics: topics(partitions),
+    })
+}
+
+fn topics(partitions: &BTreeSet<TopicPartition>) -> Vec<DescribeTransactionsTopic> {
+    let mut topics: Vec<DescribeTransactionsTopic> = Vec::new();
+    for TopicPartition { topic, partition } in partitions {
+        match topics.last_mut() {
+            Some(last) if last.topic == *topic => last.partitions.push(*partition),
+            _ => topics.push(DescribeTransactionsTopic {
+                topic: topic.clone(),
+                partitions: vec![*partition],
+            }),
+        }
+    }
+    topics
+}
+
+/// Lists what passes the filters; the pattern is not among them here.
+pub(super) fn list<'a>(
+    request: &ListTransactionsRequest,
+    now: Timestamp,
+    all: impl Iterator<Item = (&'a Text, &'a Transaction)>,
+) -> Answer {
+    let mut wanted = BTreeSet::new();
+    let mut unknown = Vec::new();
+    for name in &request.state_filters {
+        match State::from_name(name) {
+            Ok(state) => wanted.extend(state),
+            Err(_) => unknown.push(name.clone()),
+        }
+    }
+    let is_wanted = |transaction: &Transaction| {
+        let producers = &request.producer_id_filters;
+        let open_for = now.0.saturating_sub(transaction.started_at.0);
+        (producers.is_empty() || producers.contains(&transaction.producer.id))
+            && (request.state_filters.is_empty() || wanted.contains(&transaction.state))
+            && (request.duration_filter < 0 || open_for > request.duration_filter)
+    };
+    let listed = all.filter(|(_, transaction)| is_wanted(transaction));
+    Answer::List(ListTransactionsResponse {
+        unknown_state_filters: unknown,
+        transaction_states: listed
+            .map(|(id, transaction)| ListTransactionsTransaction {
+                transactional_id: id.clone(),
+                producer_id: transaction.producer.id,
+                transaction_state: Text::from_static(transaction.state.name()),
+            })
+            .collect(),
+        ..Default::default()
+    })
+}
