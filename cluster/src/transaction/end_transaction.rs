@@ -18,7 +18,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{ProducerEpoch, ProducerId};
 
 use super::case::{Case, Verdict, check_holder, for_version};
-use super::known::{End, RAISES_EPOCH, Transaction, is_exhausted};
+use super::known::{End, LAST_EPOCH, RAISES_EPOCH, Transaction, is_exhausted};
 use super::request::Answer;
 use super::rules::Rules;
 use super::state::State;
@@ -68,6 +68,10 @@ fn again(case: &Case<'_>, known: &Transaction, is_commit: bool) -> Answer {
     let decided = known.state.decision().or(known.state.outcome());
     if decided != Some(is_commit) {
         return refused(case.version, ErrorCode::INVALID_TXN_STATE);
+    }
+    // Fenced with the last epoch: what comes after it, only InitProducerId can say.
+    if known.holder().epoch == LAST_EPOCH {
+        return refused(case.version, ErrorCode::PRODUCER_FENCED);
     }
     accepted(known.holder())
 }
