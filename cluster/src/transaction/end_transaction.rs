@@ -51,9 +51,11 @@ pub(super) fn decide<R: Rules>(case: &Case<'_>, request: &EndTxnRequest) -> Verd
     }
 }
 
-/// Whether the producer had the epoch that ended with the last decision: it comes again.
+/// Whether the producer had the epoch that ended with the last decision: it comes again. Where that
+/// decision raised no epoch, the one before is another producer's, which must not get this one's.
 fn is_of_before(known: &Transaction, producer: Producer) -> bool {
-    let is_ended = known.state.decision().or(known.state.outcome()).is_some();
+    let is_ended = known.state.decision().or(known.state.outcome()).is_some()
+        && known.client_version >= RAISES_EPOCH;
     let epoch_after = producer.epoch.0.checked_add(1).map(ProducerEpoch);
     let is_raised = producer.id == known.producer.id && epoch_after == Some(known.producer.epoch);
     let is_rotated = producer.id == known.previous_producer_id

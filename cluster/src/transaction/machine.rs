@@ -493,9 +493,10 @@ impl<R: Rules> CoordinatorMachine for Machine<R> {
         let mut step = Step::default();
         let ids: Vec<Text> = self.entries.keys().cloned().collect();
         for id in ids {
-            self.arm_by_state(&id);
-            // Who was here before may have written some of the markers, or all (fact T18).
-            if R::resumes() && self.entries[&id].marking.is_some() {
+            if self.entries[&id].marking.is_none() {
+                self.arm_by_state(&id);
+            } else if R::resumes() {
+                // Who was here before may have written some of the markers, or all (fact T18).
                 self.look_after(&id, &mut step);
             }
         }

@@ -160,3 +160,18 @@ fn an_empty_abort_is_complete_at_once() {
     assert!(node.markers.is_empty());
     assert_eq!(node.now_answered(5, init(None)), Ok(producer(FIRST, 2)));
 }
+
+/// A producer that was fenced by an older client would be given that client's epoch, as in Kafka.
+#[test]
+fn an_end_that_raised_nothing_is_not_told_to_the_epoch_before() {
+    let mut node = Node::new();
+    let fenced = node.begin();
+    let holder = node.begin();
+    node.now_answered(3, add(holder, &[0])).unwrap_err();
+    assert_eq!(node.now_answered(4, end(holder, false)), Ok(holder));
+    for _ in 0..2 {
+        assert_eq!(node.now_answered(5, end(fenced, false)), FENCED);
+        node.write_markers();
+    }
+    assert_eq!(node.state(), State::CompleteAbort);
+}
