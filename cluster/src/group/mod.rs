@@ -1,6 +1,8 @@
 //! Groups and their offsets: one [`Coordinator`] for each partition of `__consumer_offsets`.
 
+pub mod assignor;
 pub mod classic;
+pub mod consumer;
 mod coordinator;
 mod offset_requests;
 mod offsets;

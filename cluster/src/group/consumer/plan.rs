@@ -1,0 +1,226 @@
+//! What follows for the group from a change: its next epoch, and the next assignment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use milena_protocol::codec::Text;
+use milena_protocol::coordinator_record::consumer_group::{
+    ConsumerGroupMetadataValue, ConsumerGroupRegularExpressionValue,
+};
+use milena_protocol::ids::Uuid;
+
+use super::group::{Expression, Group};
+use super::member::Member;
+use super::record::Records;
+use super::rules::Rules;
+use super::settings::Settings;
+use super::topics;
+use crate::group::assignor::{Assignment, Kind, Partitions, Spec, Subscriber};
+use crate::metadata::image::MetadataImage;
+use crate::time::Now;
+
+/// What a decision is made in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene<'a> {
+    pub now: Now,
+    pub topics: &'a MetadataImage,
+    pub settings: &'a Settings,
+}
+
+/// A change of members that is decided on and not replayed yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Change<'a> {
+    /// Someone who comes, or says something else of itself than before.
+    pub updated: Option<&'a Member>,
+    /// A member whose place that one takes.
+    pub replaced: Option<&'a Text>,
+    /// Those who go.
+    pub gone: BTreeSet<&'a Text>,
+    /// Whether the group epoch must grow.
+    pub must_grow: bool,
+}
+
+/// What follows from a change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    pub epoch: i32,
+    pub assignment_epoch: i32,
+    /// The new assignment, where there is one.
+    pub assignment: Option<Assignment>,
+    pub expressions: BTreeMap<Text, Expression>,
+    /// Members and partitions that were assigned.
+    pub item_count: usize,
+    pub member_count: usize,
+}
+
+type Members<'a> = BTreeMap<&'a Text, &'a Member>;
+
+impl<R: Rules> Group<R> {
+    /// The plan where nothing changes.
+    pub(super) fn unchanged(&self) -> Plan {
+        Plan {
+            epoch: self.epoch,
+            assignment_epoch: self.assignment_epoch,
+            assignment: None,
+            expressions: self.expressions.clone(),
+            item_count: 0,
+            member_count: self.members.len(),
+        }
+    }
+
+    /// Whether the topics may have changed, or the group may be assigned anew.
+    pub(super) fn wants_plan(&self, scene: &Scene<'_>) -> bool {
+        self.soft.compared_with != Some(scene.topics.offset()) || self.wants_assignment(scene)
+    }
+
+    fn wants_assignment(&self, scene: &Scene<'_>) -> bool {
+        self.epoch > self.assignment_epoch
+            && !self.members.is_empty()
+            && self.soft.pace.next_at() <= scene.now.instant
+    }
+
+    /// Looks up expressions and topics, lets the group epoch grow if anything has changed, and
+    /// assigns if it is time.
+    pub(super) fn plan(
+        &self,
+        scene: &Scene<'_>,
+        change: &Change<'_>,
+        records: &mut Records<'_>,
+    ) -> Plan {
+        let members = self.members_after(change);
+        let expressions = self.look_up(scene, &members, records);
+        let names: BTreeSet<&Text> =
+            members.values().flat_map(|member| topics::names(member, &expressions)).collect();
+        let metadata_hash = topics::hash(names.iter().copied(), scene.topics);
+        let grows = change.must_grow || self.epoch == 0 || metadata_hash != self.metadata_hash;
+        let epoch = if grows { self.epoch.saturating_add(1) } else { self.epoch };
+        if grows {
+            records.group(Some(&ConsumerGroupMetadataValue { epoch, metadata_hash }));
+            if self.has_topics_record {
+                records.no_topics();
+            }
+        }
+        let mut plan = Plan { epoch, expressions, member_count: members.len(), ..self.unchanged() };
+        let is_due = self.soft.pace.next_at() <= scene.now.instant;
+        if epoch > self.assignment_epoch && !members.is_empty() && is_due {
+            self.assign(scene, change, &members, &mut plan, records);
+        }
+        plan
+    }
+
+    fn members_after<'a>(&'a self, change: &Change<'a>) -> Members<'a> {
+        let stays = |id: &Text| !change.gone.contains(id) && change.replaced != Some(id);
+        let mut members: Members<'a> = self.members.iter().filter(|(id, _)| stays(id)).collect();
+        members.extend(change.updated.map(|member| (&member.id, member)));
+        members
+    }
+
+    /// What the expressions stand for: again where the topics may have changed.
+    fn look_up(
+        &self,
+        scene: &Scene<'_>,
+        members: &Members<'_>,
+        records: &mut Records<'_>,
+    ) -> BTreeMap<Text, Expression> {
+        let wanted: BTreeSet<&Text> =
+            members.values().filter_map(|member| member.expression.as_ref()).collect();
+        for expression in self.expressions.keys().filter(|it| !wanted.contains(it)) {
+            records.expression(expression, None);
+        }
+        let version = scene.topics.offset();
+        let is_old = self.soft.compared_with != Some(version);
+        let mut found = BTreeMap::new();
+        for text in wanted {
+            let known = self.expressions.get(text);
+            if let Some(known) = known.filter(|_| !is_old) {
+                found.insert(text.clone(), known.clone());
+                continue;
+            }
+            // One that another version took and this one does not stands for nothing.
+            let topics = topics::compile(text)
+                .map(|expression| topics::matching(&expression, scene.topics))
+                .unwrap_or_default();
+            let expression = Expression { topics, version: version.0, timestamp: scene.now.wall };
+            if known.is_none_or(|known| known.topics != expression.topics) {
+                let value = ConsumerGroupRegularExpressionValue {
+                    topics: expression.topics.iter().cloned().collect(),
+                    version: expression.version,
+                    timestamp: expression.timestamp,
+                };
+                records.expression(text, Some(&value));
+            }
+            found.insert(text.clone(), expression);
+        }
+        found
+    }
+
+    fn assign(
+        &self,
+        scene: &Scene<'_>,
+        change: &Change<'_>,
+        members: &Members<'_>,
+        plan: &mut Plan,
+        records: &mut Records<'_>,
+    ) {
+        // Many members subscribe to the same, and looking that up once for all is most of the work.
+        type Subscription<'a> = (&'a BTreeSet<Text>, Option<&'a Text>);
+        let mut subscribed: BTreeMap<Subscription<'_>, BTreeSet<Uuid>> = BTreeMap::new();
+        for member in members.values() {
+            subscribed
+                .entry((&member.topics, member.expression.as_ref()))
+                .or_insert_with(|| topics::subscribed(member, &plan.expressions, scene.topics));
+        }
+        let nothing = BTreeSet::new();
+        let mut spec = Spec::default();
+        for (id, member) in members {
+            let key = (&member.topics, member.expression.as_ref());
+            spec.members.insert(
+                id,
+                Subscriber {
+                    instance_id: member.instance_id.as_ref(),
+                    topics: subscribed.get(&key).unwrap_or(&nothing),
+                    owned: self.target_after(id, change),
+                },
+            );
+        }
+        for topic in subscribed.values().flatten() {
+            let count = scene.topics.topic_by_id(*topic).map_or(0, |it| it.partition_count());
+            spec.partition_counts.insert(*topic, count);
+        }
+        let assignment = preferred(members, scene.settings).assign(&spec);
+        for (id, partitions) in &assignment {
+            if self.targets.get(id) != Some(partitions) {
+                records.target(id, Some(partitions));
+            }
+        }
+        records.assignment(Some((plan.epoch, scene.now.wall)));
+        let partition_count: i64 = spec.partition_counts.values().copied().map(i64::from).sum();
+        plan.item_count = members.len() + usize::try_from(partition_count).unwrap_or(0);
+        plan.assignment_epoch = plan.epoch;
+        plan.assignment = Some(assignment);
+    }
+
+    /// What a member was to have; whoever takes the place of another takes over that too.
+    pub(super) fn target_after(&self, id: &Text, change: &Change<'_>) -> Option<&Partitions> {
+        let takes_over = change.updated.is_some_and(|member| member.id == *id);
+        let of = change.replaced.filter(|_| takes_over).unwrap_or(id);
+        self.targets.get(of)
+    }
+
+    /// The assignor that most members want.
+    #[must_use]
+    pub fn assignor(&self, settings: &Settings) -> Kind {
+        preferred(&self.members.iter().collect(), settings)
+    }
+}
+
+/// The assignor that most want; the one configured first where none does, or as many want several.
+fn preferred(members: &Members<'_>, settings: &Settings) -> Kind {
+    let mut votes: BTreeMap<Kind, usize> = BTreeMap::new();
+    let wanted = members.values().filter_map(|member| Kind::of_name(member.assignor.as_ref()?));
+    for kind in wanted.filter(|kind| settings.assignors.contains(kind)) {
+        *votes.entry(kind).or_default() += 1;
+    }
+    let most = votes.values().max().copied().unwrap_or(0);
+    let wins = |kind: &&Kind| most > 0 && votes.get(kind) == Some(&most);
+    settings.assignors.iter().find(wins).copied().unwrap_or_else(|| settings.default_assignor())
+}
