@@ -160,6 +160,12 @@ impl Attributes {
         self.with(Self::CONTROL, on)
     }
 
+    /// With the delete horizon for a base timestamp, or with the first record's.
+    #[must_use]
+    pub fn with_delete_horizon(self, on: bool) -> Self {
+        self.with(Self::DELETE_HORIZON, on)
+    }
+
     fn with(self, bit: i16, on: bool) -> Self {
         Self(if on { self.0 | bit } else { self.0 & !bit })
     }

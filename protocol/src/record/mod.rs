@@ -6,6 +6,7 @@ pub mod compression;
 pub mod control;
 mod lz4;
 pub mod outline;
+pub mod rebuild;
 #[allow(clippy::module_inception, reason = "a record is what it is called")]
 pub mod record;
 pub mod run;

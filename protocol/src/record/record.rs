@@ -143,9 +143,16 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     header_count: i32,
     header_bytes: &'a [u8],
+    behind_timestamp: &'a [u8],
 }
 
 impl<'a> Record<'a> {
+    /// The record's bytes from its offset delta on, which do not depend on the batch it is in.
+    #[must_use]
+    pub fn behind_timestamp(&self) -> &'a [u8] {
+        self.behind_timestamp
+    }
+
     /// The headers in their order; duplicates stay.
     #[must_use]
     pub fn headers(&self) -> Headers<'a> {
@@ -180,6 +187,7 @@ impl<'a> Record<'a> {
         let mut body = Cursor::new(cursor.take(length)?);
         let _attributes = body.byte()?;
         let timestamp_delta = body.varlong()?;
+        let behind_timestamp = body.bytes;
         let offset_delta = body.varint()?;
         let key = body.nullable_bytes()?;
         let value = body.nullable_bytes()?;
@@ -196,6 +204,7 @@ impl<'a> Record<'a> {
             value,
             header_count,
             header_bytes: body.bytes,
+            behind_timestamp,
         })
     }
 }
