@@ -23,6 +23,16 @@ pub struct LogConfig {
     pub retention_ms: i64,
     /// `cleanup.policy`.
     pub cleanup: Cleanup,
+    /// `min.cleanable.dirty.ratio`: a compacted log is cleaned once more than this part of its
+    /// bytes was not cleaned yet.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: records younger than this are not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a record is compacted within this time, whatever the ratio.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long tombstones and transaction markers stay once everything
+    /// that they concern is gone.
+    pub delete_retention_ms: i64,
     /// `file.delete.delay.ms`: how long a removed file stays under its `.deleted` name.
     pub file_delete_delay_ms: u64,
     /// `flush.messages`: once so many records are unsynced they are synced in the background. `1`
@@ -48,6 +58,18 @@ pub struct LogConfig {
     pub record_validation: RecordValidation,
 }
 
+impl LogConfig {
+    /// How long a segment is written to: a compacted log's records must get out of the active
+    /// segment before they have to be compacted.
+    pub(crate) fn longest_segment_ms(&self) -> i64 {
+        if self.cleanup.compact && self.max_compaction_lag_ms > 0 {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
+        }
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
@@ -59,6 +81,10 @@ impl Default for LogConfig {
             retention_bytes: -1,
             retention_ms: 7 * 24 * 3600 * 1000,
             cleanup: Cleanup { delete: true, compact: false },
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * 3600 * 1000,
             file_delete_delay_ms: 60_000,
             flush_messages: u64::MAX,
             flush_ms: u64::MAX,

@@ -208,6 +208,54 @@ impl From<StorageError> for ReadError {
     }
 }
 
+/// Why a log was not compacted, or not to the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompactError {
+    /// The bytes in a segment are not what was written, or cannot be read. Trying again is of no
+    /// use.
+    Damaged {
+        /// Base offset of the damaged segment.
+        segment: Offset,
+        /// Byte in its file.
+        position: u64,
+    },
+    /// The new segment would be larger than a segment can be. Trying again is of no use.
+    TooLarge {
+        /// Its base offset.
+        segment: Offset,
+    },
+    /// The log was truncated or its oldest segments went meanwhile; the next pass will do.
+    Disturbed,
+    /// Whoever paces it said stop.
+    Stopped,
+    /// The disk refused.
+    Storage(StorageError),
+}
+
+impl fmt::Display for CompactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { segment, position } => {
+                write!(f, "segment {segment} is damaged at byte {position}")
+            }
+            Self::TooLarge { segment } => {
+                write!(f, "segment {segment} would become larger than a segment can be")
+            }
+            Self::Disturbed => f.write_str("the log was cut meanwhile"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Storage(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CompactError {}
+
+impl From<StorageError> for CompactError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
 /// Why a data directory cannot be used.
 #[derive(Debug)]
 pub enum OpenDirectoryError {

@@ -5,9 +5,10 @@
 //! | `recovery-point-offset-checkpoint` | topic partition offset | everything below is on the medium | power |
 //! | `log-start-offset-checkpoint` | topic partition offset | first readable offset | power |
 //! | `replication-offset-checkpoint` | topic partition offset | high watermark | power |
+//! | `cleaner-offset-checkpoint` | topic partition offset | compaction was through with everything below | power |
 //! | `milena-tail-checkpoint` | see below | everything below was whole when the line was written | process |
 //!
-//! The first three are Kafka's. The fourth is ours: after a kill -9 the page cache is still what
+//! The first four are Kafka's. The last is ours: after a kill -9 the page cache is still what
 //! it was, so a log needs to be looked at only behind the place that was last written here. Its
 //! first line is `milena 1 BOOT MOUNT CRC`: the kernel's boot id, the mount's id, and the CRC-32
 //! of the rest; under another kernel or mount the file says nothing. The rest is a checkpoint of
@@ -40,6 +41,7 @@ pub(crate) enum Page {
     RecoveryPoint,
     LogStart,
     HighWatermark,
+    FirstDirty,
     Tail,
 }
 
@@ -49,12 +51,13 @@ impl Page {
             Self::RecoveryPoint => "recovery-point-offset-checkpoint",
             Self::LogStart => "log-start-offset-checkpoint",
             Self::HighWatermark => "replication-offset-checkpoint",
+            Self::FirstDirty => "cleaner-offset-checkpoint",
             Self::Tail => "milena-tail-checkpoint",
         }
     }
 
-    pub(crate) const ALL: [Self; 4] =
-        [Self::RecoveryPoint, Self::LogStart, Self::HighWatermark, Self::Tail];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::RecoveryPoint, Self::LogStart, Self::HighWatermark, Self::FirstDirty, Self::Tail];
 }
 
 /// How far a log was whole when it was last looked at.
@@ -75,6 +78,7 @@ pub(crate) struct Marks {
     pub(crate) recovery_point: Option<Offset>,
     pub(crate) log_start: Option<Offset>,
     pub(crate) high_watermark: Option<Offset>,
+    pub(crate) first_dirty: Option<Offset>,
     pub(crate) tail: Option<TailMark>,
 }
 
@@ -191,6 +195,7 @@ fn read_line(page: Page, fields: &[&str], marks: &mut Marks) -> Option<()> {
         Page::RecoveryPoint => &mut marks.recovery_point,
         Page::LogStart => &mut marks.log_start,
         Page::HighWatermark => &mut marks.high_watermark,
+        Page::FirstDirty => &mut marks.first_dirty,
         Page::Tail => return None,
     };
     *mark = (offset.0 >= 0).then_some(offset);
@@ -202,6 +207,7 @@ fn write_line(page: Page, marks: &Marks) -> Option<String> {
         Page::RecoveryPoint => marks.recovery_point.map(|offset| offset.to_string()),
         Page::LogStart => marks.log_start.map(|offset| offset.to_string()),
         Page::HighWatermark => marks.high_watermark.map(|offset| offset.to_string()),
+        Page::FirstDirty => marks.first_dirty.map(|offset| offset.to_string()),
         Page::Tail => marks.tail.map(|tail| {
             format!(
                 "{} {} {} {} {} {} {}",
@@ -233,6 +239,7 @@ mod tests {
             recovery_point: Some(Offset(5)),
             log_start: Some(Offset(2)),
             high_watermark: Some(Offset(9)),
+            first_dirty: Some(Offset(4)),
             tail: Some(TailMark {
                 topic_id: Uuid::from_u128(77),
                 offset: Offset(10),

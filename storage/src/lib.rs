@@ -15,8 +15,8 @@
 //! | `index`, `epochs`, `producers` | what is derived from a log |
 //! | `reserve` | space that is there when there is none |
 //! | `environment` | what the logs of a directory share |
-//! | `segment`, `state` | one file with its indexes; one log |
-//! | `admission`, `flush`, `save`, `recovery`, `truncate`, `retention`, `reader`, `log` | one verb each |
+//! | `segment`, `swap`, `state` | one file with its indexes; one that takes the place of several; one log |
+//! | `admission`, `flush`, `save`, `recovery`, `truncate`, `retention`, `reader`, `compaction`, `log` | one verb each |
 //! | `inspect` | what stands in the small files, for tools |
 //! | `registry`, `directory` | all logs of a directory, its threads, its identity |
 
@@ -24,6 +24,7 @@
 
 mod admission;
 mod checkpoint;
+mod compaction;
 mod config;
 mod descriptors;
 mod directory;
@@ -48,14 +49,18 @@ mod retention;
 mod save;
 mod segment;
 mod state;
+mod swap;
 mod truncate;
 
 pub use admission::{AdmittedBatch, Origin};
+pub use compaction::{Assessment, Compacted, Compaction, CompactionBudget, Pace};
 pub use config::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
 pub use directory::{DirectoryOptions, FoundPartition, LogDirectory, Usage, Witness};
 pub use disk::{Disk, RealDisk};
 pub use epochs::EpochEntry;
-pub use error::{AppendError, OpenDirectoryError, OpenLogError, ReadError, StorageError};
+pub use error::{
+    AppendError, CompactError, OpenDirectoryError, OpenLogError, ReadError, StorageError,
+};
 pub use flush::FlushHandle;
 pub use index::AbortedTransaction;
 pub use log::{AppendContext, Appended, Log};

@@ -8,7 +8,12 @@ use std::sync::Arc;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::batch::{Batch, HEADER_BYTES, patch};
 
+<<<<<<< HEAD
 use crate::admission::{self, Admitted, AdmittedBatch, Origin};
+=======
+use crate::admission::{self, Admitted, Origin};
+use crate::compaction::Compaction;
+>>>>>>> 30aff69 (storage: compact logs, one key one record)
 use crate::config::{LogConfig, LogTimestamps};
 use crate::error::{AppendError, StorageError};
 use crate::flush::FlushHandle;
@@ -79,6 +84,12 @@ impl Log {
     #[must_use]
     pub fn flush_handle(&self) -> FlushHandle {
         FlushHandle::new(Arc::clone(&self.state))
+    }
+
+    /// A handle to compact with, outside of the partition's lock.
+    #[must_use]
+    pub fn compaction(&self) -> Compaction {
+        Compaction::new(Arc::clone(&self.state))
     }
 
     /// Syncs everything that is in the log. Blocks.
@@ -313,6 +324,7 @@ impl Log {
     /// When the disk refuses; the same call may be made again.
     pub fn retain(&mut self, now: Timestamp) -> Result<Vec<RemovedSegment>, StorageError> {
         let state = &*self.state;
+        let _alone = state.replacing.lock();
         let mut tail = state.tail.lock();
         state.check()?;
         let expiration = tail.config.producer_id_expiration_ms;

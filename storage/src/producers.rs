@@ -116,6 +116,21 @@ pub(crate) struct Marker {
     pub(crate) timestamp: Timestamp,
 }
 
+/// The last that a producer left in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastTrace {
+    /// A batch of records, which says its last sequence.
+    Data {
+        /// Where it ends.
+        last_offset: Offset,
+    },
+    /// A marker, which says its epoch.
+    Marker {
+        /// The epoch.
+        epoch: ProducerEpoch,
+    },
+}
+
 #[derive(Clone, Debug)]
 struct Producer {
     epoch: ProducerEpoch,
@@ -296,6 +311,27 @@ impl Producers {
             last_offset: marker.offset,
             last_stable_offset: self.first_open_offset().unwrap_or(next),
         })
+    }
+
+    /// Notes an epoch of a producer of which nothing else is left in the log.
+    pub(crate) fn known(
+        &mut self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        timestamp: Timestamp,
+    ) {
+        let producer = self.by_id.entry(producer_id).or_insert_with(|| Producer::new(epoch));
+        producer.bump(epoch);
+        producer.last_timestamp = timestamp;
+    }
+
+    /// What compaction must leave of each producer, so that it is known again after a restart.
+    pub(crate) fn last_traces(&self) -> HashMap<ProducerId, LastTrace> {
+        let trace = |producer: &Producer| match producer.window().last() {
+            Some(batch) => LastTrace::Data { last_offset: batch.last_offset },
+            None => LastTrace::Marker { epoch: producer.epoch },
+        };
+        self.by_id.iter().map(|(id, producer)| (*id, trace(producer))).collect()
     }
 
     /// Forgets producers that wrote nothing for `expiration_ms`; open transactions stay.

@@ -15,6 +15,9 @@ use crate::map::SegmentMap;
 use crate::segment::{Largest, Segment};
 use crate::state::LogState;
 
+/// How often a read looks for segments that are gone when it gets to them.
+const READ_ATTEMPTS: usize = 4;
+
 /// Where a log stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOffsets {
@@ -126,6 +129,18 @@ impl LogReader {
     /// # Errors
     /// `OutOfRange` below the log's start or above its end; at the end the slice is empty.
     pub fn read(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {
+        for _ in 0..READ_ATTEMPTS {
+            match self.read_now(from, limit) {
+                // Retention or compaction was faster: the list of segments is another now.
+                Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {}
+                slice => return slice,
+            }
+        }
+        self.check_range(from)?;
+        Ok(ReadSlice::empty(from))
+    }
+
+    fn read_now(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {
         let upper = limit.upper.min(self.check_range(from)?);
         if from >= upper {
             return Ok(ReadSlice::empty(from));
@@ -135,15 +150,7 @@ impl LogReader {
             if segment.base_offset >= upper {
                 break;
             }
-            let slice = match self.read_segment(segment, from, upper, limit) {
-                // Retention was faster: the answer is the one that a later call would get.
-                Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {
-                    self.check_range(from)?;
-                    return Ok(ReadSlice::empty(from));
-                }
-                slice => slice?,
-            };
-            if let Some(slice) = slice {
+            if let Some(slice) = self.read_segment(segment, from, upper, limit)? {
                 // Deleted in between, its name may have been another log's when it was mapped.
                 return match self.state.is_deleted() {
                     true => Err(StorageError::Deleted.into()),

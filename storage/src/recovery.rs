@@ -15,7 +15,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,8 +32,9 @@ use crate::index::{AbortedTransaction, OffsetIndex, TimeIndex, TransactionIndex}
 use crate::ledger::{Marks, TailMark};
 use crate::map::SegmentMap;
 use crate::producers::{ProducerWrite, Producers};
-use crate::segment::{Kind, Largest, Segment};
+use crate::segment::{Kind, Largest, Segment, with_suffix};
 use crate::state::{Beginning, LogState, Tail};
+use crate::swap;
 
 /// What a file that recovery puts aside is called.
 const QUARANTINED_SUFFIX: &str = ".quarantined";
@@ -47,14 +48,6 @@ pub(crate) struct Target {
     pub(crate) config: LogConfig,
     pub(crate) marks: Marks,
     pub(crate) is_new: bool,
-}
-
-/// The offset and kind of a file that belongs to a segment, by its name.
-pub(crate) fn parse_name(name: &str) -> Option<(Offset, Kind)> {
-    let (stem, extension) = name.split_once('.')?;
-    let kind = Kind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
-    let is_number = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
-    Some((Offset(is_number.then(|| stem.parse().ok())??), kind))
 }
 
 struct Recovery<'r> {
@@ -198,9 +191,10 @@ struct Files {
 
 impl Files {
     fn list(environment: &Environment, directory: &Path) -> io::Result<Self> {
+        swap::settle(&*environment.disk, directory)?;
         let mut files = Self::default();
         for entry in environment.disk.list(directory)? {
-            match parse_name(&entry.name) {
+            match Kind::parse(&entry.name) {
                 Some((offset, Kind::Log)) => files.logs.push(offset),
                 Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
                 Some(_) => {}
@@ -218,7 +212,7 @@ impl Files {
 fn remove_leftover(environment: &Environment, path: &Path, name: &str) -> io::Result<()> {
     let is_ours = [".deleted", ".truncated", ".tmp"].iter().any(|suffix| {
         let Some(stem) = name.strip_suffix(suffix) else { return false };
-        parse_name(stem).is_some() || stem == "leader-epoch-checkpoint"
+        Kind::parse(stem).is_some() || stem == "leader-epoch-checkpoint"
     });
     if is_ours { environment.disk.remove_file(path) } else { Ok(()) }
 }
@@ -344,6 +338,13 @@ impl Recovery<'_> {
         }
         if let Some(write) = ProducerWrite::of(batch, batch.base_offset()) {
             self.producers.appended(&write);
+        } else if batch.producer_id().0 >= 0 && batch.record_count() == 0 {
+            // A marker that compaction emptied and kept for its producer's epoch.
+            self.producers.known(
+                batch.producer_id(),
+                batch.producer_epoch(),
+                batch.max_timestamp(),
+            );
         }
         None
     }
@@ -506,7 +507,7 @@ impl Recovery<'_> {
         for segment in segments.drain(index..).rev() {
             for kind in Kind::ALL {
                 let path = segment.path(kind);
-                let aside = aside(&path);
+                let aside = with_suffix(&path, QUARANTINED_SUFFIX);
                 match self.environment.disk.rename(&path, &aside) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     renamed => self.environment.judge("put a segment aside", renamed)?,
@@ -522,12 +523,6 @@ fn written_bytes(bytes: &[u8]) -> usize {
     const STEP: usize = 4096;
     let last = bytes.chunks(STEP).rposition(|chunk| chunk.iter().any(|byte| *byte != 0));
     last.map_or(0, |last| ((last + 1) * STEP).min(bytes.len()))
-}
-
-fn aside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(QUARANTINED_SUFFIX);
-    PathBuf::from(name)
 }
 
 /// Takes over the part of a segment's indexes that lies before what will be read.

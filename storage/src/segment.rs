@@ -26,7 +26,7 @@ use crate::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex, TransactionIn
 use crate::map::SegmentMap;
 
 /// The kinds of files that belong to a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Log,
     OffsetIndex,
@@ -49,10 +49,25 @@ impl Kind {
         }
     }
 
+    /// The offset and kind of a file that belongs to a segment, by its name.
+    pub(crate) fn parse(name: &str) -> Option<(Offset, Self)> {
+        let (stem, extension) = name.split_once('.')?;
+        let kind = Self::ALL.into_iter().find(|kind| kind.extension() == extension)?;
+        let is_number = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
+        Some((Offset(is_number.then(|| stem.parse().ok())??), kind))
+    }
+
     /// The path of this kind of file at an offset.
     pub(crate) fn path(self, directory: &Path, offset: Offset) -> PathBuf {
         directory.join(format!("{:020}.{}", offset.0, self.extension()))
     }
+}
+
+/// A path with something behind its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// The record with a segment's largest timestamp, as closely as the indexes know it.
@@ -98,6 +113,8 @@ pub(crate) struct Segment {
     pub(crate) sealed: AtomicBool,
     /// Sealed, trimmed, indexes written.
     pub(crate) finished: AtomicBool,
+    /// Compaction has another segment in its place, whose files may have the names of this one's.
+    replaced: AtomicBool,
 }
 
 /// A batch's place in a segment.
@@ -132,7 +149,18 @@ impl Segment {
             largest: Mutex::new(None),
             sealed: AtomicBool::new(false),
             finished: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
         }
+    }
+
+    /// Says that the files under this segment's names are not its own from here on. To be said
+    /// before they are; who has a map of it keeps it.
+    pub(crate) fn set_replaced(&self) {
+        self.replaced.store(true, Ordering::SeqCst);
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::SeqCst)
     }
 
     pub(crate) fn path(&self, kind: Kind) -> PathBuf {
@@ -228,8 +256,13 @@ impl Segment {
             return Ok(None);
         }
         let opened = environment.disk.open(&self.path(Kind::Log), Mode::Read);
-        let map = match opened.and_then(|file| SegmentMap::read_only(&file, size)) {
-            // Removed by retention or with its log since the caller looked.
+        let mapped = opened.and_then(|file| SegmentMap::read_only(&file, size));
+        if self.is_replaced() {
+            // What was mapped may be the other's.
+            return Err(StorageError::Deleted);
+        }
+        let map = match mapped {
+            // Removed by retention, compaction or with its log since the caller looked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StorageError::Deleted);
             }
@@ -278,7 +311,8 @@ impl Segment {
         let index = self.offset_index.load();
         let path = self.path(Kind::OffsetIndex);
         let entry = index.floor(&path, &*environment.disk, self.relative(offset));
-        let position = entry.position as usize;
+        // Of another segment's index nothing can be learnt.
+        let position = if self.is_replaced() { 0 } else { entry.position as usize };
         // The index is not trusted: what it points at must be a batch at or before the offset.
         match self.batch_at(map, position, limit) {
             Ok(Some(batch)) if batch.base_offset() <= offset => position,
@@ -476,6 +510,7 @@ impl Segment {
     ) -> usize {
         let file = std::fs::read(self.path(Kind::TimeIndex)).unwrap_or_default();
         let relative = self.time_index.lock().floor(&file, timestamp);
+        let relative = if self.is_replaced() { 0 } else { relative };
         let offset = self.base_offset.plus(i64::from(relative));
         self.start_of_search(environment, map, self.limit(map), offset)
     }

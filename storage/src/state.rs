@@ -7,9 +7,12 @@
 //!   segment list, then a map's published length, each published after what it covers.
 //! * The threads of the directory take `tail` for moments, to learn what to save or to put an
 //!   idle log to rest.
+//! * Whoever takes segments away, puts others in their place or moves the whole log holds
+//!   `replacing`, and the others look at the segment list again once they have it.
 //!
 //! Order of publication in an append: bytes in the map → published length → index entry → size
-//! of the segment → log end offset. Order of locks: `sync` → `saving` → `tail` → everything else.
+//! of the segment → log end offset. Order of locks: `replacing` → `sync` →
+//! `saving` → `tail` → everything else.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +63,9 @@ pub(crate) struct LogState {
     pub(crate) epochs: RwLock<Epochs>,
     epochs_file: Mutex<()>,
     pub(crate) tail: Mutex<Tail>,
+    pub(crate) replacing: Mutex<()>,
+    /// Held by who compacts.
+    pub(crate) compacting: Mutex<()>,
     pub(crate) saving: Mutex<Saving>,
     pub(crate) sync: Mutex<Sync>,
     pub(crate) sync_ended: Condvar,
@@ -72,6 +78,7 @@ pub(crate) struct LogState {
     appended_at: AtomicU32,
     names_dirty: AtomicBool,
     deleted: AtomicBool,
+    truncation_count: AtomicU64,
     sync_asked: AtomicU8,
 }
 
@@ -152,6 +159,8 @@ impl LogState {
             epochs: RwLock::new(beginning.epochs),
             epochs_file: Mutex::new(()),
             tail: Mutex::new(beginning.tail),
+            replacing: Mutex::default(),
+            compacting: Mutex::default(),
             saving: Mutex::new(Saving { loose_snapshot: beginning.loose_snapshot }),
             sync: Mutex::default(),
             sync_ended: Condvar::new(),
@@ -164,6 +173,7 @@ impl LogState {
             appended_at: AtomicU32::new(environment.seconds()),
             names_dirty: AtomicBool::new(beginning.is_new),
             deleted: AtomicBool::new(false),
+            truncation_count: AtomicU64::new(0),
             sync_asked: AtomicU8::new(NOT_ASKED),
             environment,
         };
@@ -205,12 +215,18 @@ impl LogState {
 
     /// Sets the ends after a truncation, which is the one thing that lowers them.
     pub(crate) fn truncated(&self, start: Offset, end: Offset) {
+        self.truncation_count.fetch_add(1, Ordering::AcqRel);
         self.log_end.store(end.0, Ordering::Release);
         self.log_start.store(start.0, Ordering::Release);
         for mark in [&self.high_watermark, &self.recovery_point] {
             mark.fetch_min(end.0, Ordering::AcqRel);
             mark.fetch_max(start.0.min(end.0), Ordering::AcqRel);
         }
+    }
+
+    /// How often the log was truncated since it was opened.
+    pub(crate) fn truncation_count(&self) -> u64 {
+        self.truncation_count.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_sealed_bytes(&self, bytes: u64) {
@@ -267,6 +283,7 @@ impl LogState {
     /// Runs `work` while nobody changes the log's files. Whoever wants to afterwards looks first
     /// whether the log is still there.
     pub(crate) fn undisturbed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.replacing.lock();
         self.without_sync(|| {
             let _saving = self.saving.lock();
             let _tail = self.tail.lock();
@@ -382,7 +399,7 @@ impl LogState {
             return Ok(true);
         }
         let jitter = jitter(self.number, segment.base_offset, config.segment_jitter_ms);
-        let limit = config.segment_ms.saturating_sub(jitter);
+        let limit = config.longest_segment_ms().saturating_sub(jitter);
         // Age goes by the records' own time, where they have one (so replaying old data rolls
         // as the original did).
         let age = match self.first_timestamp(tail, segment)? {
@@ -400,7 +417,7 @@ impl LogState {
             || segment.time_index.lock().file_bytes() + 12 > index_bytes)
     }
 
-    fn first_timestamp(
+    pub(crate) fn first_timestamp(
         &self,
         tail: &mut Tail,
         segment: &Segment,

@@ -6,7 +6,6 @@
 //! segments go, last one first, then the cut segment is replaced.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,7 +19,7 @@ use crate::error::{ReadError, StorageError};
 use crate::index::{OffsetIndex, TimeIndex, TransactionIndex};
 use crate::ledger::Page;
 use crate::recovery;
-use crate::segment::{Kind, Largest, Segment};
+use crate::segment::{Kind, Largest, Segment, with_suffix};
 use crate::state::{LogState, Segments, Tail};
 
 /// What a removed file is called until it is unlinked.
@@ -47,7 +46,7 @@ impl LogState {
     }
 
     /// Renames a segment's files, so that they are unlinked later.
-    fn discard(&self, segment: &Segment) -> Result<(), StorageError> {
+    pub(crate) fn discard(&self, segment: &Segment) -> Result<(), StorageError> {
         let environment = &self.environment;
         environment.descriptors.forget(segment.file_id);
         for kind in Kind::ALL {
@@ -75,7 +74,10 @@ impl LogState {
     /// Makes the ledger forget whatever it says about offsets behind `end`.
     fn lower_marks(&self, end: Offset, start: Option<Offset>) -> Result<(), StorageError> {
         let environment = &self.environment;
+        let mut is_less_cleaned = false;
         self.update_marks(|marks| {
+            is_less_cleaned = marks.first_dirty > Some(end);
+            marks.first_dirty = marks.first_dirty.map(|offset| offset.min(end));
             marks.tail = None;
             marks.recovery_point = marks.recovery_point.map(|offset| offset.min(end));
             marks.high_watermark = marks.high_watermark.map(|offset| offset.min(end));
@@ -84,7 +86,12 @@ impl LogState {
             }
         });
         for page in Page::ALL {
-            if page != Page::LogStart || start.is_some() {
+            let is_changed = match page {
+                Page::LogStart => start.is_some(),
+                Page::FirstDirty => is_less_cleaned,
+                Page::RecoveryPoint | Page::HighWatermark | Page::Tail => true,
+            };
+            if is_changed {
                 let written = environment.ledger.write(&*environment.disk, page, Survives::Power);
                 environment.judge("write checkpoints", written)?;
             }
@@ -101,6 +108,7 @@ impl LogState {
         if first_base.is_some_and(|base| base > end) {
             return self.truncate_fully(end, now);
         }
+        let _alone = self.replacing.lock();
         self.without_sync(|| {
             let _saving = self.saving.lock();
             let mut tail = self.tail.lock();
@@ -128,6 +136,7 @@ impl LogState {
 
     pub(crate) fn truncate_fully(&self, start: Offset, now: Timestamp) -> Result<(), StorageError> {
         self.check()?;
+        let _alone = self.replacing.lock();
         self.without_sync(|| {
             let _saving = self.saving.lock();
             let mut tail = self.tail.lock();
@@ -254,7 +263,7 @@ impl LogState {
         let environment = &self.environment;
         let entries = environment.judge("list a log", environment.disk.list(&self.directory))?;
         for entry in entries {
-            if let Some((offset, Kind::Snapshot)) = recovery::parse_name(&entry.name)
+            if let Some((offset, Kind::Snapshot)) = Kind::parse(&entry.name)
                 && offset > end
             {
                 let removed = environment.disk.remove_file(&self.directory.join(&entry.name));
@@ -264,7 +273,7 @@ impl LogState {
         Ok(())
     }
 
-    fn recount(&self) {
+    pub(crate) fn recount(&self) {
         let segments = self.segments.load();
         let sealed = segments.iter().rev().skip(1).map(|segment| segment.size()).sum();
         self.set_sealed_bytes(sealed);
@@ -310,10 +319,4 @@ fn cut_indexes(
 
 fn damaged(environment: &Environment, error: &ReadError) -> StorageError {
     environment.health.poison("truncate", &io::Error::other(error.to_string()))
-}
-
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

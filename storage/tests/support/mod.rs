@@ -18,6 +18,8 @@ use milena_storage::{
     Origin, ReadLimit,
 };
 
+pub mod keyed;
+
 pub const TOPIC: &str = "orders";
 pub const TOPIC_ID: Uuid = Uuid::from_u128(0x1234_5678_9abc_def0_1234_5678_9abc_def0);
 pub const PARTITION: PartitionIndex = PartitionIndex(0);
