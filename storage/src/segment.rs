@@ -452,6 +452,13 @@ impl Segment {
             let file = open_or_create(environment, &self.path(kind))?;
             environment.disk.sync_data(&file)?;
         }
+        // Without this one aborted records would be shown, and nothing would tell that it is gone:
+        // its name has to be as durable as its content.
+        let path = self.path(Kind::TransactionIndex);
+        if path.exists() {
+            environment.disk.sync_data(&environment.disk.open(&path, Mode::Write)?)?;
+            environment.disk.sync_directory(&self.directory)?;
+        }
         Ok(())
     }
 
