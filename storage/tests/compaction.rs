@@ -389,6 +389,31 @@ fn the_checkpoint_is_kafkas_and_is_not_trusted() {
     assert_eq!(std::fs::read(&path).unwrap(), b"0\n1\norders 0 1\n");
 }
 
+/// A kill -9 after a compaction would have the next start read from the middle of a batch, and cut
+/// the log there.
+#[test]
+fn a_tail_mark_into_a_replaced_segment_is_taken_back() {
+    let mut world = world(compacted());
+    let batch = |number: i64| pair(&format!("k{}", number % 3), Some(&format!("{number:0150}")));
+    for number in 0..4 {
+        write(&mut world.log, NOBODY, &[batch(number)]);
+    }
+    world.directory.maintain().unwrap();
+    let path = world.root.path().join("milena-tail-checkpoint");
+    let mark = std::fs::read(&path).unwrap();
+    for number in 4..30 {
+        write(&mut world.log, NOBODY, &[batch(number)]);
+    }
+    settle(&world.directory, &mut world.log);
+    // As if the process had come to the log, but not to the file.
+    std::fs::write(&path, mark).unwrap();
+    compact(&world.log, after(0)).unwrap();
+    let expected = all(&world.log);
+    let world = world.reopen(compacted());
+    assert_eq!(world.log.log_end_offset(), Offset(30));
+    assert_eq!(all(&world.log), expected);
+}
+
 /// A damaged segment would be compacted into a good-looking one, or what is whole be thrown away.
 #[test]
 fn a_damaged_segment_is_told_and_left() {

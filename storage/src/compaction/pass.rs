@@ -96,7 +96,8 @@ impl<'p> Pass<'p> {
             before_segments: segments.len(),
             ..Compacted::default()
         };
-        let mut transactions = self.transactions_from(segments.first(), end);
+        let start = segments.first().map_or(end, |segment| segment.base_offset);
+        let mut transactions = self.transactions_from(start, end);
         for group in plan::group(&self.sizes(segments, end), &self.config) {
             let sources = segments.get(group).unwrap_or_default();
             done.before_bytes += sources.iter().map(|segment| segment.size()).sum::<u64>();
@@ -124,8 +125,8 @@ impl<'p> Pass<'p> {
         Ok(environment.judge("write a checkpoint", written)?)
     }
 
-    fn transactions_from(&self, first: Option<&Arc<Segment>>, end: Offset) -> Transactions {
-        let from = first.map_or(end, |segment| segment.base_offset);
+    /// A walk that begins at `from`: a transaction that ended before would be taken for open.
+    fn transactions_from(&self, from: Offset, end: Offset) -> Transactions {
         let reader = LogReader::new(Arc::clone(self.state));
         Transactions::new(reader.aborted_transactions(from, end))
     }
@@ -145,7 +146,7 @@ impl<'p> Pass<'p> {
         offsets.set_end(from);
         let first = segments.partition_point(|segment| segment.base_offset <= from);
         let dirty = segments.get(first.saturating_sub(1)..).unwrap_or_default();
-        let mut transactions = self.transactions_from(dirty.first(), end);
+        let mut transactions = self.transactions_from(from, end);
         let scratch = &mut self.scratch;
         for (index, segment) in dirty.iter().enumerate() {
             let Some(map) = segment.map(environment)? else { continue };
