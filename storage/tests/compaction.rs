@@ -9,9 +9,11 @@ use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::record::batch::Batch;
 use milena_protocol::record::compression::Compression;
 use milena_protocol::record::control::ControlType;
+use milena_protocol::record::record::Records;
+use milena_protocol::record::run::Batches;
 use milena_storage::{
     Assessment, Cleanup, CompactError, Compacted, CompactionBudget, Log, LogConfig, LogDirectory,
-    RealDisk,
+    ReadLimit, RealDisk,
 };
 use support::keyed::*;
 use support::*;
@@ -141,11 +143,7 @@ fn views_of_the_old_segments_stay() {
         write(&mut world.log, NOBODY, &[pair("k", Some(&format!("{number:0100}")))]);
     }
     let reader = world.log.reader();
-    let limit = milena_storage::ReadLimit {
-        upper: Offset(30),
-        max_bytes: 1 << 20,
-        at_least_one_batch: true,
-    };
+    let limit = ReadLimit { upper: Offset(30), max_bytes: 1 << 20, at_least_one_batch: true };
     let view = reader.read(Offset(0), limit).unwrap();
     let copy = view.records.to_vec();
     world.settle_and_compact(after(0));
@@ -504,4 +502,68 @@ fn a_pass_gives_way_to_whoever_takes_segments_away() {
         let offsets = if truncates { 0..3 } else { 25..30 };
         assert!(left.iter().map(|found| found.offset).eq(offsets), "{left:?}");
     }
+}
+
+/// A reader that comes when segments are swapped would find another segment's bytes under the
+/// name of its own, take the directory offline for it, or be told a wrong end.
+#[test]
+fn readers_beside_a_compaction_see_every_last_value() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let mut world = world(compacted());
+    let (is_over, reader) = (AtomicBool::new(false), world.log.reader());
+    let read = |from: Offset| {
+        let mut at = from;
+        let mut seen = std::collections::BTreeMap::new();
+        // Where the log ends is asked each time, as a fetch does: what lies before an older end may
+        // be gone by now, and what took its place begin behind it.
+        loop {
+            let upper = reader.offsets().high_watermark;
+            if at >= upper {
+                break seen;
+            }
+            let limit = ReadLimit { upper, max_bytes: 900, at_least_one_batch: true };
+            let slice = reader.read(at, limit).unwrap();
+            for batch in Batches::new(&slice.records) {
+                batch.verify_crc().unwrap();
+                assert!(batch.next_offset() > at);
+                at = batch.next_offset();
+                for record in Records::new(batch.records_bytes(), batch.record_count()) {
+                    let record = record.unwrap();
+                    seen.insert(record.key.unwrap().to_vec(), record.value.unwrap().to_vec());
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    let mut known = 0;
+                    while !is_over.load(Ordering::Acquire) {
+                        let seen = read(Offset(0));
+                        // Keys come in order and never go.
+                        assert!(seen.len() >= known, "{} keys after {known}", seen.len());
+                        known = seen.len();
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for number in 0..120 {
+            for _ in 0..5 {
+                let key = format!("key {:05}", number / 2);
+                write(&mut world.log, NOBODY, &[pair(&key, Some(&"v".repeat(150)))]);
+            }
+            settle(&world.directory, &mut world.log);
+            compact(&world.log, after(0));
+        }
+        is_over.store(true, Ordering::Release);
+        for reader in readers {
+            assert!(reader.join().unwrap() > 0);
+        }
+    });
+    assert_eq!(read(Offset(0)).len(), 60);
+    assert!(!world.directory.is_offline());
 }
