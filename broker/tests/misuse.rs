@@ -78,8 +78,7 @@ fn a_name_that_no_log_could_hold_is_no_request() {
 fn what_is_named_twice_is_answered_once() {
     let mut broker = Broker::start(&[]);
     broker.create("topic", &[]);
-    let named =
-        |name: &str| MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+    let named = |name: &str| MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
     let topics = Some(vec![named("topic"), named("missing"), named("topic"), named("missing")]);
     let request = MetadataRequest { topics, ..Default::default() };
     let answer = broker.connection.ask(&request, 9);
@@ -115,10 +114,8 @@ fn an_unknown_kind_of_replica_is_refused() {
 #[test]
 fn asking_for_the_groups_topic_makes_it_as_groups_need_it() {
     let mut broker = Broker::start(&["offsets.topic.num.partitions=7"]);
-    let named = MetadataRequestTopic {
-        name: Some("__consumer_offsets".into()),
-        ..Default::default()
-    };
+    let named =
+        MetadataRequestTopic { name: Some("__consumer_offsets".into()), ..Default::default() };
     let request = MetadataRequest {
         topics: Some(vec![named.clone(), named]),
         allow_auto_topic_creation: true,

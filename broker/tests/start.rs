@@ -139,3 +139,23 @@ fn a_log_without_a_topic_is_put_aside() {
     };
     assert_eq!((names(""), names("-stray")), (1, 1));
 }
+
+/// After a power cut offsets are given out again, and in the old epoch no consumer could tell.
+#[test]
+fn a_restart_of_the_machine_begins_a_new_leader_epoch() {
+    let mut broker = Broker::start(&[]);
+    broker.create("topic", &[]);
+    broker.produce("topic", batch(&[1]));
+    let epoch = |broker: &mut Broker| broker.list("topic", -1).leader_epoch.0;
+    assert_eq!(epoch(&mut broker), 0);
+    let mut broker = broker.restart(&[]);
+    assert_eq!(epoch(&mut broker), 0, "the kernel kept what was written");
+    let witness = broker.directory.path().join("loss-witness");
+    let text = std::fs::read_to_string(&witness).unwrap();
+    let (body, _) = text.split_at(text.rfind("crc=").unwrap());
+    let other = body.replace("boot.id=", "boot.id=another-");
+    let crc = crc32fast::hash(other.as_bytes());
+    std::fs::write(&witness, format!("{other}crc={crc:08x}\n")).unwrap();
+    let mut broker = broker.restart(&[]);
+    assert_eq!(epoch(&mut broker), 1);
+}

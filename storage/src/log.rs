@@ -8,12 +8,8 @@ use std::sync::Arc;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::batch::{Batch, HEADER_BYTES, patch};
 
-<<<<<<< HEAD
 use crate::admission::{self, Admitted, AdmittedBatch, Origin};
-=======
-use crate::admission::{self, Admitted, Origin};
 use crate::compaction::Compaction;
->>>>>>> 30aff69 (storage: compact logs, one key one record)
 use crate::config::{LogConfig, LogTimestamps};
 use crate::error::{AppendError, StorageError};
 use crate::flush::FlushHandle;
