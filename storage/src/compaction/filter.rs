@@ -17,9 +17,9 @@ use milena_protocol::ids::{Offset, ProducerId, Timestamp};
 use milena_protocol::record::batch::Batch;
 use milena_protocol::record::compression::{Compression, CompressionError, decompress};
 use milena_protocol::record::rebuild::{self, Kept};
-use milena_protocol::record::record::{Record, Records};
+use milena_protocol::record::record::Records;
 
-use super::offsets::OffsetMap;
+use super::offsets::{KeyHash, OffsetMap};
 use super::transactions::Transactions;
 use crate::index::AbortedTransaction;
 use crate::producers::LastTrace;
@@ -32,6 +32,7 @@ pub(super) const PLAIN_LIMIT_BYTES: usize = 32 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     plain: Vec<u8>,
+    outlines: Vec<Outline>,
     kept: Vec<bool>,
     records: Vec<u8>,
     batch: Vec<u8>,
@@ -94,14 +95,13 @@ impl Scratch {
         offsets: &mut OffsetMap,
     ) -> Result<bool, Unreadable> {
         let Some(plain) = Self::plain(&mut self.plain, batch)? else { return Ok(true) };
-        for record in Records::new(plain, batch.record_count()) {
-            let record = record.map_err(|_| Unreadable)?;
-            let offset = batch.base_offset().plus(i64::from(record.offset_delta));
+        outline(batch, plain, offsets, &mut self.outlines)?;
+        for record in &self.outlines {
             if let Some(key) = record.key
-                && offset >= from
-                && !offsets.put(key, offset)
+                && record.offset >= from
+                && !offsets.put(key, record.offset)
             {
-                offsets.set_end(offset);
+                offsets.set_end(record.offset);
                 return Ok(false);
             }
         }
@@ -171,18 +171,14 @@ impl Scratch {
         let Some(plain) = Self::plain(&mut self.plain, batch)? else { return Ok(Fate::Stays) };
         let horizon = delete_horizon(batch);
         let keeps_tombstones = horizon.is_none_or(|horizon| rules.now < horizon);
+        outline(batch, plain, rules.offsets, &mut self.outlines)?;
         self.kept.clear();
         let (mut count, mut has_tombstones) = (0, false);
-        let mut records = Records::new(plain, batch.record_count());
-        for record in &mut records {
-            let record = record.map_err(|_| Unreadable)?;
-            let stays = stays(batch, &record, rules.offsets, keeps_tombstones);
-            has_tombstones |= stays && record.value.is_none();
+        for record in &self.outlines {
+            let stays = record.stays(rules.offsets, keeps_tombstones);
+            has_tombstones |= stays && !record.has_value;
             count += usize::from(stays);
             self.kept.push(stays);
-        }
-        if records.has_rest() {
-            return Err(Unreadable);
         }
         let needs_horizon = has_tombstones && horizon.is_none();
         if count == 0 {
@@ -199,20 +195,45 @@ impl Scratch {
     }
 }
 
-fn stays(
+/// What has to be known of a record.
+#[derive(Clone, Copy, Debug)]
+struct Outline {
+    key: Option<KeyHash>,
+    offset: Offset,
+    has_value: bool,
+}
+
+/// Outlines a batch's records. All of them before the map is asked about the first: the map is
+/// larger than the caches, and so the processor waits for several entries at a time.
+fn outline(
     batch: &Batch<'_>,
-    record: &Record<'_>,
+    plain: &[u8],
     offsets: &OffsetMap,
-    keeps_tombstones: bool,
-) -> bool {
-    let offset = batch.base_offset().plus(i64::from(record.offset_delta));
-    if offset >= offsets.end() {
-        return true;
+    outlines: &mut Vec<Outline>,
+) -> Result<(), Unreadable> {
+    outlines.clear();
+    let mut records = Records::new(plain, batch.record_count());
+    for record in &mut records {
+        let record = record.map_err(|_| Unreadable)?;
+        outlines.push(Outline {
+            key: record.key.map(|key| offsets.hash(key)),
+            offset: batch.base_offset().plus(i64::from(record.offset_delta)),
+            has_value: record.value.is_some(),
+        });
     }
-    // A log may have been made a compacted one after records without keys were written to it.
-    let Some(key) = record.key else { return false };
-    (record.value.is_some() || keeps_tombstones)
-        && offsets.get(key).is_none_or(|last| offset >= last)
+    if records.has_rest() { Err(Unreadable) } else { Ok(()) }
+}
+
+impl Outline {
+    fn stays(&self, offsets: &OffsetMap, keeps_tombstones: bool) -> bool {
+        if self.offset >= offsets.end() {
+            return true;
+        }
+        // A log may have been made a compacted one after records without keys were written to it.
+        let Some(key) = self.key else { return false };
+        (self.has_value || keeps_tombstones)
+            && offsets.get(key).is_none_or(|last| self.offset >= last)
+    }
 }
 
 fn is_last_trace(batch: &Batch<'_>, rules: &Rules<'_>) -> bool {

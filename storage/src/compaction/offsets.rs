@@ -15,6 +15,10 @@ use milena_protocol::ids::Offset;
 /// The hash and the offset plus one; zero is nobody's.
 type Entry = [u64; 3];
 
+/// What a map knows a key by; another map does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyHash([u64; 2]);
+
 /// Keys and their last offsets.
 #[derive(Debug)]
 pub(super) struct OffsetMap {
@@ -54,8 +58,9 @@ impl OffsetMap {
         self.end = self.end.max(end);
     }
 
-    fn hash(&self, key: &[u8]) -> [u64; 2] {
-        self.states.each_ref().map(|state| state.hash_one(key))
+    /// What the map knows a key by.
+    pub(super) fn hash(&self, key: &[u8]) -> KeyHash {
+        KeyHash(self.states.each_ref().map(|state| state.hash_one(key)))
     }
 
     /// Where an entry of this hash would lie if it were alone.
@@ -74,8 +79,8 @@ impl OffsetMap {
     }
 
     /// The last offset of a key.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Offset> {
-        let [first, second] = self.hash(key);
+    pub(super) fn get(&self, key: KeyHash) -> Option<Offset> {
+        let KeyHash([first, second]) = key;
         let mut index = self.place(first);
         let mut distance = 0;
         while let Some([found, other, offset]) = self.entries.get(index) {
@@ -93,8 +98,8 @@ impl OffsetMap {
 
     /// Notes that a key was written at an offset, the largest so far; whether there was room.
     #[must_use]
-    pub(super) fn put(&mut self, key: &[u8], offset: Offset) -> bool {
-        let [first, second] = self.hash(key);
+    pub(super) fn put(&mut self, key: KeyHash, offset: Offset) -> bool {
+        let KeyHash([first, second]) = key;
         let mut carried = [first, second, offset.0 as u64 + 1];
         let mut index = self.place(first);
         let mut distance = 0;
@@ -149,7 +154,8 @@ mod tests {
             for offset in 0..entries as i64 * 5 {
                 let key = (offset as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (most as u64 * 2);
                 let fits = model.contains_key(&key) || model.len() < most;
-                assert_eq!(map.put(&key.to_le_bytes(), Offset(offset)), fits);
+                let hash = map.hash(&key.to_le_bytes());
+                assert_eq!(map.put(hash, Offset(offset)), fits);
                 if fits {
                     model.insert(key, offset);
                 }
@@ -157,7 +163,7 @@ mod tests {
             }
             for key in 0..most as u64 * 2 {
                 let expected = model.get(&key).copied().map(Offset);
-                assert_eq!(map.get(&key.to_le_bytes()), expected);
+                assert_eq!(map.get(map.hash(&key.to_le_bytes())), expected);
             }
         }
     }
@@ -167,9 +173,9 @@ mod tests {
     fn keys_are_told_apart() {
         let mut map = OffsetMap::new(16, 14);
         for (offset, key) in [&b""[..], b"\0", b"a", b"a\0", b"ab"].into_iter().enumerate() {
-            assert_eq!(map.get(key), None);
-            assert!(map.put(key, Offset(offset as i64)));
-            assert_eq!(map.get(key), Some(Offset(offset as i64)));
+            assert_eq!(map.get(map.hash(key)), None);
+            assert!(map.put(map.hash(key), Offset(offset as i64)));
+            assert_eq!(map.get(map.hash(key)), Some(Offset(offset as i64)));
         }
     }
 }
