@@ -39,6 +39,14 @@ pub fn resolve(
         retention_bytes: number("retention.bytes"),
         retention_ms: number("retention.ms"),
         cleanup: Cleanup { delete: has("delete"), compact: has("compact") },
+        min_cleanable_dirty_ratio: resolver
+            .topic_text(topic, "min.cleanable.dirty.ratio")
+            .trim()
+            .parse()
+            .unwrap_or(0.5),
+        min_compaction_lag_ms: number("min.compaction.lag.ms"),
+        max_compaction_lag_ms: number("max.compaction.lag.ms"),
+        delete_retention_ms: number("delete.retention.ms"),
         file_delete_delay_ms: span("file.delete.delay.ms"),
         flush_messages: span("flush.messages"),
         flush_ms: span("flush.ms"),
