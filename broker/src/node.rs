@@ -222,11 +222,11 @@ impl Node {
         let broker = Arc::new(Broker {
             node_id,
             cluster_id: cluster_id.as_str().into(),
-            metadata,
             replicas,
             controller,
             producer_ids: ProducerIds::default(),
-            groups: groups(&config.group),
+            groups: groups(&config.group, &metadata),
+            metadata,
             sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
             endpoints: Endpoints::new(node_id, advertised(&config)),
             authorizer: Authorizer,
@@ -300,7 +300,7 @@ fn check_supported(config: &Config) -> Result<(), StartError> {
 }
 
 /// The coordinators of groups, none of which is loaded yet.
-fn groups(config: &GroupConfig) -> Shards<group::Coordinator> {
+fn groups(config: &GroupConfig, metadata: &Arc<Published>) -> Shards<group::Coordinator> {
     let topic = InternalTopic {
         name: "__consumer_offsets",
         partitions: config.offsets_topic_partitions,
@@ -312,9 +312,10 @@ fn groups(config: &GroupConfig) -> Shards<group::Coordinator> {
         ],
     };
     let settings = Arc::new(config.settings.clone());
+    let metadata = Arc::clone(metadata);
     Shards::new(
         topic,
-        move |_| group::Coordinator::new(Arc::clone(&settings)),
+        move |_| group::Coordinator::new(Arc::clone(&settings), metadata.image_owned()),
         |_, effect| match effect {},
     )
 }

@@ -18,7 +18,9 @@ const TIERED: &str = "tiered storage is not served";
 const TLS: &str = "TLS is not served yet";
 const SASL: &str = "SASL is not served yet";
 const AUTHORIZATION: &str = "access control and delegation tokens are not served yet";
-const GROUPS: &str = "consumer groups are not served yet";
+const COORDINATOR: &str = "the coordinators run on the connections' threads, without buffers";
+const BOUNDS: &str = "what a group asks for itself is not bounded yet";
+const STREAMS: &str = "streams groups are not served yet";
 const SHARE: &str = "share groups are not served yet";
 const TRANSACTIONS: &str = "transactions are not served yet";
 const QUOTAS: &str = "quotas are not served yet";
@@ -59,7 +61,13 @@ const WITHOUT: &[(&str, &str)] = &[
     ("follower.fetch.", TIERED),
     ("follower.replication.", QUOTAS),
     ("group.share.", SHARE),
-    ("group.", GROUPS),
+    ("group.streams.", STREAMS),
+    ("group.coordinator.", COORDINATOR),
+    ("group.consumer.min.", BOUNDS),
+    ("group.consumer.max.heartbeat.", BOUNDS),
+    ("group.consumer.max.session.", BOUNDS),
+    ("group.consumer.max.assignment.", BOUNDS),
+    ("group.consumer.regex.", "expressions are looked up when topics change"),
     ("initial.broker.registration.", ONE_NODE),
     ("internal.", INTERNAL),
     ("kafka.metrics.", METRICS),
@@ -83,8 +91,9 @@ const WITHOUT: &[(&str, &str)] = &[
     ("num.network.", THREADS),
     ("num.recovery.", THREADS),
     ("num.replica.", ONE_NODE),
-    ("offset.metadata.", GROUPS),
-    ("offsets.", GROUPS),
+    ("offsets.commit.", "an offset is given five seconds to be kept"),
+    ("offsets.load.", COORDINATOR),
+    ("offsets.topic.compression.", COORDINATOR),
     ("principal.", PLUGIN),
     ("producer.id.expiration.check.", UNUSED),
     ("producer.purgatory.", PURGATORY),

@@ -619,6 +619,7 @@ fn groups(reading: &Reading<'_>) -> GroupConfig {
             ),
             offsets_retention_check_interval: reading.millis("offsets.retention.check.interval.ms"),
             offset_metadata_max_bytes: reading.size("offset.metadata.max.bytes"),
+            consumer: consumer_groups(reading),
         },
         offsets_topic_partitions: reading.int("offsets.topic.num.partitions"),
         offsets_topic_replication_factor: reading
@@ -626,6 +627,23 @@ fn groups(reading: &Reading<'_>) -> GroupConfig {
             .try_into()
             .unwrap_or(i16::MAX),
         offsets_topic_segment_bytes: reading.int("offsets.topic.segment.bytes"),
+    }
+}
+
+fn consumer_groups(reading: &Reading<'_>) -> group::consumer::Settings {
+    let assignors = reading.list("group.consumer.assignors");
+    let migration = reading.text("group.consumer.migration.policy").unwrap_or_default();
+    group::consumer::Settings {
+        max_size: reading.size("group.consumer.max.size"),
+        session_timeout: reading.millis("group.consumer.session.timeout.ms"),
+        heartbeat_interval: reading.millis("group.consumer.heartbeat.interval.ms"),
+        is_heartbeat_interval_set: reading.is_set("group.consumer.heartbeat.interval.ms"),
+        assignment_interval: reading.millis("group.consumer.assignment.interval.ms"),
+        assignors: assignors
+            .iter()
+            .filter_map(|name| group::assignor::Kind::of_name(name))
+            .collect(),
+        migration: group::consumer::Migration::of_name(migration).unwrap_or_default(),
     }
 }
 

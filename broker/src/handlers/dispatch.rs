@@ -105,6 +105,8 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::UpdateFeatures => later(broker, opened, update_features::handle),
         ApiKey::DescribeCluster => later(broker, opened, describe_cluster::handle),
         ApiKey::DescribeProducers => later(broker, opened, describe_producers::handle),
+        ApiKey::ConsumerGroupHeartbeat => later(broker, opened, consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe => later(broker, opened, consumer_group_describe::handle),
         ApiKey::ListConfigResources => later(broker, opened, list_config_resources::handle),
         ApiKey::DescribeTopicPartitions => later(broker, opened, describe_topic_partitions::handle),
         key => Err(Refusal::UnknownApi(key.number())),

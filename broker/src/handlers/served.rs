@@ -45,6 +45,8 @@ served! {
     UpdateFeatures: api::update_features::UpdateFeaturesRequest,
     DescribeCluster: api::describe_cluster::DescribeClusterRequest,
     DescribeProducers: api::describe_producers::DescribeProducersRequest,
+    ConsumerGroupHeartbeat: api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
+    ConsumerGroupDescribe: api::consumer_group_describe::ConsumerGroupDescribeRequest,
     ListConfigResources: api::list_config_resources::ListConfigResourcesRequest,
     DescribeTopicPartitions: api::describe_topic_partitions::DescribeTopicPartitionsRequest,
 }

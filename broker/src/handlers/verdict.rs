@@ -33,6 +33,7 @@ macro_rules! of_its_parts {
 
 of_the_whole!(
     api_versions::ApiVersionsResponse,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatResponse,
     describe_cluster::DescribeClusterResponse,
     describe_log_dirs::DescribeLogDirsResponse,
     describe_quorum::DescribeQuorumResponse,
@@ -55,6 +56,7 @@ of_the_whole!(
 
 of_its_parts!(
     alter_configs::AlterConfigsResponse,
+    consumer_group_describe::ConsumerGroupDescribeResponse,
     create_partitions::CreatePartitionsResponse,
     create_topics::CreateTopicsResponse,
     delete_groups::DeleteGroupsResponse,

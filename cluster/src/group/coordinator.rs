@@ -1,6 +1,5 @@
 //! The coordinator of the groups in one partition of `__consumer_offsets`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -11,14 +10,17 @@ use milena_protocol::api::leave_group::{
 };
 use milena_protocol::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use milena_protocol::codec::Text;
+use milena_protocol::coordinator_record::offset::GroupMetadataValue;
 use milena_protocol::error_code::ErrorCode;
 
-use super::classic;
+use super::held::{Group, Groups};
 use super::offsets::Offsets;
 use super::record::{self, Content};
 use super::request::{Answer, Caller, Request};
 use super::settings::Settings;
-use crate::coordinator::{Machine, Output, Producer, Replayed, Ticket};
+use super::{classic, consumer};
+use crate::coordinator::{Append, Machine, OnFailure, Output, Producer, Replayed, Ticket};
+use crate::metadata::image::MetadataImage;
 use crate::time::{Instant, Now};
 
 pub(super) type Outputs = Vec<Output<Answer, Infallible>>;
@@ -27,57 +29,37 @@ pub(super) type Outputs = Vec<Output<Answer, Infallible>>;
 #[derive(Debug)]
 pub struct Coordinator {
     pub(super) settings: Arc<Settings>,
-    groups: BTreeMap<Text, classic::Group>,
+    pub(super) groups: Groups,
     pub(super) offsets: Offsets,
-    /// When which group has something to do.
-    due: BTreeSet<(Instant, Text)>,
+    /// The topics that consumer groups can read, as they were when last heard of.
+    pub(super) topics: Arc<MetadataImage>,
+    /// When offsets expire next; none until everything is loaded.
     expires_at: Option<Instant>,
 }
 
 impl Coordinator {
     /// A coordinator that knows of no group.
     #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Arc<Settings>, topics: Arc<MetadataImage>) -> Self {
         Self {
             settings,
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             offsets: Offsets::default(),
-            due: BTreeSet::new(),
+            topics,
             expires_at: None,
         }
     }
 
-    /// A classic group.
-    pub(super) fn classic(&self, id: &str) -> Option<&classic::Group> {
-        self.groups.get(id)
-    }
-
-    /// All classic groups.
-    pub(super) fn all_classic(&self) -> impl Iterator<Item = (&Text, &classic::Group)> {
-        self.groups.iter()
-    }
-
-    /// Does something to a group, and notes when it next has something to do itself.
+    /// Does something to a classic group.
     pub(super) fn with_classic<T>(
         &mut self,
         id: &str,
         change: impl FnOnce(&mut classic::Group) -> T,
     ) -> Option<T> {
-        let (key, group) = self
-            .groups
-            .get_key_value(id)
-            .map(|(key, _)| key.clone())
-            .and_then(|key| self.groups.get_mut(&key).map(|group| (key, group)))?;
-        let before = group.look_at();
-        let result = change(group);
-        let after = group.look_at();
-        if before != after {
-            self.due.extend(after.map(|at| (at, key.clone())));
-            if let Some(before) = before {
-                self.due.remove(&(before, key));
-            }
-        }
-        Some(result)
+        self.groups.change(id, |group| match group {
+            Group::Classic(group) => Some(change(group)),
+            Group::Consumer(_) => None,
+        })?
     }
 
     fn join(
@@ -95,9 +77,16 @@ impl Coordinator {
             outputs.push(Output::Answer(ticket, refused));
             return;
         }
-        if !self.groups.contains_key(&group_id) {
-            let id = group_id.detach();
-            self.groups.insert(id.clone(), classic::Group::new(id, now.wall));
+        match self.groups.get(&group_id) {
+            Some(Group::Classic(_)) => {}
+            None => self.begin_classic(now, &group_id),
+            Some(Group::Consumer(group)) => {
+                // Nobody is in it, as was checked: it may change its protocol.
+                let records = group.tombstones();
+                self.begin_classic(now, &group_id);
+                let (transaction, on_failure) = (None, OnFailure::Rebuild);
+                outputs.push(Output::Append(Append { records, transaction, on_failure }));
+            }
         }
         self.with_classic(&group_id, |group| {
             group.join(now, ticket, caller, request, &settings, outputs);
@@ -113,11 +102,19 @@ impl Coordinator {
         if session_timeout < min.as_millis() || session_timeout > max.as_millis() {
             return Err(ErrorCode::INVALID_SESSION_TIMEOUT);
         }
-        let is_known = self.groups.contains_key(&request.group_id);
-        if !is_known && !request.member_id.is_empty() {
-            return Err(ErrorCode::UNKNOWN_MEMBER_ID);
+        match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) if !group.is_deserted() => {
+                Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL)
+            }
+            Some(Group::Classic(_)) => Ok(()),
+            _ if !request.member_id.is_empty() => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn begin_classic(&mut self, now: Now, id: &Text) {
+        let id = id.detach();
+        self.groups.insert(id.clone(), Group::Classic(classic::Group::new(id, now.wall)));
     }
 
     fn sync(&mut self, now: Now, ticket: Ticket, request: SyncGroupRequest, outputs: &mut Outputs) {
@@ -162,35 +159,53 @@ impl Coordinator {
         })
     }
 
+    /// Forgets a group that a request made which was refused.
     fn settle(&mut self, id: &Text) {
-        // A group of which nothing is known and that nobody is in was made by a request that was
-        // refused, or has been deleted.
-        let is_idle = self.groups.get(id).is_some_and(|group| {
-            group.is_deserted() && !group.is_recorded() && group.look_at().is_none()
+        let is_idle = self.groups.get(id).is_some_and(|group| match group {
+            Group::Classic(classic) => {
+                group.is_deserted() && !group.is_recorded() && classic.look_at().is_none()
+            }
+            Group::Consumer(_) => !group.is_recorded(),
         });
         if is_idle {
             self.groups.remove(id);
         }
     }
 
-    fn replay_group(
-        &mut self,
-        id: Text,
-        value: Option<milena_protocol::coordinator_record::offset::GroupMetadataValue>,
-    ) {
+    fn replay_classic(&mut self, id: Text, value: Option<GroupMetadataValue>) {
+        let is_classic = matches!(self.groups.get(&id), Some(Group::Classic(_)));
         match value {
             // What the coordinator wrote itself describes what it knows already, and not who waits.
             Some(_) if self.expires_at.is_some() => {}
             Some(value) => {
-                self.groups.insert(id.clone(), classic::Group::restore(id, value));
+                let group = classic::Group::restore(id.clone(), value);
+                self.groups.insert(id, Group::Classic(group));
             }
-            None => {
-                if let Some(group) = self.groups.remove(&id)
-                    && let Some(at) = group.look_at()
-                {
-                    self.due.remove(&(at, id));
-                }
+            // The group may have become one of the other protocol meanwhile.
+            None if is_classic => self.groups.remove(&id),
+            None => {}
+        }
+    }
+
+    fn replay_consumer(&mut self, content: &consumer::Content) {
+        let id = content.group_id();
+        let is_consumer = matches!(self.groups.get(id), Some(Group::Consumer(_)));
+        if !is_consumer {
+            if content.is_tombstone() {
+                return;
             }
+            let id = id.detach();
+            self.groups.insert(id.clone(), Group::Consumer(consumer::Group::new(id)));
+        }
+        let is_left = self.groups.change(id, |group| match group {
+            Group::Consumer(group) => {
+                group.replay(content);
+                group.is_recorded()
+            }
+            Group::Classic(_) => true,
+        });
+        if is_left == Some(false) {
+            self.groups.remove(id);
         }
     }
 }
@@ -220,6 +235,16 @@ impl Machine for Coordinator {
                 Answer::Heartbeat(HeartbeatResponse { error_code, ..Default::default() })
             }
             Request::Leave(request) => self.leave(now, &request, outputs),
+            Request::ConsumerHeartbeat(caller, request, topics) => {
+                let id = request.group_id.clone();
+                self.see(topics);
+                self.consumer_heartbeat(now, ticket, &caller, &request, outputs);
+                return self.settle(&id);
+            }
+            Request::ConsumerDescribe(id, topics) => {
+                self.see(topics);
+                Answer::ConsumerDescribe(self.describe_consumer(id))
+            }
             Request::Commit(caller, request) => {
                 return self.commit(now, ticket, &caller, request, outputs);
             }
@@ -243,12 +268,10 @@ impl Machine for Coordinator {
 
     fn tick(&mut self, now: Now, outputs: &mut Outputs) {
         let settings = Arc::clone(&self.settings);
-        while let Some((at, id)) = self.due.first().cloned() {
-            if at > now.instant {
-                break;
-            }
-            self.due.remove(&(at, id.clone()));
+        // Each once: what follows from some of it is in records that are not replayed yet.
+        for id in self.groups.due(now.instant) {
             self.with_classic(&id, |group| group.tick(now, &settings, outputs));
+            self.tick_consumer(now, &id, outputs);
             self.settle(&id);
         }
         if self.expires_at.is_some_and(|at| at <= now.instant) {
@@ -259,15 +282,19 @@ impl Machine for Coordinator {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = self.due.first().map(|(at, _)| *at);
+        let due = self.groups.next_due_at();
         due.into_iter().chain(self.expires_at).min()
     }
 
     fn replay(&mut self, record: Replayed<'_>) {
         match record::read(record.key, record.value) {
             Some(Content::Offset(key, value)) => self.offsets.replay(&record, key, value),
-            Some(Content::Group(key, value)) => self.replay_group(key.group, value),
-            None => {}
+            Some(Content::Group(key, value)) => self.replay_classic(key.group, value),
+            None => {
+                if let Some(content) = consumer::Content::read(record.key, record.value) {
+                    self.replay_consumer(&content);
+                }
+            }
         }
     }
 
@@ -277,18 +304,17 @@ impl Machine for Coordinator {
 
     fn loaded(&mut self, now: Now, _: &mut Outputs) {
         self.expires_at = Some(now.instant.plus(self.settings.offsets_retention_check_interval));
-        let ids: Vec<Text> = self.groups.keys().cloned().collect();
+        let ids: Vec<Text> = self.groups.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            self.with_classic(&id, |group| group.loaded(now));
+            let settings = self.settings.of_consumer_group(&id, &self.topics);
+            self.groups.change(&id, |group| match group {
+                Group::Classic(group) => group.loaded(now),
+                Group::Consumer(group) => group.loaded(now, &settings),
+            });
         }
     }
 
     fn check_invariants(&self) {
-        for (id, group) in &self.groups {
-            group.check_invariants();
-            if let Some(at) = group.look_at() {
-                assert!(self.due.contains(&(at, id.clone())), "{id} would be forgotten");
-            }
-        }
+        self.groups.check_invariants();
     }
 }

@@ -3,7 +3,9 @@
 pub mod assignor;
 pub mod classic;
 pub mod consumer;
+mod consumer_requests;
 mod coordinator;
+mod held;
 mod offset_requests;
 mod offsets;
 mod overview;

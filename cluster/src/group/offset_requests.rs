@@ -16,7 +16,9 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
 
 use super::classic::Committer;
+use super::consumer;
 use super::coordinator::{Coordinator, Outputs};
+use super::held::Group;
 use super::offsets::{Committed, Place};
 use super::record;
 use super::request::{Answer, Caller, CommitAnswer};
@@ -77,7 +79,7 @@ impl Coordinator {
             expires_at,
             transaction: None,
         };
-        self.store(now, ticket, commits, admitted, outputs);
+        self.store(now, ticket, commits, committer, admitted, outputs);
     }
 
     pub(super) fn commit_in_transaction(
@@ -109,7 +111,25 @@ impl Coordinator {
             expires_at: Timestamp::NONE,
             transaction: Some(Producer { id: request.producer_id, epoch: request.producer_epoch }),
         };
-        self.store(now, ticket, commits, admitted, outputs);
+        self.store(now, ticket, commits, committer, admitted, outputs);
+    }
+
+    /// Whether this one may commit for a partition: in a consumer group a member of an older epoch
+    /// may for what it has had since.
+    fn may_commit_of(
+        &self,
+        group: &Text,
+        committer: &Committer<'_>,
+        topic_id: Uuid,
+        partition: PartitionIndex,
+    ) -> Result<(), ErrorCode> {
+        match self.groups.get(group) {
+            Some(Group::Consumer(group)) => {
+                let committer = as_of_consumers(committer, i16::MAX);
+                group.check_commit_of(&committer, topic_id, partition)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether this one may commit for the group. A group that is not there may be committed to by
@@ -123,6 +143,10 @@ impl Coordinator {
     ) -> Result<(), ErrorCode> {
         if group.is_empty() && committer.generation >= 0 {
             return Err(ErrorCode::INVALID_GROUP_ID);
+        }
+        if let Some(Group::Consumer(group)) = self.groups.get(group) {
+            let committer = as_of_consumers(&committer, version);
+            return group.check_commit(&committer).map_err(|refused| refused.code);
         }
         let generation = committer.generation;
         match self.with_classic(group, |group| group.admit_commit(now, committer)) {
@@ -138,6 +162,7 @@ impl Coordinator {
         now: Now,
         ticket: Ticket,
         commits: Commits,
+        committer: Committer<'_>,
         admitted: Result<(), ErrorCode>,
         outputs: &mut Outputs,
     ) {
@@ -145,8 +170,11 @@ impl Coordinator {
         let mut answers: CommitAnswer = Vec::new();
         for (topic, topic_id, partitions) in &commits.topics {
             let decide = |commit: &Commit| {
+                let allowed = admitted.and_then(|()| {
+                    self.may_commit_of(&commits.group, &committer, *topic_id, commit.partition)
+                });
                 let record =
-                    admitted.and_then(|()| self.stored(now, &commits, (topic, *topic_id), commit));
+                    allowed.and_then(|()| self.stored(now, &commits, (topic, *topic_id), commit));
                 let code = record.map(|record| records.push(record)).err();
                 (commit.partition, code.unwrap_or(ErrorCode::NONE))
             };
@@ -192,6 +220,12 @@ impl Coordinator {
         waits_for_transactions: bool,
     ) -> OffsetFetchResponseGroup {
         let group = request.group_id;
+        if let Some(Group::Consumer(known)) = self.groups.get(&group)
+            && let Err(error_code) =
+                known.check_fetch(request.member_id.as_deref(), request.member_epoch)
+        {
+            return OffsetFetchResponseGroup { group_id: group, error_code, ..Default::default() };
+        }
         let unstable = if waits_for_transactions {
             self.offsets.undecided_places(&group)
         } else {
@@ -246,8 +280,8 @@ impl Coordinator {
     }
 
     fn check_offset_delete(&self, id: &Text) -> Result<(), ErrorCode> {
-        match self.classic(id) {
-            Some(group) if !group.is_deserted() && !group.is_of_consumers() => {
+        match self.groups.get(id) {
+            Some(Group::Classic(group)) if !group.is_deserted() && !group.is_of_consumers() => {
                 Err(ErrorCode::NON_EMPTY_GROUP)
             }
             Some(_) => Ok(()),
@@ -264,7 +298,7 @@ impl Coordinator {
         let id = request.group_id;
         let mut records = Vec::new();
         let topics = request.topics.into_iter().map(|topic| {
-            let group = self.classic(&id).filter(|group| !group.is_deserted());
+            let group = self.groups.get(&id).filter(|group| !group.is_deserted());
             let is_read = group.and_then(|group| group.subscribes(&topic.name)).unwrap_or(false);
             let error_code =
                 if is_read { ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC } else { ErrorCode::NONE };
@@ -284,6 +318,16 @@ impl Coordinator {
             outputs.push(Output::Append(Append { records, transaction: None, on_failure }));
         }
         OffsetDeleteResponse { topics, ..Default::default() }
+    }
+}
+
+fn as_of_consumers<'a>(committer: &Committer<'a>, version: i16) -> consumer::Committer<'a> {
+    consumer::Committer {
+        member_id: committer.member_id,
+        instance_id: committer.instance_id.map(|id| &**id),
+        epoch: committer.generation,
+        in_transaction: committer.in_transaction,
+        version,
     }
 }
 

@@ -8,6 +8,7 @@ use milena_protocol::error_code::ErrorCode;
 
 use super::classic::State;
 use super::coordinator::{Coordinator, Outputs};
+use super::held::Group;
 use super::offsets::Place;
 use super::record;
 use super::request::{Answer, Caller};
@@ -20,13 +21,16 @@ const NAMES_MISSING_GROUPS: i16 = 6;
 const MAX_EXPIRED: usize = 1000;
 
 const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
+/// The type of protocol of all consumer groups.
+static CONSUMER_PROTOCOL: Text = Text::from_static(CONSUMER);
 
 impl Coordinator {
     pub(super) fn describe(&self, caller: &Caller, id: Text) -> DescribeGroupsGroup {
-        if let Some(group) = self.classic(&id) {
+        if let Some(Group::Classic(group)) = self.groups.get(&id) {
             return group.describe();
         }
-        if self.offsets.has_any(&id) {
+        if self.groups.get(&id).is_none() && self.offsets.has_any(&id) {
             let group_state = State::Empty.name().into();
             return DescribeGroupsGroup { group_id: id, group_state, ..Default::default() };
         }
@@ -44,21 +48,20 @@ impl Coordinator {
         let wanted = |wanted: &[Text], name: &str| {
             wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
         };
-        if !wanted(types, CLASSIC) {
-            return Vec::new();
-        }
-        let simple = self.offsets.groups().filter(|id| self.classic(id).is_none());
-        let simple = simple.map(|id| (id, State::Empty, None));
-        let groups =
-            self.all_classic().map(|(id, group)| (id, group.state(), group.protocol_type()));
+        let simple = self.offsets.groups().filter(|id| self.groups.get(id).is_none());
+        let simple = simple.map(|id| (id, State::Empty.name(), None, CLASSIC));
+        let groups = self.groups.iter().map(|(id, group)| match group {
+            Group::Classic(known) => (id, group.state_name(), known.protocol_type(), CLASSIC),
+            Group::Consumer(_) => (id, group.state_name(), Some(&CONSUMER_PROTOCOL), CONSUMER),
+        });
         groups
             .chain(simple)
-            .filter(|(_, state, _)| wanted(states, state.name()))
-            .map(|(id, state, protocol_type)| ListGroupsGroup {
+            .filter(|(_, state, _, kind)| wanted(states, state) && wanted(types, kind))
+            .map(|(id, state, protocol_type, kind)| ListGroupsGroup {
                 group_id: id.clone(),
                 protocol_type: protocol_type.cloned().unwrap_or_default(),
-                group_state: state.name().into(),
-                group_type: CLASSIC.into(),
+                group_state: state.into(),
+                group_type: kind.into(),
             })
             .collect()
     }
@@ -74,7 +77,7 @@ impl Coordinator {
         if id.is_empty() {
             return Err(ErrorCode::INVALID_GROUP_ID);
         }
-        match self.classic(id) {
+        match self.groups.get(id) {
             Some(group) if !group.is_deserted() => return Err(ErrorCode::NON_EMPTY_GROUP),
             Some(_) => {}
             None if self.offsets.has_any(id) => {}
@@ -83,7 +86,7 @@ impl Coordinator {
         let places: Vec<Place> =
             self.offsets.of_group(id).map(|(place, _)| place.clone()).collect();
         let mut records = self.without(id, &places);
-        records.extend(record::group(id, None).ok());
+        records.extend(self.without_group(id));
         forget(records, outputs);
         Ok(())
     }
@@ -104,17 +107,17 @@ impl Coordinator {
     pub(super) fn expire(&mut self, now: Now, outputs: &mut Outputs) {
         let mut records = Vec::new();
         let with_offsets = self.offsets.groups().cloned();
-        let recorded = self.all_classic().filter(|(_, group)| group.is_recorded());
+        let recorded = self.groups.iter().filter(|(_, group)| group.is_recorded());
         let ids: std::collections::BTreeSet<Text> =
             with_offsets.chain(recorded.map(|(id, _)| id.clone())).collect();
         for id in ids {
             let expired = self.expired(&id, now);
             let left = self.offsets.of_group(&id).count() - expired.len();
             records.extend(self.without(&id, &expired));
-            let is_deserted = self.classic(&id).is_some_and(super::classic::Group::is_deserted);
+            let is_deserted = self.groups.get(&id).is_some_and(Group::is_deserted);
             let undecided = self.offsets.undecided_places(&id);
             if left == 0 && is_deserted && undecided.is_empty() {
-                records.extend(record::group(&id, None).ok());
+                records.extend(self.without_group(&id));
             }
         }
         forget(records, outputs);
@@ -125,8 +128,13 @@ impl Coordinator {
         let retention_ms =
             i64::try_from(self.settings.offsets_retention.as_millis()).unwrap_or(i64::MAX);
         let by_commit = || self.offsets.expired(id, None, retention_ms, now.wall);
-        let Some(group) = self.classic(id) else {
-            return by_commit();
+        let group = match self.groups.get(id) {
+            Some(Group::Classic(group)) => group,
+            Some(group) => {
+                let is_left = |place: &Place| group.subscribes(&place.0) == Some(false);
+                return by_commit().into_iter().filter(is_left).collect();
+            }
+            None => return by_commit(),
         };
         match (group.protocol_type(), group.state()) {
             (None, _) => by_commit(),
@@ -139,6 +147,13 @@ impl Coordinator {
                 by_commit().into_iter().filter(is_left).collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    fn without_group(&self, id: &Text) -> Vec<Record> {
+        match self.groups.get(id) {
+            Some(Group::Consumer(group)) => group.tombstones(),
+            _ => record::group(id, None).into_iter().collect(),
         }
     }
 

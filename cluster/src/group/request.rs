@@ -1,5 +1,11 @@
 //! What the coordinator of groups is asked, and what it answers.
 
+use std::sync::Arc;
+
+use milena_protocol::api::consumer_group_describe::ConsumerGroupDescribeGroup;
+use milena_protocol::api::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+};
 use milena_protocol::api::delete_groups::DeleteGroupsResult;
 use milena_protocol::api::describe_groups::DescribeGroupsGroup;
 use milena_protocol::api::heartbeat::{HeartbeatRequest, HeartbeatResponse};
@@ -14,6 +20,8 @@ use milena_protocol::api::txn_offset_commit::TxnOffsetCommitRequest;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{PartitionIndex, Uuid};
+
+use crate::metadata::image::MetadataImage;
 
 /// Who asks.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +47,10 @@ pub enum Request {
     Heartbeat(HeartbeatRequest),
     /// To let members go.
     Leave(LeaveGroupRequest),
+    /// For a member of a consumer group: to join, to report, to leave.
+    ConsumerHeartbeat(Caller, ConsumerGroupHeartbeatRequest, Arc<MetadataImage>),
+    /// For one consumer group in full.
+    ConsumerDescribe(Text, Arc<MetadataImage>),
     /// To store offsets. Topics are known and named.
     Commit(Caller, OffsetCommitRequest),
     /// To store offsets when a transaction commits. Topics are known and named.
@@ -73,6 +85,8 @@ pub enum Answer {
     Sync(SyncGroupResponse),
     Heartbeat(HeartbeatResponse),
     Leave(LeaveGroupResponse),
+    ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
+    ConsumerDescribe(ConsumerGroupDescribeGroup),
     Commit(CommitAnswer),
     Fetch(OffsetFetchResponseGroup),
     DeleteOffsets(OffsetDeleteResponse),
