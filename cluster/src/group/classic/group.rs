@@ -100,9 +100,15 @@ impl Group {
     #[must_use]
     pub fn restore(id: Text, stored: GroupMetadataValue) -> Self {
         let protocol = stored.protocol.filter(|protocol| !protocol.is_empty());
+        let state = match (stored.members.is_empty(), &stored.leader) {
+            (true, _) => State::Empty,
+            // The generation had begun and was not assigned: members must join the next.
+            (false, None) => State::PreparingRebalance,
+            (false, Some(_)) => State::Stable,
+        };
         let mut group = Self {
             id,
-            state: if stored.members.is_empty() { State::Empty } else { State::Stable },
+            state,
             since: stored.current_state_timestamp,
             protocol_type: Some(stored.protocol_type).filter(|kind| !kind.is_empty()),
             protocol: protocol.clone(),
@@ -140,6 +146,11 @@ impl Group {
     pub fn loaded(&mut self, now: Now) {
         let ids: Vec<Text> = self.members.keys().cloned().collect();
         ids.iter().for_each(|id| self.note_alive(now, id));
+        if self.state == State::PreparingRebalance {
+            let ends_at = now.instant.plus(self.rebalance_timeout());
+            self.join_ends_at = Some(ends_at);
+            self.remind(ends_at);
+        }
     }
 
     /// Where it stands.
@@ -326,6 +337,14 @@ impl Group {
             current_state_timestamp: self.since,
             members: members.collect(),
         }
+    }
+
+    /// Writes down that a generation has begun, with its members and without leader and parts:
+    /// otherwise its number could be given out again after the coordinator's end, and what was
+    /// assigned in one be taken for the other.
+    pub(super) fn record_generation(&mut self, outputs: &mut Outputs) {
+        let stored = GroupMetadataValue { leader: None, ..self.stored(|_, _| Bytes::new()) };
+        self.record(&stored, outputs);
     }
 
     /// Writes the group down. The group has moved on already.

@@ -314,6 +314,7 @@ impl Group {
         self.protocol = self.elect_protocol();
         self.subscribed = self.read_subscriptions();
         self.enter(State::CompletingRebalance, now);
+        self.record_generation(outputs);
         let ids: Vec<Text> = self.members.keys().cloned().collect();
         for id in &ids {
             let Some(member) = self.members.get_mut(id) else { continue };

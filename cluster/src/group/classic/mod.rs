@@ -1,7 +1,8 @@
 //! Classic groups (KIP-345, 394, 134): members join, one of them assigns, all take their part.
 //!
 //! What a group must not forget is one record: generation, protocol, leader, members and their
-//! assignments, written when the leader has assigned. Who is waiting, and when which session ends,
+//! assignments. It is written when a generation begins, without leader and assignments, and again
+//! when the leader has assigned. Who is waiting, and when which session ends,
 //! is forgotten with the coordinator; members are given their whole session anew then.
 
 mod describe;

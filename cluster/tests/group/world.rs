@@ -1,0 +1,312 @@
+//! A coordinator with its log, a clock, and those who ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_cluster::coordinator::{Machine, Output, Producer, Record, Replayed, Ticket};
+use milena_cluster::group::{Answer, Caller, Coordinator, Request, Settings};
+use milena_cluster::metadata::image::MetadataImage;
+use milena_cluster::time::{Instant, Now};
+use milena_protocol::api::heartbeat::HeartbeatRequest;
+use milena_protocol::api::join_group::{
+    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
+};
+use milena_protocol::api::leave_group::{LeaveGroupMember, LeaveGroupRequest};
+use milena_protocol::api::sync_group::{
+    SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
+};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{Offset, Timestamp, Uuid};
+
+pub const GROUP: &str = "group";
+pub const SESSION_MS: i32 = 10_000;
+pub const REBALANCE_MS: i32 = 30_000;
+
+/// What stands in the coordinator's partition.
+#[derive(Clone)]
+enum Entry {
+    Record(Record, Option<Producer>),
+    Marker(Producer, bool),
+}
+
+pub struct World {
+    pub settings: Arc<Settings>,
+    coordinator: Coordinator,
+    log: Vec<Entry>,
+    now_ms: u64,
+    next: u64,
+    answers: BTreeMap<Ticket, Answer>,
+}
+
+impl World {
+    /// A coordinator that does not wait for more members than there are.
+    pub fn new() -> Self {
+        Self::with(Settings { initial_rebalance_delay: Duration::ZERO, ..Settings::default() })
+    }
+
+    pub fn with(settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        let coordinator =
+            Coordinator::new(Arc::clone(&settings), Arc::new(MetadataImage::default()));
+        let mut world = Self {
+            settings,
+            coordinator,
+            log: Vec::new(),
+            now_ms: 1_000_000,
+            next: 0,
+            answers: BTreeMap::new(),
+        };
+        world.step(|coordinator, now, outputs| coordinator.loaded(now, outputs));
+        world
+    }
+
+    pub fn now(&self) -> Now {
+        Now { instant: Instant(self.now_ms), wall: Timestamp(self.now_ms as i64) }
+    }
+
+    fn step(&mut self, step: impl FnOnce(&mut Coordinator, Now, &mut Outputs)) {
+        let (mut outputs, now) = (Vec::new(), self.now());
+        step(&mut self.coordinator, now, &mut outputs);
+        for output in outputs {
+            match output {
+                Output::Append(append) => {
+                    for record in append.records {
+                        let offset = Offset(self.log.len() as i64);
+                        replay(&mut self.coordinator, offset, &record, append.transaction);
+                        self.log.push(Entry::Record(record, append.transaction));
+                    }
+                }
+                Output::Answer(ticket, answer) => {
+                    assert!(self.answers.insert(ticket, answer).is_none(), "one answer each");
+                }
+                Output::Effect(effect) => match effect {},
+            }
+        }
+        self.coordinator.check_invariants();
+    }
+
+    /// Asks, and does not wait.
+    pub fn send(&mut self, request: Request) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.step(|coordinator, now, outputs| coordinator.handle(now, ticket, request, outputs));
+        ticket
+    }
+
+    /// The answer, if there is one.
+    pub fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
+        self.answers.remove(&ticket)
+    }
+
+    /// Asks what is answered at once.
+    pub fn ask(&mut self, request: Request) -> Answer {
+        let ticket = self.send(request);
+        self.answer(ticket).expect("an answer at once")
+    }
+
+    /// Lets time pass, and what is due happen when it is.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while let Some(at) = self.coordinator.deadline().filter(|at| at.0 <= end) {
+            self.now_ms = self.now_ms.max(at.0);
+            self.step(|coordinator, now, outputs| coordinator.tick(now, outputs));
+            let next = self.coordinator.deadline();
+            assert!(next.is_none_or(|next| next > at), "what is done is not due any more");
+        }
+        self.now_ms = end;
+    }
+
+    /// The coordinator is gone, and another begins from what was written down.
+    pub fn crash(&mut self) {
+        let image = Arc::new(MetadataImage::default());
+        self.coordinator = Coordinator::new(Arc::clone(&self.settings), image);
+        for (index, entry) in self.log.iter().enumerate() {
+            match entry {
+                Entry::Record(record, transaction) => {
+                    let offset = Offset(index as i64);
+                    replay(&mut self.coordinator, offset, record, *transaction);
+                }
+                Entry::Marker(producer, is_commit) => {
+                    self.coordinator.replay_marker(*producer, *is_commit);
+                }
+            }
+        }
+        self.step(|coordinator, now, outputs| coordinator.loaded(now, outputs));
+    }
+
+    /// A transaction ends.
+    pub fn decide(&mut self, producer: Producer, is_commit: bool) {
+        self.log.push(Entry::Marker(producer, is_commit));
+        self.coordinator.replay_marker(producer, is_commit);
+    }
+
+    /// How many records were written.
+    pub fn written(&self) -> usize {
+        self.log.len()
+    }
+
+    // What members ask.
+
+    pub fn send_join(&mut self, member: &Joiner) -> Ticket {
+        self.next += 1;
+        let caller = Caller {
+            client_id: "client".into(),
+            host: "/127.0.0.1".into(),
+            version: member.version,
+            fresh_id: Uuid::from_u128(u128::from(self.next)),
+        };
+        let request = JoinGroupRequest {
+            group_id: GROUP.into(),
+            session_timeout_ms: SESSION_MS,
+            rebalance_timeout_ms: REBALANCE_MS,
+            member_id: member.id.as_str().into(),
+            group_instance_id: member.instance_id.map(Into::into),
+            protocol_type: "consumer".into(),
+            protocols: vec![JoinGroupRequestProtocol {
+                name: "range".into(),
+                metadata: member.metadata.clone(),
+            }],
+            reason: None,
+        };
+        self.send(Request::Join(caller, request))
+    }
+
+    pub fn joined(&mut self, ticket: Ticket) -> Option<JoinGroupResponse> {
+        match self.answer(ticket)? {
+            Answer::Join(response) => Some(response),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn send_sync(&mut self, id: &str, generation: i32, parts: &[(&str, &str)]) -> Ticket {
+        let part = |(id, part): &(&str, &str)| SyncGroupRequestAssignment {
+            member_id: (*id).into(),
+            assignment: Bytes::copy_from_slice(part.as_bytes()),
+        };
+        let request = SyncGroupRequest {
+            group_id: GROUP.into(),
+            generation_id: generation,
+            member_id: id.into(),
+            assignments: parts.iter().map(part).collect(),
+            ..Default::default()
+        };
+        self.send(Request::Sync(Caller::default(), request))
+    }
+
+    pub fn synced(&mut self, ticket: Ticket) -> Option<SyncGroupResponse> {
+        match self.answer(ticket)? {
+            Answer::Sync(response) => Some(response),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn heartbeat(&mut self, id: &str, generation: i32) -> ErrorCode {
+        let request = HeartbeatRequest {
+            group_id: GROUP.into(),
+            generation_id: generation,
+            member_id: id.into(),
+            group_instance_id: None,
+        };
+        match self.ask(Request::Heartbeat(request)) {
+            Answer::Heartbeat(response) => response.error_code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn leave(&mut self, id: &str) -> ErrorCode {
+        let leaving = LeaveGroupMember { member_id: id.into(), ..Default::default() };
+        let request = LeaveGroupRequest {
+            group_id: GROUP.into(),
+            members: vec![leaving],
+            ..Default::default()
+        };
+        match self.ask(Request::Leave(request)) {
+            Answer::Leave(response) => response.members[0].error_code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A stable group of so many members, the leader first.
+    pub fn stable(&mut self, count: usize) -> (Vec<Joiner>, i32) {
+        let mut members: Vec<Joiner> = (0..count).map(|_| Joiner::new()).collect();
+        for member in &mut members {
+            let ticket = self.send_join(member);
+            let told = self.joined(ticket).unwrap();
+            assert_eq!(told.error_code, ErrorCode::MEMBER_ID_REQUIRED);
+            member.id = told.member_id.to_string();
+        }
+        let tickets: Vec<Ticket> = members.iter().map(|member| self.send_join(member)).collect();
+        let answers: Vec<JoinGroupResponse> =
+            tickets.into_iter().map(|ticket| self.joined(ticket).unwrap()).collect();
+        let generation = answers[0].generation_id;
+        let leader = answers[0].leader.to_string();
+        members.sort_by_key(|member| member.id != leader);
+        let parts: Vec<(String, String)> =
+            members.iter().map(|member| (member.id.clone(), format!("of {}", member.id))).collect();
+        let parts: Vec<(&str, &str)> = parts.iter().map(|(a, b)| (&**a, &**b)).collect();
+        for member in members.iter().rev() {
+            let ticket = self.send_sync(&member.id, generation, &parts);
+            let is_leader = member.id == leader;
+            assert_eq!(self.answers.contains_key(&ticket), is_leader, "the leader assigns");
+            self.answer(ticket);
+        }
+        self.answers.clear();
+        (members, generation)
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+type Outputs = Vec<Output<Answer, std::convert::Infallible>>;
+
+fn replay(coordinator: &mut Coordinator, offset: Offset, record: &Record, of: Option<Producer>) {
+    coordinator.replay(Replayed {
+        offset,
+        transaction: of,
+        key: &record.key,
+        value: record.value.as_deref(),
+    });
+}
+
+/// Someone who joins.
+#[derive(Clone, Debug)]
+pub struct Joiner {
+    pub id: String,
+    pub instance_id: Option<&'static str>,
+    pub metadata: Bytes,
+    pub version: i16,
+}
+
+impl Joiner {
+    pub fn new() -> Self {
+        Self { id: String::new(), instance_id: None, metadata: reads(&["topic"]), version: 9 }
+    }
+
+    pub fn named(instance_id: &'static str) -> Self {
+        Self { instance_id: Some(instance_id), ..Self::new() }
+    }
+}
+
+impl Default for Joiner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a consumer says of the topics that it reads.
+pub fn reads(topics: &[&str]) -> Bytes {
+    let mut bytes = vec![0, 0];
+    bytes.extend((topics.len() as i32).to_be_bytes());
+    for topic in topics {
+        bytes.extend((topic.len() as i16).to_be_bytes());
+        bytes.extend(topic.as_bytes());
+    }
+    bytes.extend((-1i32).to_be_bytes());
+    bytes.into()
+}
