@@ -79,6 +79,9 @@ impl<R: Rules> Group<R> {
     fn remove(&mut self, id: &Text) {
         self.release(id);
         self.soft.timers.remove(id);
+        if self.soft.timers.is_empty() {
+            self.soft.earliest_at = None;
+        }
         if let Some(member) = self.members.remove(id) {
             self.forget_instance(member.instance_id, id);
         }
