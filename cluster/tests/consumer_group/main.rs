@@ -1,5 +1,7 @@
 //! Consumer groups, fact by fact: one group, its log, and requests written by hand.
 
+#[path = "../consumer_topics/mod.rs"]
+mod topics;
 mod world;
 
 use std::time::Duration;
@@ -269,8 +271,7 @@ fn topics_that_change_are_noticed() {
     world.topics.grow("unrelated", 3);
     assert_eq!(world.send(&heartbeat("a", 2)).unwrap().member_epoch, 2);
     world.topics.grow("later", 1);
-    let records =
-        world.group.metadata_changed(world.now(), &world.topics.image, &world.settings);
+    let records = world.group.metadata_changed(world.now(), &world.topics.image, &world.settings);
     world.append(records);
     assert_eq!(world.group.epoch(), 3, "also without a heartbeat");
     let answer = world.send(&heartbeat("a", 2)).unwrap();

@@ -5,7 +5,6 @@ use std::time::Duration;
 use milena_cluster::coordinator::Record;
 use milena_cluster::group::Caller;
 use milena_cluster::group::consumer::{Content, Decision, Group, Kip848, Refused, Rules, Settings};
-use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::time::{Instant, Now};
 use milena_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
@@ -13,63 +12,15 @@ use milena_protocol::api::consumer_group_heartbeat::{
 };
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
-use milena_protocol::metadata_record::{
-    MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
-};
+use milena_protocol::ids::{PartitionIndex, Timestamp, Uuid};
+
+use crate::topics::{Topics, incarnation};
 
 pub type Partition = (Uuid, i32);
 
-/// The id of a topic in these tests.
+/// The id of a topic.
 pub fn topic_id(name: &str) -> Uuid {
-    let number = name.bytes().fold(1000u128, |sum, byte| sum * 256 + u128::from(byte));
-    Uuid::from_u128(number)
-}
-
-/// Topics that come and go.
-pub struct Topics {
-    pub image: MetadataImage,
-    next: i64,
-}
-
-impl Topics {
-    pub fn new(topics: &[(&str, i32)]) -> Self {
-        let mut it = Self { image: MetadataImage::default(), next: 0 };
-        topics.iter().for_each(|(name, count)| it.grow(name, *count));
-        it
-    }
-
-    fn replay(&mut self, record: MetadataRecord) {
-        self.image.replay(Offset(self.next), LeaderEpoch(1), &record).unwrap();
-        self.next += 1;
-    }
-
-    /// Makes a topic, or gives it more partitions.
-    pub fn grow(&mut self, name: &str, count: i32) {
-        let id = topic_id(name);
-        let has = self.image.topic(name).map_or(0, |topic| topic.partition_count());
-        if has == 0 {
-            let name = name.into();
-            self.replay(MetadataRecord::Topic(TopicRecord { name, topic_id: id }));
-        }
-        for index in has..count {
-            self.replay(MetadataRecord::Partition(PartitionRecord {
-                partition_id: PartitionIndex(index),
-                topic_id: id,
-                replicas: vec![NodeId(1)],
-                isr: vec![NodeId(1)],
-                leader: NodeId(1),
-                leader_epoch: LeaderEpoch(0),
-                partition_epoch: 0,
-                ..Default::default()
-            }));
-        }
-    }
-
-    pub fn remove(&mut self, name: &str) {
-        let topic_id = topic_id(name);
-        self.replay(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }));
-    }
+    incarnation(name, 0)
 }
 
 /// A group, the records that made it, and a clock.
@@ -131,13 +82,8 @@ impl<R: Rules> World<R> {
             version,
             fresh_id: Uuid::from_u128(u128::from(self.now) + 77),
         };
-        let Decision { records, answer } = self.group.heartbeat(
-            self.now(),
-            &caller,
-            request,
-            &self.topics.image,
-            &self.settings,
-        );
+        let Decision { records, answer } =
+            self.group.heartbeat(self.now(), &caller, request, &self.topics.image, &self.settings);
         assert!(answer.is_ok() || records.is_empty(), "what is refused changes nothing");
         self.append(records);
         answer

@@ -35,6 +35,10 @@ impl<R: Rules> Group<R> {
         for id in &gone {
             self.soft.timers.remove(id);
         }
+        for timer in self.soft.timers.values_mut() {
+            // What is left of these is of an epoch that the member has left since.
+            timer.revocation = timer.revocation.filter(|(_, at)| *at > now.instant);
+        }
         self.soft.earliest_at = self.soft.timers.values().filter_map(Timer::at).min();
         let scene = Scene { now, topics, settings };
         if !gone.is_empty() {
