@@ -1,5 +1,6 @@
 //! Consumer groups, fact by fact: one group, its log, and requests written by hand.
 
+mod migration;
 #[path = "../consumer_topics/mod.rs"]
 mod topics;
 mod world;

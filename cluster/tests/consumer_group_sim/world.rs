@@ -283,11 +283,13 @@ impl<R: Rules> World<R> {
             self.consumers.iter_mut().skip(at).take(1).for_each(|it| it.misses(now));
             return Ok(());
         }
+        let answer = self.decide(&request)?;
         if self.goes_wrong(50) {
+            // A client that does not get its answer says everything the next time: only the
+            // answer to the first copy may be heard.
             self.meet("request doubled");
             let _ = self.decide(&request)?;
         }
-        let answer = self.decide(&request)?;
         let is_lost = self.goes_wrong(80);
         let is_slow = self.goes_wrong(50);
         let takes = if is_slow { self.rng.below(9000) } else { self.rng.below(200) };

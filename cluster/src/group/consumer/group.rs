@@ -54,6 +54,8 @@ pub(super) struct Timer {
     pub session_at: Option<Instant>,
     /// Since which epoch it is to give up partitions, and until when.
     pub revocation: Option<(i32, Instant)>,
+    /// When a member of the classic protocol must have joined again, or asked for its part.
+    pub classic_at: Option<Instant>,
 }
 
 /// What is not in the log and may be forgotten.

@@ -11,7 +11,7 @@ use milena_protocol::ids::{PartitionIndex, Uuid};
 use super::group::Group;
 use super::member::{LEAVES, LEFT_FOR_A_WHILE, Member, MemberState, Owned};
 use super::plan::{Change, Plan, Scene};
-use super::reconcile::{Aim, owns_only};
+use super::reconcile::{Aim, Reported, owns_only};
 use super::record::Records;
 use super::rules::Rules;
 use super::settings::Settings;
@@ -97,31 +97,45 @@ impl<R: Rules> Group<R> {
         if !joins && !self.is_recorded() {
             return Err(self.not_found());
         }
-        let is_known = self.members.contains_key(&request.member_id);
-        if self.members.len() >= scene.settings.max_size && !is_known {
-            let message = format!("the group has its {} members", scene.settings.max_size);
-            return Err(Refused::new(ErrorCode::GROUP_MAX_SIZE_REACHED, message));
-        }
-        let Found { before, replaced } = self.find(caller, request)?;
-        let updated = told(&before, caller, request);
+        self.check_room(&request.member_id, scene.settings)?;
+        let found = self.find(caller, request)?;
+        let updated = told(&found.before, caller, request);
         self.check_expression(&updated)?;
+        let asked = Asked {
+            epoch: Some(request.member_epoch),
+            reported: request.topic_partitions.as_deref(),
+        };
+        let admitted = self.admit(scene, &found, &updated, &asked)?;
+        let answer = self.answer(scene, &found.before, &admitted, request);
+        Ok((admitted.records, answer))
+    }
 
+    /// Takes a member into the group, or what it says of itself, and lets it go one step further
+    /// on its way to the target.
+    pub(super) fn admit(
+        &mut self,
+        scene: &Scene<'_>,
+        found: &Found,
+        updated: &Member,
+        asked: &Asked<'_>,
+    ) -> Result<Admitted, Refused> {
+        let Found { before, replaced } = found;
         let group_id = self.id.clone();
         let mut records = Records::new(&group_id);
-        if let Some(old) = &replaced {
+        if let Some(old) = replaced {
             let target = self.targets.get(old).cloned().unwrap_or_default();
             records.without_member(old);
-            records.member(&before);
+            records.member(before);
             records.target(&before.id, Some(&target));
-            records.current(&before);
+            records.current(before);
         }
         let is_new = replaced.is_none() && !self.members.contains_key(&before.id);
-        if is_new || !updated.says_the_same_as(&before) {
-            records.member(&updated);
+        if is_new || !updated.says_the_same_as(before) {
+            records.member(updated);
         }
-        let has_new_subscription = !updated.subscribes_like(&before);
+        let has_new_subscription = !updated.subscribes_like(before);
         let change = Change {
-            updated: Some(&updated),
+            updated: Some(updated),
             replaced: replaced.as_ref(),
             must_grow: has_new_subscription,
             ..Change::default()
@@ -131,14 +145,13 @@ impl<R: Rules> Group<R> {
         } else {
             self.unchanged()
         };
-        let member = self.step(scene, &plan, &change, &updated, request, has_new_subscription)?;
-        if !member.stands_like(&before) {
+        let member = self.step(scene, &plan, &change, asked, has_new_subscription)?;
+        if !member.stands_like(before) {
             records.current(&member);
         }
         self.note(scene, &plan);
-        self.note_member(scene.now, &before, &member, scene.settings);
-        let answer = self.answer(scene, &plan, &before, &member, request);
-        Ok((records.list, answer))
+        self.note_member(scene.now, before, &member, scene.settings);
+        Ok(Admitted { records: records.list, plan, member })
     }
 
     /// The member one step further on its way to the target.
@@ -147,11 +160,11 @@ impl<R: Rules> Group<R> {
         scene: &Scene<'_>,
         plan: &Plan,
         change: &Change<'_>,
-        updated: &Member,
-        request: &ConsumerGroupHeartbeatRequest,
+        asked: &Asked<'_>,
         has_new_subscription: bool,
     ) -> Result<Member, Refused> {
-        let reported = request.topic_partitions.as_deref();
+        let updated = change.updated.expect("somebody asks");
+        let reported = asked.reported;
         if matches!(updated.state, MemberState::Unknown(_))
             && reported.is_none_or(|it| !it.is_empty())
         {
@@ -161,8 +174,7 @@ impl<R: Rules> Group<R> {
         let nothing = Partitions::new();
         let planned = plan.assignment.as_ref().and_then(|it| it.get(&updated.id));
         let target = planned.or_else(|| self.target_after(&updated.id, change)).unwrap_or(&nothing);
-        let is_there = updated.is_reconciled_to(plan.assignment_epoch);
-        if is_there && !has_new_subscription {
+        if updated.is_reconciled_to(plan.assignment_epoch) && !has_new_subscription {
             return Ok(updated.clone());
         }
         let subscribed = topics::subscribed(updated, &plan.expressions, scene.topics);
@@ -179,7 +191,7 @@ impl<R: Rules> Group<R> {
         let mut member = self.reconcile(updated, &aim, is_own);
         // Whoever has not heard of its epoch yet may miss this answer too.
         let is_behind =
-            request.member_epoch == updated.previous_epoch && request.member_epoch != updated.epoch;
+            asked.epoch == Some(updated.previous_epoch) && asked.epoch != Some(updated.epoch);
         if is_behind && member.epoch == updated.epoch {
             member.previous_epoch = updated.previous_epoch;
         }
@@ -189,11 +201,11 @@ impl<R: Rules> Group<R> {
     fn answer(
         &self,
         scene: &Scene<'_>,
-        plan: &Plan,
         before: &Member,
-        member: &Member,
+        admitted: &Admitted,
         request: &ConsumerGroupHeartbeatRequest,
     ) -> ConsumerGroupHeartbeatResponse {
+        let Admitted { plan, member, .. } = admitted;
         let says_all = request.rebalance_timeout_ms != -1
             && request.topic_partitions.is_some()
             && (request.subscribed_topic_names.is_some()
@@ -216,11 +228,23 @@ impl<R: Rules> Group<R> {
         }
     }
 
+    /// Whether there is room for a member that is not in it yet.
+    pub(super) fn check_room(&self, id: &Text, settings: &Settings) -> Result<(), Refused> {
+        if self.members.len() < settings.max_size || self.members.contains_key(id) {
+            return Ok(());
+        }
+        let message = format!(
+            "The consumer group has reached its maximum capacity of {} members.",
+            settings.max_size
+        );
+        Err(Refused::new(ErrorCode::GROUP_MAX_SIZE_REACHED, message))
+    }
+
     fn not_found(&self) -> Refused {
         Refused::new(ErrorCode::GROUP_ID_NOT_FOUND, format!("Group {} not found.", self.id))
     }
 
-    fn unknown_member(&self, id: &Text) -> Refused {
+    pub(super) fn unknown_member(&self, id: &Text) -> Refused {
         let message = format!("Member {id} is not a member of group {}.", self.id);
         Refused::new(ErrorCode::UNKNOWN_MEMBER_ID, message)
     }
@@ -270,7 +294,11 @@ impl<R: Rules> Group<R> {
     }
 
     /// The static member of a name.
-    fn static_member(&self, instance_id: &Text, member_id: &Text) -> Result<&Member, Refused> {
+    pub(super) fn static_member(
+        &self,
+        instance_id: &Text,
+        member_id: &Text,
+    ) -> Result<&Member, Refused> {
         let Some(member) = self.member_of_instance(instance_id) else {
             let message = format!("Instance id {instance_id} is unknown.");
             return Err(Refused::new(ErrorCode::UNKNOWN_MEMBER_ID, message));
@@ -365,10 +393,28 @@ impl<R: Rules> Group<R> {
 }
 
 /// The member that asks, as it stood before.
-struct Found {
-    before: Member,
+#[derive(Debug)]
+pub(super) struct Found {
+    pub before: Member,
     /// The member whose place it takes.
-    replaced: Option<Text>,
+    pub replaced: Option<Text>,
+}
+
+/// How a member asks for the way on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The epoch that it knows of; none where its protocol has none to say.
+    pub epoch: Option<i32>,
+    /// What it says it owns.
+    pub reported: Reported<'a>,
+}
+
+/// What becomes of a member that asks.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub records: Vec<Record>,
+    pub plan: Plan,
+    pub member: Member,
 }
 
 /// What of a text fits into a record's key.

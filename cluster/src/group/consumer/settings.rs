@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::group::assignor::Kind;
 
-/// Which groups may change their protocol while they have members (`group.consumer.migration.policy`).
+/// Which groups may change their protocol while they have members:
+/// `group.consumer.migration.policy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Migration {
     /// None.

@@ -84,7 +84,8 @@ impl<R: Rules> Group<R> {
             let has_not_revoked = timer
                 .revocation
                 .is_some_and(|(asked_in, at)| at <= now && R::is_late(member.epoch, asked_in));
-            has_not_revoked || timer.session_at.is_some_and(|at| at <= now)
+            let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            has_not_revoked || is_over(timer.session_at) || is_over(timer.classic_at)
         };
         let late = self.soft.timers.iter().filter(|(id, timer)| is_late(id, timer));
         late.map(|(id, _)| id.clone()).collect()
@@ -104,7 +105,21 @@ impl<R: Rules> Group<R> {
         }
     }
 
-    fn extend_session(&mut self, now: Now, member: &Member, settings: &Settings) {
+    /// Waits for a member of the classic protocol to do its next step; where it does so already,
+    /// not any longer.
+    pub(super) fn await_classic_step(&mut self, now: Now, member: &Member) {
+        let at = self.look_in(now, member.rebalance_timeout());
+        self.soft.timers.entry(member.id.clone()).or_default().classic_at.get_or_insert(at);
+    }
+
+    /// A member of the classic protocol has done its next step.
+    pub(super) fn note_classic_step(&mut self, id: &Text) {
+        if let Some(timer) = self.soft.timers.get_mut(id) {
+            timer.classic_at = None;
+        }
+    }
+
+    pub(super) fn extend_session(&mut self, now: Now, member: &Member, settings: &Settings) {
         let timeout =
             member.classic.as_ref().map_or(settings.session_timeout, |it| it.session_timeout);
         let at = self.look_in(now, timeout);
@@ -127,6 +142,7 @@ impl<R: Rules> Group<R> {
 
 impl Timer {
     fn at(&self) -> Option<Instant> {
-        self.session_at.into_iter().chain(self.revocation.map(|(_, at)| at)).min()
+        let revocation_at = self.revocation.map(|(_, at)| at);
+        [self.session_at, revocation_at, self.classic_at].into_iter().flatten().min()
     }
 }
