@@ -80,6 +80,7 @@ fn every_partition_has_one_reader_in_the_end_and_never_two() {
     println!("{seeds} seeds, {met:?}");
     let expected = [
         "answer lost",
+        "append refused",
         "coordinator moved",
         "died",
         "fell silent",

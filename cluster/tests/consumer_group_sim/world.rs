@@ -266,6 +266,11 @@ impl<R: Rules> World<R> {
             let lost = Refused { code: ErrorCode::NOT_COORDINATOR, message: String::new() };
             return Ok(Err(lost));
         }
+        if self.goes_wrong(20) && !records.is_empty() {
+            self.meet("append refused");
+            let refused = Refused { code: ErrorCode::NOT_COORDINATOR, message: String::new() };
+            return Ok(Err(refused));
+        }
         self.append(records)?;
         Ok(answer)
     }

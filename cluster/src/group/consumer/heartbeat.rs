@@ -382,7 +382,9 @@ impl<R: Rules> Group<R> {
 
     /// Notes what is not in the log of a plan that is about to be.
     pub(super) fn note(&mut self, scene: &Scene<'_>, plan: &Plan) {
-        self.soft.compared_with = Some(scene.topics.offset());
+        if !plan.has_news {
+            self.soft.compared_with = Some(scene.topics.offset());
+        }
         if plan.epoch != self.epoch {
             self.soft.pace.changed(scene.now.instant);
         }

@@ -47,6 +47,9 @@ pub(super) struct Plan {
     /// The new assignment, where there is one.
     pub assignment: Option<Assignment>,
     pub expressions: BTreeMap<Text, Expression>,
+    /// Whether the group epoch grows, or an expression stands for something else. Only what has
+    /// been replayed counts as known, so the topics are looked at again after that.
+    pub has_news: bool,
     /// Members and partitions that were assigned.
     pub item_count: usize,
     pub member_count: usize,
@@ -62,6 +65,7 @@ impl<R: Rules> Group<R> {
             assignment_epoch: self.assignment_epoch,
             assignment: None,
             expressions: self.expressions.clone(),
+            has_news: false,
             item_count: 0,
             member_count: self.members.len(),
         }
@@ -87,6 +91,7 @@ impl<R: Rules> Group<R> {
         records: &mut Records<'_>,
     ) -> Plan {
         let members = self.members_after(change);
+        let record_count = records.list.len();
         let expressions = self.look_up(scene, &members, records);
         let names: BTreeSet<&Text> =
             members.values().flat_map(|member| topics::names(member, &expressions)).collect();
@@ -99,7 +104,9 @@ impl<R: Rules> Group<R> {
                 records.no_topics();
             }
         }
-        let mut plan = Plan { epoch, expressions, member_count: members.len(), ..self.unchanged() };
+        let has_news = records.list.len() > record_count;
+        let member_count = members.len();
+        let mut plan = Plan { epoch, expressions, has_news, member_count, ..self.unchanged() };
         let is_due = self.soft.pace.next_at() <= scene.now.instant;
         if epoch > self.assignment_epoch && !members.is_empty() && is_due {
             self.assign(scene, change, &members, &mut plan, records);
