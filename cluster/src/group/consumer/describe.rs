@@ -14,7 +14,6 @@ use super::member::Member;
 use super::record::Records;
 use super::rules::Rules;
 use super::settings::Settings;
-use super::topics;
 use crate::coordinator::Record;
 use crate::metadata::image::MetadataImage;
 
@@ -71,16 +70,15 @@ impl<R: Rules> Group<R> {
     /// expire.
     #[must_use]
     pub fn subscribes(&self, topic: &str) -> bool {
-        self.members
-            .values()
-            .any(|member| topics::names(member, &self.expressions).any(|name| &**name == topic))
+        self.interest.has_name(topic)
+            || self.expressions.values().any(|expression| expression.topics.contains(topic))
     }
 
     /// The topics that somebody reads.
     #[must_use]
     pub fn subscribed_topics(&self) -> BTreeSet<&Text> {
-        let names = |member| topics::names(member, &self.expressions);
-        self.members.values().flat_map(names).collect()
+        let matched = self.expressions.values().flat_map(|expression| &expression.topics);
+        self.interest.names().chain(matched).collect()
     }
 
     /// Takes everything of it back. Whoever deletes a group sees first that it is

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp, Uuid};
 
+use super::interest::Interest;
 use super::member::Member;
 use super::pace::Pace;
 use super::rules::{Kip848, Rules};
@@ -67,6 +68,15 @@ pub(super) struct Soft {
     pub pace: Pace,
     /// The metadata that the hash was last compared with.
     pub compared_with: Option<Offset>,
+    pub hashed: Option<Hashed>,
+}
+
+/// A hash over topics, and of what.
+#[derive(Clone, Debug)]
+pub(super) struct Hashed {
+    pub version: Offset,
+    pub names: BTreeSet<Text>,
+    pub hash: i64,
 }
 
 /// A consumer group.
@@ -81,6 +91,8 @@ pub struct Group<R: Rules = Kip848> {
     pub(super) members: BTreeMap<Text, Member>,
     /// Static members by their names.
     pub(super) instances: BTreeMap<Text, Text>,
+    /// What the members subscribe to.
+    pub(super) interest: Interest,
     pub(super) targets: BTreeMap<Text, Partitions>,
     pub(super) expressions: BTreeMap<Text, Expression>,
     /// Who has a partition, or has yet to give it up.
@@ -102,6 +114,7 @@ impl<R: Rules> Group<R> {
             assignment_epoch: 0,
             members: BTreeMap::new(),
             instances: BTreeMap::new(),
+            interest: Interest::default(),
             targets: BTreeMap::new(),
             expressions: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -218,9 +231,10 @@ impl<R: Rules> Group<R> {
         for id in self.instances.values() {
             assert!(self.members.contains_key(id), "a static member is a member");
         }
-        let wanted = |expression: &Text| {
-            self.members.values().any(|member| member.expression.as_ref() == Some(expression))
-        };
-        assert!(self.expressions.keys().all(wanted), "an expression has subscribers");
+        let mut interest = Interest::default();
+        self.members.values().for_each(|member| interest.add(member));
+        assert_eq!(self.interest, interest, "subscriptions are counted");
+        let is_wanted = |expression: &Text| interest.has_expression(expression);
+        assert!(self.expressions.keys().all(is_wanted), "an expression has subscribers");
     }
 }

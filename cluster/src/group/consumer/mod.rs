@@ -15,6 +15,7 @@ mod commit;
 mod describe;
 mod group;
 mod heartbeat;
+mod interest;
 mod member;
 mod migrate;
 mod pace;

@@ -8,7 +8,7 @@ use milena_protocol::coordinator_record::consumer_group::{
 };
 use milena_protocol::ids::Uuid;
 
-use super::group::{Expression, Group};
+use super::group::{Expression, Group, Hashed};
 use super::member::Member;
 use super::record::Records;
 use super::rules::Rules;
@@ -47,6 +47,8 @@ pub(super) struct Plan {
     /// The new assignment, where there is one.
     pub assignment: Option<Assignment>,
     pub expressions: BTreeMap<Text, Expression>,
+    /// The hash over the topics, where it was needed.
+    pub hashed: Option<Hashed>,
     /// Whether the group epoch grows, or an expression stands for something else. Only what has
     /// been replayed counts as known, so the topics are looked at again after that.
     pub has_news: bool,
@@ -65,6 +67,7 @@ impl<R: Rules> Group<R> {
             assignment_epoch: self.assignment_epoch,
             assignment: None,
             expressions: self.expressions.clone(),
+            hashed: None,
             has_news: false,
             item_count: 0,
             member_count: self.members.len(),
@@ -90,12 +93,19 @@ impl<R: Rules> Group<R> {
         change: &Change<'_>,
         records: &mut Records<'_>,
     ) -> Plan {
-        let members = self.members_after(change);
+        let changed = change.updated.into_iter().map(|member| &member.id).chain(change.replaced);
+        let before: Vec<&Member> = changed
+            .chain(change.gone.iter().copied())
+            .filter_map(|id| self.members.get(id))
+            .collect();
+        let member_count =
+            self.members.len() + usize::from(change.updated.is_some()) - before.len();
+        let (mut names, wanted) = self.interest.after(&before, change.updated);
         let record_count = records.list.len();
-        let expressions = self.look_up(scene, &members, records);
-        let names: BTreeSet<&Text> =
-            members.values().flat_map(|member| topics::names(member, &expressions)).collect();
-        let metadata_hash = topics::hash(names.iter().copied(), scene.topics);
+        let expressions = self.look_up(scene, wanted, records);
+        names.extend(expressions.values().flat_map(|expression| &expression.topics));
+        let hashed = self.hash(scene, &names);
+        let metadata_hash = hashed.hash;
         let grows = change.must_grow || self.epoch == 0 || metadata_hash != self.metadata_hash;
         let epoch = if grows { self.epoch.saturating_add(1) } else { self.epoch };
         if grows {
@@ -105,10 +115,21 @@ impl<R: Rules> Group<R> {
             }
         }
         let has_news = records.list.len() > record_count;
-        let member_count = members.len();
-        let mut plan = Plan { epoch, expressions, has_news, member_count, ..self.unchanged() };
+        let hashed = Some(hashed);
+        let assignment_epoch = self.assignment_epoch;
+        let mut plan = Plan {
+            epoch,
+            assignment_epoch,
+            assignment: None,
+            expressions,
+            hashed,
+            has_news,
+            item_count: 0,
+            member_count,
+        };
         let is_due = self.soft.pace.next_at() <= scene.now.instant;
-        if epoch > self.assignment_epoch && !members.is_empty() && is_due {
+        if epoch > assignment_epoch && member_count > 0 && is_due {
+            let members = self.members_after(change);
             self.assign(scene, change, &members, &mut plan, records);
         }
         plan
@@ -121,15 +142,26 @@ impl<R: Rules> Group<R> {
         members
     }
 
+    /// The hash over topics; of as many partitions as there are, so not made without need.
+    fn hash(&self, scene: &Scene<'_>, names: &BTreeSet<&Text>) -> Hashed {
+        let version = scene.topics.offset();
+        let known = self.soft.hashed.as_ref().filter(|known| {
+            known.version == version && known.names.iter().eq(names.iter().copied())
+        });
+        known.cloned().unwrap_or_else(|| Hashed {
+            version,
+            names: names.iter().map(|name| (*name).clone()).collect(),
+            hash: topics::hash(names.iter().copied(), scene.topics),
+        })
+    }
+
     /// What the expressions stand for: again where the topics may have changed.
     fn look_up(
         &self,
         scene: &Scene<'_>,
-        members: &Members<'_>,
+        wanted: BTreeSet<&Text>,
         records: &mut Records<'_>,
     ) -> BTreeMap<Text, Expression> {
-        let wanted: BTreeSet<&Text> =
-            members.values().filter_map(|member| member.expression.as_ref()).collect();
         for expression in self.expressions.keys().filter(|it| !wanted.contains(it)) {
             records.expression(expression, None);
         }

@@ -19,10 +19,13 @@ impl<R: Rules> Group<R> {
             }
             Content::Topics(_, stands) => self.has_topics_record = *stands,
             Content::Member(key, Some(value)) => {
-                let member = self.member_to_change(&key.member_id);
+                let id = self.member_to_change(&key.member_id).id.clone();
+                let Some(member) = self.members.get_mut(&id) else { return };
+                self.interest.remove(member);
                 let before = member.instance_id.take();
                 describe_member(member, value);
-                let (id, instance_id) = (member.id.clone(), member.instance_id.clone());
+                self.interest.add(member);
+                let instance_id = member.instance_id.clone();
                 self.forget_instance(before, &id);
                 self.instances.extend(instance_id.map(|instance_id| (instance_id, id)));
             }
@@ -83,6 +86,7 @@ impl<R: Rules> Group<R> {
             self.soft.earliest_at = None;
         }
         if let Some(member) = self.members.remove(id) {
+            self.interest.remove(&member);
             self.forget_instance(member.instance_id, id);
         }
     }

@@ -122,8 +122,12 @@ impl<R: Rules> Group<R> {
     pub(super) fn extend_session(&mut self, now: Now, member: &Member, settings: &Settings) {
         let timeout =
             member.classic.as_ref().map_or(settings.session_timeout, |it| it.session_timeout);
+        self.extend_session_of(now, &member.id, timeout);
+    }
+
+    pub(super) fn extend_session_of(&mut self, now: Now, id: &Text, timeout: Duration) {
         let at = self.look_in(now, timeout);
-        self.soft.timers.entry(member.id.clone()).or_default().session_at = Some(at);
+        self.soft.timers.entry(id.clone()).or_default().session_at = Some(at);
     }
 
     fn watch_revocation(&mut self, now: Now, member: &Member) {
