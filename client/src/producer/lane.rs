@@ -1,13 +1,17 @@
 //! What waits for one partition: its batches in order, its sequences, and what is under way.
 //!
-//! The order of a partition is kept like this. Batches leave from the front. One that comes back
-//! is put where it was, and nothing leaves before everything under way has come back too; then
-//! all of it leaves again in order, with the sequences it had, so that the broker knows what it
-//! has already. The first batch under an identity goes alone: a broker that never heard of a
-//! producer takes any sequence from it, so the second batch would get in where the first was
-//! turned away. When a batch that has a sequence is given up for good, the sequences behind it
-//! would have a gap for ever: the lane then waits until nothing is under way and goes on under a
-//! new producer id, where sequences begin at 0.
+//! The order of a partition is kept like this. Batches leave from the front. One that comes back is
+//! put where it was, and nothing leaves before everything under way has come back too; then all of
+//! it leaves again in order, with the sequences it had, so that the broker knows what it has
+//! already. The first batch under an identity goes alone: a broker that never heard of a producer
+//! takes any sequence from it, so the second batch would get in where the first was turned away.
+//!
+//! When a batch that has a sequence is given up for good, the sequences behind it may have a gap
+//! for ever: the lane goes on under a new producer id, where sequences begin at 0. A batch that may
+//! have been written already must not go that way, or it is written twice. So the lane first
+//! resolves what is uncertain: nothing new leaves, and what was sent before leaves again in order,
+//! with the sequences it had, until the broker has answered for each. It has the batch, takes it,
+//! or misses the sequence before it, which proves that the batch is not in the log.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,6 +82,8 @@ pub struct Batch {
     order: u64,
     builder: BatchBuilder,
     sequenced: Option<(Identity, Sequence)>,
+    /// It may have been written: an attempt ended without a word of the broker that denies it.
+    is_uncertain: bool,
     encoded: Option<Bytes>,
     is_full: bool,
     attempts: u32,
@@ -220,6 +226,7 @@ impl Lane {
                 ..BatchOptions::default()
             }),
             sequenced: None,
+            is_uncertain: false,
             encoded: None,
             is_full: false,
             attempts: 0,
@@ -246,7 +253,8 @@ impl Lane {
         let Some(front) = self.queue.front() else {
             return false;
         };
-        let must_wait = self.needs_renewal
+        // Before a renewal leaves only what has to be resolved.
+        let must_wait = (self.needs_renewal && front.sequenced.is_none())
             || (self.is_recovering && self.under_way > 0)
             || self.under_way >= self.width(options)
             || self.retry_at.is_some_and(|at| now < at);
@@ -322,6 +330,7 @@ impl Lane {
     /// will be tried again.
     pub fn failed(&mut self, mut batch: Batch, error: ClientError, now: Instant) -> bool {
         self.came_back();
+        batch.is_uncertain = leaves_uncertain(&error, batch.is_uncertain);
         // A broker that misses a sequence does so because an earlier batch has not arrived.
         let is_behind = error.code() == Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
             && (self.needs_renewal || self.unsettled.keys().any(|order| *order < batch.order));
@@ -353,13 +362,17 @@ impl Lane {
 
     fn give_up(&mut self, batch: Batch, error: ClientError) {
         self.needs_renewal |= batch.sequenced.is_some();
+        // What is under way behind it comes back before anything leaves.
+        self.is_recovering |= self.needs_renewal;
         self.unsettled.remove(&batch.order);
         batch.outcome.settle(Err(error));
     }
 
-    /// Begins a new count of sequences where one was lost and nothing is under way.
+    /// Begins a new count of sequences where one was lost, nothing is under way, and nothing that
+    /// waits may have been written under the old count.
     fn renew(&mut self) {
-        if !self.needs_renewal || self.under_way > 0 {
+        let is_open = |batch: &Batch| batch.sequenced.is_some() && batch.is_uncertain;
+        if !self.needs_renewal || self.under_way > 0 || self.queue.iter().any(is_open) {
             return;
         }
         self.needs_renewal = false;
@@ -412,6 +425,27 @@ impl Drop for Batch {
     fn drop(&mut self) {
         // The first word counts: this is heard only where nothing was said.
         self.outcome.settle(Err(ClientError::Closed));
+    }
+}
+
+/// Whether a batch may have been written after an attempt ended like this.
+fn leaves_uncertain(error: &ClientError, before: bool) -> bool {
+    match error.code() {
+        // Told only of a batch that is not in the log, whatever became of earlier attempts.
+        Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) => false,
+        // Refused before anything is written, which says nothing of earlier attempts.
+        Some(
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::LEADER_NOT_AVAILABLE
+            | ErrorCode::FENCED_LEADER_EPOCH
+            | ErrorCode::UNKNOWN_LEADER_EPOCH
+            | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            | ErrorCode::UNKNOWN_TOPIC_ID
+            | ErrorCode::NOT_ENOUGH_REPLICAS
+            | ErrorCode::MESSAGE_TOO_LARGE,
+        ) => before,
+        // A lost connection, a timeout, replicas that did not follow: nobody knows.
+        _ => true,
     }
 }
 

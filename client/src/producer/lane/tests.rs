@@ -99,3 +99,116 @@ fn after_a_loss_the_count_begins_anew() {
     let third = lane.take(Some(new)).unwrap();
     assert_eq!(third.sequenced, Some((new, Sequence(0))));
 }
+
+/// An identity that follows.
+const NEXT: Identity = Identity { producer_id: ProducerId(8), ..IDENTITY };
+
+fn lost() -> ClientError {
+    ClientError::Disconnected { address: "broker".into(), why: "it was closed".into() }
+}
+
+/// A lane whose first batch is acknowledged and whose others, all sent, came back without an
+/// answer.
+fn unanswered(batches: usize) -> Lane {
+    let mut lane = lane(batches);
+    let first = next(&mut lane).unwrap();
+    lane.acknowledged(first, delivered());
+    let sent: Vec<Batch> = std::iter::from_fn(|| next(&mut lane)).collect();
+    for batch in sent {
+        assert!(lane.failed(batch, lost(), Instant::now()));
+    }
+    lane
+}
+
+/// Gives the first batch up, as if its time were over.
+fn expire_front(lane: &mut Lane) {
+    let options = options();
+    let began = Instant::now() - options.delivery_timeout;
+    lane.queue.front_mut().unwrap().began = began;
+    lane.expire(Instant::now(), &options);
+}
+
+/// A batch that was written and whose answer was lost would be written again under another
+/// producer id as soon as the one before it is given up.
+#[test]
+fn what_may_be_written_keeps_its_sequence_until_the_broker_answers() {
+    let mut lane = unanswered(4);
+    lane.append(
+        &NewRecord::new("topic"),
+        Arc::new(Semaphore::new(100)).try_acquire_many_owned(100).unwrap(),
+        &options(),
+    );
+    expire_front(&mut lane);
+    let third = next(&mut lane).unwrap();
+    let fourth = next(&mut lane).unwrap();
+    assert_eq!(third.sequenced, Some((IDENTITY, Sequence(2))));
+    assert_eq!(fourth.sequenced, Some((IDENTITY, Sequence(3))));
+    assert!(next(&mut lane).is_none(), "the fifth was never sent: it waits for the new count");
+    // The broker has the third already.
+    assert_eq!(third.judge(ErrorCode::DUPLICATE_SEQUENCE_NUMBER, None), Ok(()));
+    lane.acknowledged(third, delivered());
+    assert!(next(&mut lane).is_none(), "the fourth is not resolved");
+    lane.acknowledged(fourth, delivered());
+    assert_eq!(lane.identity(Some(IDENTITY)), None, "now it is given up");
+    let fifth = lane.take(Some(NEXT)).unwrap();
+    assert_eq!(fifth.sequenced, Some((NEXT, Sequence(0))));
+}
+
+/// Batches behind one that never arrived would be refused for ever, or lose their order.
+#[test]
+fn what_the_broker_proves_missing_goes_on_under_a_new_identity() {
+    let mut lane = unanswered(4);
+    expire_front(&mut lane);
+    let (third, fourth) = (next(&mut lane).unwrap(), next(&mut lane).unwrap());
+    let now = Instant::now();
+    let missing = || refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert!(lane.failed(third, missing(), now));
+    assert!(next(&mut lane).is_none(), "the fourth is under way");
+    assert!(lane.failed(fourth, lost(), now));
+    assert_eq!(lane.identity(None), Some(IDENTITY), "the fourth may be written");
+    let (third, fourth) = (next(&mut lane).unwrap(), next(&mut lane).unwrap());
+    assert_eq!((sequence(&third), sequence(&fourth)), (2, 3));
+    assert!(lane.failed(third, missing(), now));
+    assert!(lane.failed(fourth, missing(), now));
+    assert_eq!(lane.identity(Some(IDENTITY)), None);
+    let third = lane.take(Some(NEXT)).unwrap();
+    assert_eq!(third.sequenced, Some((NEXT, Sequence(0))));
+    lane.acknowledged(third, delivered());
+    assert_eq!(lane.take(Some(NEXT)).unwrap().sequenced, Some((NEXT, Sequence(1))));
+}
+
+/// A leader that turns a batch away would be taken for proof that the leader before it did not
+/// write it either.
+#[test]
+fn a_refusal_says_nothing_of_earlier_attempts() {
+    let mut lane = unanswered(3);
+    expire_front(&mut lane);
+    let third = next(&mut lane).unwrap();
+    let now = Instant::now();
+    assert!(lane.failed(third, refused(ErrorCode::NOT_LEADER_OR_FOLLOWER), now));
+    assert_eq!(lane.identity(Some(NEXT)), Some(IDENTITY));
+    let third = next(&mut lane).unwrap();
+    assert_eq!(third.sequenced, Some((IDENTITY, Sequence(2))));
+    assert!(lane.failed(third, refused(ErrorCode::REQUEST_TIMED_OUT), now), "it was appended");
+    assert_eq!(next(&mut lane).unwrap().sequenced, Some((IDENTITY, Sequence(2))));
+}
+
+/// A lane whose batches all ran out of time would wait for an answer to nothing.
+#[test]
+fn an_uncertain_batch_that_expires_holds_nothing_up() {
+    let mut lane = unanswered(3);
+    expire_front(&mut lane);
+    assert_eq!(lane.identity(Some(NEXT)), Some(IDENTITY));
+    expire_front(&mut lane);
+    assert_eq!(lane.identity(Some(NEXT)), Some(NEXT));
+    assert!(lane.unsettled.is_empty() && !lane.has_more());
+}
+
+/// A batch that never left would be held back by the loss of another one.
+#[test]
+fn what_was_never_sent_needs_no_resolving() {
+    let mut lane = lane(2);
+    expire_front(&mut lane);
+    let second = next(&mut lane).unwrap();
+    assert_eq!(second.sequenced, Some((IDENTITY, Sequence(0))));
+}
