@@ -286,8 +286,8 @@ impl Client {
         Err(ClientError::Unreachable { tried })
     }
 
-    /// Asks any broker. A connection that turns out to be lost before the request is written is
-    /// replaced.
+    /// Asks any broker. A connection that is known to be lost is replaced first; one that is lost
+    /// while it is asked is an error, for the request may have been carried out.
     ///
     /// # Errors
     /// As [`Connection::ask`].

@@ -56,6 +56,15 @@ pub enum ClientError {
         /// What is wrong.
         why: String,
     },
+    /// What a broker gave of a partition are no records.
+    Unreadable {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: PartitionIndex,
+        /// Where, and what is wrong.
+        why: String,
+    },
     /// A request cannot be written in the version that the broker knows.
     Unwritable {
         /// What was to be asked.
@@ -102,6 +111,7 @@ impl ClientError {
             Self::BadAddress { .. }
             | Self::Unsupported { .. }
             | Self::Garbled { .. }
+            | Self::Unreadable { .. }
             | Self::Unwritable { .. }
             | Self::NoSuchPartition { .. }
             | Self::GaveUp { .. }
@@ -149,6 +159,9 @@ impl fmt::Display for ClientError {
             ),
             Self::Garbled { address, why } => {
                 write!(f, "what {address} answered is not Kafka's protocol: {why}")
+            }
+            Self::Unreadable { topic, partition, why } => {
+                write!(f, "partition {partition} of topic {topic} cannot be read: {why}")
             }
             Self::Unwritable { api, why } => write!(f, "{api:?} cannot be asked: {why}"),
             Self::Refused { what, refused } => write!(f, "{what}: {refused}"),

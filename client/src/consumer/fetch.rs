@@ -119,8 +119,9 @@ fn read(
 ) -> Result<FetchedPartition, ClientError> {
     let what = || format!("reading {} {}", wanted.key.0, wanted.key.1);
     Refused::check(answer.error_code, None).map_err(|refused| refused.of(what()))?;
-    record::read(&wanted.key, wanted.offset, answer, options)
-        .map_err(|why| ClientError::Garbled { address: what(), why })
+    record::read(&wanted.key, wanted.offset, answer, options).map_err(|why| {
+        ClientError::Unreadable { topic: wanted.key.0.to_string(), partition: wanted.key.1, why }
+    })
 }
 
 fn find<'a>(response: &'a FetchResponse, wanted: &Wanted) -> Option<&'a FetchPartitionResponse> {

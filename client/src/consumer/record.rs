@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use milena_protocol::api::fetch::{FetchAbortedTransaction, FetchPartitionResponse};
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId, Timestamp};
-use milena_protocol::record::batch::TimestampType;
+use milena_protocol::record::batch::{BatchError, TimestampType};
 use milena_protocol::record::compression::decompress;
 use milena_protocol::record::control::ControlType;
 use milena_protocol::record::record::Records;
-use milena_protocol::record::run::Batches;
+use milena_protocol::record::run::{Batches, Tail};
 use milena_protocol::record::{Batch, Compression};
 
 use super::options::ConsumerOptions;
@@ -64,10 +64,11 @@ pub(super) struct FetchedPartition {
     pub ends: Ends,
 }
 
-/// Reads the records behind `from` out of an answer.
+/// Reads the records behind `from` out of an answer. What stands before something unreadable is
+/// handed out first: the next answer begins there, and is the error.
 ///
 /// # Errors
-/// What is wrong with the bytes, in words.
+/// What is wrong with the first bytes, in words, and at which offset.
 pub(super) fn read(
     key: &Key,
     from: Offset,
@@ -78,15 +79,22 @@ pub(super) fn read(
     let mut aborted = Aborted::new(answer, options.isolation);
     let mut reading = Reading { key, from, options, records: Vec::new() };
     let mut next = from;
-    for batch in Batches::new(&bytes) {
-        let problem = |why: String| format!("batch at offset {}: {why}", batch.base_offset());
-        if options.verify {
-            batch.verify_crc().map_err(|error| problem(error.to_string()))?;
-        }
-        if !aborted.leaves_out(&batch) {
-            reading.batch(&bytes, &batch).map_err(problem)?;
+    let mut batches = Batches::new(&bytes);
+    while let Some(batch) = batches.next() {
+        let records = reading.records.len();
+        if let Err(why) = reading.checked(&bytes, &batch, &mut aborted) {
+            reading.records.truncate(records);
+            if next == from {
+                return Err(format!("the batch at offset {}: {why}", batch.base_offset()));
+            }
+            break;
         }
         next = next.max(batch.next_offset());
+    }
+    if next == from
+        && let Some(why) = no_batch(batches.tail())
+    {
+        return Err(format!("at offset {from}: {why}"));
     }
     let ends = Ends {
         log_start_offset: answer.log_start_offset,
@@ -94,6 +102,20 @@ pub(super) fn read(
         last_stable_offset: answer.last_stable_offset,
     };
     Ok(FetchedPartition { records: reading.records, next, ends })
+}
+
+/// What stands where a batch should begin, if that is no batch.
+fn no_batch(tail: Tail) -> Option<String> {
+    match tail {
+        Tail::Clean => None,
+        // A broker gives the first batch whole, however large it is (KIP-74).
+        Tail::Partial => Some("the broker gave a part of a batch".to_owned()),
+        Tail::Zero => Some("the broker gave zeros".to_owned()),
+        Tail::Corrupt(BatchError::BadMagic(magic @ (0 | 1))) => Some(format!(
+            "the records have format {magic}, of before Kafka 0.11; only format 2 can be read"
+        )),
+        Tail::Corrupt(error) => Some(error.to_string()),
+    }
 }
 
 struct Reading<'a> {
@@ -104,6 +126,19 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Adds a batch's records, unless they are not to be handed out.
+    fn checked(
+        &mut self,
+        answer: &Bytes,
+        batch: &Batch<'_>,
+        aborted: &mut Aborted,
+    ) -> Result<(), String> {
+        if self.options.verify {
+            batch.verify_crc().map_err(|error| error.to_string())?;
+        }
+        if aborted.leaves_out(batch) { Ok(()) } else { self.batch(answer, batch) }
+    }
+
     /// Adds a batch's records. Keys and values share the memory of the answer, or of the batch's
     /// decompressed bytes.
     fn batch(&mut self, answer: &Bytes, batch: &Batch<'_>) -> Result<(), String> {
@@ -279,5 +314,43 @@ mod tests {
         let key = (Arc::from("t"), PartitionIndex(0));
         let options = ConsumerOptions::default();
         assert!(read(&key, Offset::ZERO, &answer, &options).is_err());
+    }
+
+    /// A reader would ask for the same bytes again and again, as fast as it can, and never say that
+    /// it cannot read them.
+    #[test]
+    fn bytes_that_are_no_batch_are_an_error() {
+        let key = (Arc::from("t"), PartitionIndex(0));
+        let options = ConsumerOptions::default();
+        let good = batch(1, -1, false, &["a"]);
+        let mut old = good.to_vec();
+        old[16] = 1;
+        let cut = good.slice(..good.len() - 1);
+        for (bytes, expected) in [
+            (Bytes::from(old.clone()), "at offset 1: the records have format 1"),
+            (cut.clone(), "at offset 1: the broker gave a part of a batch"),
+            (Bytes::from(vec![0; 100]), "at offset 1: the broker gave zeros"),
+            (Bytes::from(vec![9; 100]), "at offset 1: magic 9"),
+        ] {
+            let alone = answer(&[bytes.clone()], &[]);
+            let why = read(&key, Offset(1), &alone, &options).unwrap_err();
+            assert!(why.starts_with(expected), "{why}");
+            let behind = answer(&[good.clone(), bytes], &[]);
+            let fetched = read(&key, Offset(1), &behind, &options).expect("the first is whole");
+            assert_eq!((fetched.records.len(), fetched.next), (1, Offset(2)));
+        }
+    }
+
+    /// Records before a damaged batch could never be read.
+    #[test]
+    fn what_stands_before_damage_is_handed_out() {
+        let mut damaged = batch(2, -1, false, &["b"]).to_vec();
+        let last = damaged.len() - 3;
+        damaged[last] ^= 1;
+        let answer = answer(&[batch(1, -1, false, &["a"]), Bytes::from(damaged)], &[]);
+        assert_eq!(values(&answer, Isolation::ReadUncommitted, 1), ["a"]);
+        let key = (Arc::from("t"), PartitionIndex(0));
+        let whole = read(&key, Offset(1), &answer, &ConsumerOptions::default());
+        assert_eq!(whole.expect("the first is whole").next, Offset(2));
     }
 }
