@@ -91,13 +91,14 @@ impl Client {
                 return Err(ClientError::BadAddress { given: given.clone() });
             }
         }
-        let client = Self(Arc::new(Inner {
-            options,
-            metadata: Mutex::default(),
-            connections: Mutex::default(),
-        }));
+        let client = Self::unconnected(options);
         client.refresh(Topics::None, false).await?;
         Ok(client)
+    }
+
+    /// A client that has not asked anybody yet.
+    pub(crate) fn unconnected(options: ClientOptions) -> Self {
+        Self(Arc::new(Inner { options, metadata: Mutex::default(), connections: Mutex::default() }))
     }
 
     /// A client that knows the same and has connections of its own.

@@ -28,6 +28,8 @@ pub struct Consumer {
     /// Leaders that a fetch is under way to, with what it asks for.
     asked: BTreeMap<NodeId, Vec<Wanted>>,
     ready: VecDeque<ConsumedRecord>,
+    /// Assignments so far: none has the number of another.
+    generations: u64,
     not_before: Instant,
     backoff: Backoff,
 }
@@ -42,7 +44,7 @@ struct Assigned {
     fetched: Option<Offset>,
     /// Records that were fetched and not handed out.
     waiting: usize,
-    /// Raised by a seek, so that what was fetched before it is not used.
+    /// Which assignment this is: what was asked for an earlier one is not used.
     generation: u64,
     is_paused: bool,
     ends: Option<Ends>,
@@ -68,6 +70,7 @@ impl Consumer {
             fetches: JoinSet::new(),
             asked: BTreeMap::new(),
             ready: VecDeque::new(),
+            generations: 0,
             not_before: Instant::now(),
             backoff: Backoff::default(),
         }
@@ -76,7 +79,8 @@ impl Consumer {
     /// Reads a partition too, from a start; one that is read already is read from there.
     pub fn assign(&mut self, topic: impl Into<Arc<str>>, partition: PartitionIndex, start: Start) {
         let key = (topic.into(), partition);
-        let generation = self.partitions.get(&key).map_or(0, |assigned| assigned.generation + 1);
+        self.generations += 1;
+        let generation = self.generations;
         self.ready.retain(|record| !record.is_of(&key));
         let position = match start {
             Start::Offset(offset) => Some(offset),
@@ -331,7 +335,10 @@ impl Consumer {
         let mut trouble = None;
         for (wanted, partition) in partitions {
             let Some(assigned) = self.partitions.get_mut(&wanted.key) else { continue };
-            if assigned.generation != wanted.generation {
+            // Two leaders may have been asked for the same: the second answer is of no use.
+            let is_current =
+                assigned.generation == wanted.generation && assigned.fetched == Some(wanted.offset);
+            if !is_current {
                 continue;
             }
             match partition {
@@ -394,3 +401,6 @@ impl Consumer {
         Ok((found.offset != Offset::NONE).then_some(found.offset))
     }
 }
+
+#[cfg(test)]
+mod tests;
