@@ -12,6 +12,9 @@
 //! resolves what is uncertain: nothing new leaves, and what was sent before leaves again in order,
 //! with the sequences it had, until the broker has answered for each. It has the batch, takes it,
 //! or misses the sequence before it, which proves that the batch is not in the log.
+//!
+//! A batch that is larger than the topic allows is cut in two, until it is one record. Its halves
+//! stand in its place and share its sequences, so those behind it keep theirs.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +64,7 @@ pub struct Lane {
     /// What waits for each batch that is queued or under way, by order.
     unsettled: BTreeMap<u64, Arc<Outcome>>,
     under_way: usize,
+    /// Records so far: a batch's order is the number of its first record.
     next_order: u64,
     identity: Option<Identity>,
     /// The last identity that was given up here: its sequences have a gap.
@@ -124,10 +128,9 @@ impl Lanes {
     }
 
     /// From here on batches do not linger. What is waited for is returned.
-    pub fn begin_flush(&mut self) -> Vec<Delivery> {
+    pub fn begin_flush(&mut self) -> Vec<Arc<Outcome>> {
         self.flushing += 1;
-        let outcomes = self.lanes.values().flat_map(|lane| lane.unsettled.values());
-        outcomes.map(|outcome| Delivery { outcome: Arc::clone(outcome), index: 0 }).collect()
+        self.lanes.values().flat_map(|lane| lane.unsettled.values().cloned()).collect()
     }
 
     /// The flush is over.
@@ -205,6 +208,7 @@ impl Lane {
         }
         let Some(batch) = self.queue.back_mut() else { unreachable!("a batch was just begun") };
         let index = batch.append(record, memory);
+        self.next_order += 1;
         batch.is_full = batch.builder.uncompressed_bytes() >= options.batch_bytes;
         let wake = !fits || batch.is_full;
         (Delivery { outcome: Arc::clone(&batch.outcome), index }, wake)
@@ -215,7 +219,6 @@ impl Lane {
             last.is_full = true;
         }
         let order = self.next_order;
-        self.next_order += 1;
         let outcome = Arc::new(Outcome::default());
         self.unsettled.insert(order, Arc::clone(&outcome));
         self.queue.push_back(Batch {
@@ -334,6 +337,10 @@ impl Lane {
         // A broker that misses a sequence does so because an earlier batch has not arrived.
         let is_behind = error.code() == Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
             && (self.needs_renewal || self.unsettled.keys().any(|order| *order < batch.order));
+        let is_too_large = error.code() == Some(ErrorCode::MESSAGE_TOO_LARGE);
+        if is_too_large && self.halve(&mut batch, &error) {
+            return true;
+        }
         let again = error.is_retriable() || is_behind;
         if again {
             self.is_recovering = true;
@@ -341,13 +348,50 @@ impl Lane {
                 self.retry_at = Some(now + self.backoff.next());
             }
             batch.last = Some(error);
-            let place = self.queue.partition_point(|queued| queued.order < batch.order);
-            self.queue.insert(place, batch);
+            self.put_back(batch);
         } else {
             self.give_up(batch, error);
         }
         self.renew();
         again
+    }
+
+    /// Puts a batch where it was.
+    fn put_back(&mut self, batch: Batch) {
+        let place = self.queue.partition_point(|queued| queued.order < batch.order);
+        self.queue.insert(place, batch);
+    }
+
+    /// Puts two halves in the place of a batch that is too large; not where it is one record.
+    fn halve(&mut self, batch: &mut Batch, error: &ClientError) -> bool {
+        let Some([first, second]) = batch.builder.halves() else {
+            return false;
+        };
+        let at = first.record_count();
+        let share = batch.memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) / 2;
+        let memory = [batch.memory.as_mut().and_then(|all| all.split(share)), batch.memory.take()];
+        self.unsettled.remove(&batch.order);
+        let parts = [(0, first), (at, second)].into_iter().zip(batch.outcome.halve(at)).zip(memory);
+        for (((skipped, builder), outcome), memory) in parts {
+            let order = batch.order + u64::from(skipped.unsigned_abs());
+            self.unsettled.insert(order, Arc::clone(&outcome));
+            self.put_back(Batch {
+                order,
+                builder,
+                sequenced: batch.sequenced.map(|(identity, first)| (identity, first.plus(skipped))),
+                is_uncertain: batch.is_uncertain,
+                encoded: None,
+                is_full: true,
+                attempts: batch.attempts,
+                began: batch.began,
+                last: Some(error.clone()),
+                outcome,
+                memory,
+            });
+        }
+        // What is under way behind it misses its sequences.
+        self.is_recovering = true;
+        true
     }
 
     /// Whether its partition should be looked at again by the sender.

@@ -82,9 +82,8 @@ impl Producer {
     pub async fn flush(&self) {
         let waiting = lane::lock(&self.shared.lanes).begin_flush();
         self.shared.wake.notify_one();
-        for delivery in waiting {
-            // Whoever sent the record learns what became of it.
-            let _ = delivery.wait().await;
+        for outcome in waiting {
+            outcome.over().await;
         }
         lane::lock(&self.shared.lanes).end_flush();
     }

@@ -8,7 +8,7 @@ use crate::record::batch::{
     crc32c,
 };
 use crate::record::compression::{Compression, CompressionError, compress};
-use crate::record::record::{put_varint, varint_bytes};
+use crate::record::record::{Records, put_varint, varint_bytes};
 
 /// Everything about a batch but its records.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +141,28 @@ impl BatchBuilder {
         self.count += 1;
     }
 
+    /// Two batches with these records, in order, each with about half of the bytes; none where
+    /// there is only one record.
+    #[must_use]
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        if self.count < 2 {
+            return None;
+        }
+        let mut halves = [Self::new(self.options), Self::new(self.options)];
+        let [first, second] = &mut halves;
+        for record in Records::new(&self.records, self.count).flatten() {
+            let is_first = first.count == 0
+                || (second.count == 0
+                    && first.count + 1 < self.count
+                    && first.records.len() < self.records.len() / 2);
+            let timestamp = self.base_timestamp.0.wrapping_add(record.timestamp_delta);
+            let headers: Vec<NewHeader<'_>> = record.headers().flatten().collect();
+            let half = if is_first { &mut *first } else { &mut *second };
+            half.append(Timestamp(timestamp), record.key, record.value, &headers);
+        }
+        Some(halves)
+    }
+
     /// The finished batch.
     ///
     /// # Errors
@@ -190,4 +212,57 @@ fn nullable_size(bytes: Option<&[u8]>) -> usize {
 fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     put_varint(out, bytes.map_or(-1, |bytes| bytes.len() as i64));
     out.extend_from_slice(bytes.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::batch::Batch;
+
+    type Told = (i64, Option<Vec<u8>>, Option<Vec<u8>>, usize);
+
+    fn records(builder: &BatchBuilder) -> Vec<Told> {
+        let bytes = builder.build().expect("it is not compressed");
+        let (batch, _) = Batch::parse(&bytes).expect("a batch");
+        assert_eq!(batch.verify_crc(), Ok(()));
+        let deltas = Records::new(batch.records_bytes(), batch.record_count());
+        let deltas: Vec<i32> = deltas.map(|record| record.unwrap().offset_delta).collect();
+        assert_eq!(deltas, (0..batch.record_count()).collect::<Vec<_>>());
+        Records::new(batch.records_bytes(), batch.record_count())
+            .map(|record| {
+                let record = record.unwrap();
+                let time = batch.base_timestamp().0 + record.timestamp_delta;
+                let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+                (time, owned(record.key), owned(record.value), record.headers().count())
+            })
+            .collect()
+    }
+
+    /// A batch that is too large would lose or change records when it is written in two.
+    #[test]
+    fn halves_have_the_same_records() {
+        let whole = |sizes: &[usize]| {
+            let mut builder = BatchBuilder::new(BatchOptions::default());
+            for (number, size) in (0_i64..).zip(sizes) {
+                let value = vec![b'v'; *size];
+                let time = Timestamp(1000 - 7 * number);
+                builder.append(time, None, Some(&value), &[("h", None), ("i", Some(b"1"))]);
+            }
+            builder
+        };
+        for (sizes, at) in [
+            (&[1, 1][..], 1),
+            (&[5000, 1, 1], 1),
+            (&[1, 1, 5000], 2),
+            (&[10, 10, 10, 10], 2),
+            (&[1, 5000, 1], 2),
+        ] {
+            let whole = whole(sizes);
+            let [first, second] = whole.halves().expect("two records at least");
+            assert_eq!(first.record_count(), at, "{sizes:?}");
+            let told = [records(&first), records(&second)].concat();
+            assert_eq!(told, records(&whole), "{sizes:?}");
+        }
+        assert!(whole(&[1]).halves().is_none());
+    }
 }

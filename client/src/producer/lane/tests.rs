@@ -212,3 +212,72 @@ fn what_was_never_sent_needs_no_resolving() {
     let second = next(&mut lane).unwrap();
     assert_eq!(second.sequenced, Some((IDENTITY, Sequence(0))));
 }
+
+/// A lane with one batch of as many records, and another of one.
+fn wide_lane(records: usize) -> (Lane, Vec<Delivery>) {
+    let options = ProducerOptions { linger: Duration::ZERO, ..ProducerOptions::default() };
+    let memory = Arc::new(Semaphore::new(1_000_000));
+    let mut lane = Lane::default();
+    let mut deliveries = Vec::new();
+    for number in 0..=records {
+        let record = NewRecord::new("topic").value(format!("value {number}"));
+        let permit = Arc::clone(&memory).try_acquire_many_owned(record.cost() as u32).unwrap();
+        if number == records {
+            lane.begin_batch(&options);
+        }
+        deliveries.push(lane.append(&record, permit, &options).0);
+    }
+    (lane, deliveries)
+}
+
+/// Records that fit would be refused with the batch that the producer chose to put them in, or
+/// their order, their sequences or their offsets would be lost.
+#[tokio::test]
+async fn a_batch_that_is_too_large_goes_on_in_halves() {
+    let (mut lane, deliveries) = wide_lane(4);
+    lane.is_known = true;
+    lane.identity = Some(IDENTITY);
+    let (large, behind) = (next(&mut lane).unwrap(), next(&mut lane).unwrap());
+    let now = Instant::now();
+    assert!(lane.failed(large, refused(ErrorCode::MESSAGE_TOO_LARGE), now));
+    assert!(!ready(&lane), "one is under way");
+    assert!(lane.failed(behind, refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER), now));
+    assert!(lane.queue.iter().is_sorted_by_key(|batch| batch.order));
+    let sent: Vec<Batch> = std::iter::from_fn(|| next(&mut lane)).collect();
+    let told = |batch: &Batch| (sequence(batch), batch.builder.record_count());
+    assert_eq!(sent.iter().map(told).collect::<Vec<_>>(), [(0, 2), (2, 2), (4, 1)]);
+    let outcomes: Vec<_> = lane.unsettled.values().cloned().collect();
+    for (batch, offset) in sent.into_iter().zip([100, 200, 300]) {
+        lane.acknowledged(batch, Delivered { offset: Offset(offset), ..delivered() });
+    }
+    for outcome in outcomes {
+        outcome.over().await;
+    }
+    let mut offsets = Vec::new();
+    for delivery in deliveries {
+        offsets.push(delivery.wait().await.unwrap().offset.0);
+    }
+    assert_eq!(offsets, [100, 101, 200, 201, 300]);
+}
+
+/// A record that is too large by itself would be cut for ever, or take others with it.
+#[tokio::test]
+async fn one_record_that_is_too_large_is_given_up_alone() {
+    let (mut lane, deliveries) = wide_lane(2);
+    let large = lane.take(Some(IDENTITY)).unwrap();
+    let now = Instant::now();
+    assert!(lane.failed(large, refused(ErrorCode::MESSAGE_TOO_LARGE), now));
+    let first = next(&mut lane).unwrap();
+    assert_eq!(first.builder.record_count(), 1);
+    assert!(!lane.failed(first, refused(ErrorCode::MESSAGE_TOO_LARGE), now));
+    for sequence in [0, 1] {
+        let batch = lane.take(Some(NEXT)).unwrap();
+        assert_eq!(batch.sequenced, Some((NEXT, Sequence(sequence))));
+        lane.acknowledged(batch, delivered());
+    }
+    let mut worked = Vec::new();
+    for delivery in deliveries {
+        worked.push(delivery.wait().await.is_ok());
+    }
+    assert_eq!(worked, [false, true, true]);
+}
