@@ -78,14 +78,15 @@ impl Producer {
     }
 
     /// Sends what waits to be sent, and returns when every record handed in before was acknowledged
-    /// or given up.
+    /// or given up. Whoever stops waiting has lost nothing: batches linger again from then on.
     pub async fn flush(&self) {
         let waiting = lane::lock(&self.shared.lanes).begin_flush();
+        let flushing = Flushing(&self.shared);
         self.shared.wake.notify_one();
         for outcome in waiting {
             outcome.over().await;
         }
-        lane::lock(&self.shared.lanes).end_flush();
+        drop(flushing);
     }
 
     /// Flushes and ends.
@@ -94,10 +95,49 @@ impl Producer {
     }
 }
 
+/// A flush that somebody waits for.
+struct Flushing<'a>(&'a Shared);
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        lane::lock(&self.0.lanes).end_flush();
+    }
+}
+
 impl Drop for Producer {
     fn drop(&mut self) {
         self.sender.abort();
         self.shared.memory.close();
         lane::lock(&self.shared.lanes).abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_protocol::ids::{PartitionIndex, Uuid};
+
+    use super::*;
+    use crate::client::ClientOptions;
+    use crate::metadata::Topic;
+
+    /// A flush that is given up, as under a timeout, would keep every later batch from lingering.
+    #[tokio::test]
+    async fn a_flush_that_is_dropped_is_over() {
+        let client = Client::unconnected(ClientOptions::new("127.0.0.1:1"));
+        let producer = Producer::new(client, ProducerOptions::default());
+        let shared = &producer.shared;
+        let name = Arc::from("t");
+        let topic = Topic { name, id: Uuid::ZERO, is_internal: false, partitions: Vec::new() };
+        let permit = Arc::clone(&shared.memory).try_acquire_many_owned(100).unwrap();
+        let record = NewRecord::new("t");
+        let _delivery = lane::lock(&shared.lanes)
+            .append(&topic, PartitionIndex(0), &record, permit, &shared.options)
+            .unwrap();
+        tokio::select! {
+            biased;
+            () = producer.flush() => panic!("nobody can have acknowledged the record"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(!lane::lock(&shared.lanes).is_flushing());
     }
 }
