@@ -78,6 +78,8 @@ pub struct Lane {
     needs_renewal: bool,
     retry_at: Option<Instant>,
     backoff: Backoff,
+    /// Why nothing could leave when it was last tried.
+    trouble: Option<ClientError>,
 }
 
 /// Records that are written together.
@@ -133,9 +135,24 @@ impl Lanes {
         self.lanes.values().flat_map(|lane| lane.unsettled.values().cloned()).collect()
     }
 
-    /// The flush is over.
+    /// A flush is over, or nobody waits for it any more.
     pub fn end_flush(&mut self) {
         self.flushing = self.flushing.saturating_sub(1);
+    }
+
+    /// Whether somebody waits for what is here to be sent.
+    pub fn is_flushing(&self) -> bool {
+        self.flushing > 0
+    }
+
+    /// Something stands in the way of some lanes. Where waiting does not help, what they hold is
+    /// given up.
+    pub fn hinder(&mut self, error: &ClientError, is_meant: impl Fn(&Key, &Lane) -> bool) {
+        for (key, lane) in &mut self.lanes {
+            if is_meant(key, lane) {
+                lane.hinder(error);
+            }
+        }
     }
 
     /// Forgets everything: what waits fails.
@@ -172,7 +189,7 @@ impl Lanes {
         options: &ProducerOptions,
         mut visit: impl FnMut(&Key, &mut Lane),
     ) -> Option<Instant> {
-        let linger = self.flushing == 0;
+        let linger = !self.is_flushing();
         let mut again: Option<Instant> = None;
         for _ in 0..self.active.len() {
             let Some(key) = self.active.pop_front() else { break };
@@ -244,12 +261,33 @@ impl Lane {
     fn expire(&mut self, now: Instant, options: &ProducerOptions) {
         let limit = options.delivery_timeout;
         while self.queue.front().is_some_and(|batch| now >= batch.began + limit) {
-            let Some(mut batch) = self.queue.pop_front() else { break };
-            let last = batch.last.take().map(|error| error.to_string());
+            let Some(batch) = self.queue.pop_front() else { break };
+            let last = self.trouble.as_ref().or(batch.last.as_ref()).map(ToString::to_string);
             let what = "a record was not acknowledged".to_owned();
             self.give_up(batch, ClientError::GaveUp { what, after: limit, last });
         }
         self.renew();
+    }
+
+    /// Remembers why nothing leaves for now.
+    pub fn wait_for(&mut self, error: ClientError) {
+        self.trouble = Some(error);
+    }
+
+    /// Remembers why nothing leaves; an error that waiting does not heal ends all that is queued.
+    fn hinder(&mut self, error: &ClientError) {
+        if error.is_retriable() {
+            return self.wait_for(error.clone());
+        }
+        while let Some(batch) = self.queue.pop_front() {
+            self.give_up(batch, error.clone());
+        }
+        self.renew();
+    }
+
+    /// Whether it is known why nothing leaves.
+    pub fn is_hindered(&self) -> bool {
+        self.trouble.is_some()
     }
 
     fn is_ready(&self, now: Instant, linger: bool, options: &ProducerOptions) -> bool {
@@ -313,6 +351,7 @@ impl Lane {
             batch.sequenced = Some((identity, sequence));
         }
         self.under_way += 1;
+        self.trouble = None;
         self.is_recovering = false;
         self.retry_at = None;
         Some(batch)

@@ -128,6 +128,13 @@ impl Sender {
         let again = lane::lock(&shared.lanes).visit(now, options, |key, lane| {
             let Some((node_id, _)) = metadata.leader(&key.0, key.1) else {
                 self.stale.insert(Arc::clone(&key.0));
+                if !lane.is_hindered() {
+                    let code = metadata.troubles.get(&key.0).copied();
+                    let code = code.unwrap_or(ErrorCode::LEADER_NOT_AVAILABLE);
+                    let refused = Refused { code, message: None };
+                    // Also where the topic is gone: it may be made again.
+                    lane.wait_for(refused.of(format!("the leader of {} {}", key.0, key.1)));
+                }
                 return;
             };
             let identity = lane.identity(self.identity);
@@ -231,7 +238,13 @@ impl Sender {
                 link.is_dialling = false;
                 match outcome {
                     Ok(connection) => link.connection = Some(connection),
-                    Err(_) => self.look_for_leaders(),
+                    Err(error) => {
+                        let metadata = self.shared.client.metadata();
+                        self.hinder(&error, |key, _| {
+                            metadata.leader(&key.0, key.1).is_some_and(|leader| leader.0 == node_id)
+                        });
+                        self.look_for_leaders();
+                    }
                 }
             }
             Event::Answered(node_id, load, outcome) => {
@@ -252,7 +265,10 @@ impl Sender {
                         self.identity = Some(identity);
                         self.backoff.reset();
                     }
-                    Err(_) => self.not_before = Instant::now() + self.backoff.next(),
+                    Err(error) => {
+                        self.hinder(&error, |_, lane| lane.identity(None).is_none());
+                        self.not_before = Instant::now() + self.backoff.next();
+                    }
                 }
             }
             Event::Refreshed(outcome) => {
@@ -260,11 +276,20 @@ impl Sender {
                 self.refreshed_at = Instant::now();
                 // Also where it worked: what was stale may still be so.
                 self.not_before = Instant::now() + self.backoff.next();
-                if outcome.is_ok() {
-                    self.stale.clear();
+                match outcome {
+                    Ok(()) => self.stale.clear(),
+                    Err(error) => {
+                        let metadata = self.shared.client.metadata();
+                        self.hinder(&error, |key, _| metadata.leader(&key.0, key.1).is_none());
+                    }
                 }
             }
         }
+    }
+
+    /// Tells lanes what stands in their way.
+    fn hinder(&self, error: &ClientError, is_meant: impl Fn(&Key, &lane::Lane) -> bool) {
+        lane::lock(&self.shared.lanes).hinder(error, is_meant);
     }
 
     fn settle(&mut self, load: Load, response: &ProduceResponse) {
@@ -403,4 +428,47 @@ fn find<'a>(
         .iter()
         .filter(|topic| *topic.name == *key.0 || (topic.name.is_empty() && topic.topic_id == id));
     topics.flat_map(|topic| &topic.partition_responses).find(|answer| answer.index == key.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use milena_protocol::ids::PartitionIndex;
+    use tokio::sync::{Notify, Semaphore};
+
+    use super::*;
+    use crate::client::{Client, ClientOptions};
+    use crate::metadata::Topic;
+    use crate::producer::{NewRecord, ProducerOptions};
+
+    /// A producer that may not write would keep every record until its time is over, and not say
+    /// why then.
+    #[tokio::test]
+    async fn a_refused_producer_id_is_told_at_once() {
+        let shared = Arc::new(Shared {
+            client: Client::unconnected(ClientOptions::new("127.0.0.1:1")),
+            options: ProducerOptions::default(),
+            lanes: Mutex::default(),
+            wake: Notify::new(),
+            memory: Arc::new(Semaphore::new(1000)),
+        });
+        let topic =
+            Topic { name: "t".into(), id: Uuid::ZERO, is_internal: false, partitions: Vec::new() };
+        let permit = Arc::clone(&shared.memory).try_acquire_many_owned(100).unwrap();
+        let record = NewRecord::new("t");
+        let appended = lane::lock(&shared.lanes).append(
+            &topic,
+            PartitionIndex(0),
+            &record,
+            permit,
+            &shared.options,
+        );
+        let delivery = appended.unwrap().0;
+        let mut sender = Sender::new(shared);
+        let code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+        let refused = Refused { code, message: None };
+        sender.handle(Event::Identified(Err(refused.of("a producer id"))));
+        assert_eq!(delivery.wait().await.unwrap_err().code(), Some(code));
+    }
 }

@@ -281,3 +281,19 @@ async fn one_record_that_is_too_large_is_given_up_alone() {
     }
     assert_eq!(worked, [false, true, true]);
 }
+
+/// Somebody whose broker is not there would learn only that time is over.
+#[test]
+fn what_is_given_up_says_what_stood_in_the_way() {
+    let mut lane = lane(1);
+    let outcome = Delivery { outcome: Arc::clone(&lane.queue[0].outcome), index: 0 };
+    let why = ("10.0.0.1:9092".to_owned(), "connection refused".to_owned());
+    lane.hinder(&ClientError::Unreachable { tried: vec![why] });
+    expire_front(&mut lane);
+    let mut waiting = std::pin::pin!(outcome.wait());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = waiting.as_mut().poll(&mut context) else {
+        panic!("it is given up");
+    };
+    assert!(error.to_string().contains("connection refused"), "{error}");
+}
