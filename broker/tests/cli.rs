@@ -48,13 +48,17 @@ impl Shell {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Runs a command with something on its standard input.
+    /// Standard output of a command that must work with something on its standard input.
     fn fed(&self, line: &str, input: &str) -> String {
+        told(self.run_fed(line, input), line)
+    }
+
+    fn run_fed(&self, line: &str, input: &str) -> Output {
         let mut command = self.command(line);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        told(child.wait_with_output().unwrap(), line)
+        child.wait_with_output().unwrap()
     }
 
     fn file(&self, path: &str) -> String {
@@ -125,6 +129,27 @@ fn records_go_in_and_come_out() {
     shell.out("topic trim t --before 9");
     assert_eq!(shell.out("topic consume t -e -f %o,"), "9,10,");
     assert_eq!(shell.json("topic trim t --all --json")["partitions"][0]["first_offset"], 11);
+}
+
+/// One record that is too large would take with it all that was read behind it, and nobody would
+/// know what was written.
+#[test]
+fn a_record_that_is_refused_stops_no_other() {
+    let shell = Shell::start();
+    shell.out("topic create t -c max.message.bytes=1000");
+    let lines: Vec<String> =
+        (0..60).map(|number| "x".repeat(if number % 3 == 0 { 2000 } else { 5 })).collect();
+    let endless = "y".repeat(3 << 20);
+    let input = format!("{}\n{endless}\nlast\n", lines.join("\n"));
+    let output = shell.run_fed("topic produce t", &input);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("milena: record 1: "), "{told}");
+    assert!(told.contains("41 written, 21 refused"), "{told}");
+    assert!(told.lines().count() < 20, "{told}");
+    let read = shell.out("topic consume t -e");
+    assert_eq!(read.lines().count(), 41);
+    assert!(read.ends_with("last\n"));
 }
 
 /// People would be left alone with an error.

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod describe;
 mod format;
+mod lines;
 mod list;
 mod position;
 mod produce;

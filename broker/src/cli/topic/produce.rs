@@ -1,6 +1,9 @@
 //! `milena topic produce`.
+//!
+//! A record that is refused does not stop those behind it: what failed is told and counted, and the
+//! command fails at the end. Where no broker can be asked, reading ends.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +16,15 @@ use milena_protocol::record::Compression;
 use serde_json::json;
 
 use super::format::separator;
+use super::lines::{self, Line};
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::CliError;
 use crate::cli::setting::setting;
 
 /// Acknowledgements that are awaited at a time: enough to keep the producer busy.
 const WINDOW: usize = 10_000;
+/// Failures that are told one by one; the others are only counted.
+const TOLD: usize = 10;
 
 /// The arguments of `milena topic produce`.
 #[derive(Args, Clone, Debug)]
@@ -99,7 +105,12 @@ fn codec(text: &str) -> Result<Compression, String> {
 }
 
 pub fn run(arguments: &Produce, out: &mut impl Write) -> Result<(), CliError> {
-    let written = block_on(produce(arguments, out))?;
+    let counts = block_on(produce(arguments, out))?;
+    let Counts { written, refused } = counts;
+    if refused > 0 {
+        eprintln!("{written} written, {refused} refused");
+        return Err(CliError::Partly);
+    }
     if !arguments.json {
         let plural = if written == 1 { "" } else { "s" };
         eprintln!("{written} record{plural} written to {}", arguments.name);
@@ -107,60 +118,141 @@ pub fn run(arguments: &Produce, out: &mut impl Write) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn produce(arguments: &Produce, out: &mut impl Write) -> Result<usize, CliError> {
+/// What became of the records.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    written: usize,
+    refused: usize,
+}
+
+async fn produce(arguments: &Produce, out: &mut impl Write) -> Result<Counts, CliError> {
     let client = arguments.connect.client().await?;
-    let producer = Producer::new(
-        client,
-        ProducerOptions {
-            acks: arguments.acks.into(),
-            compression: arguments.compression,
-            delivery_timeout: Duration::from_secs(arguments.connect.timeout.max(1)),
-            ..Default::default()
-        },
-    );
-    // A line is read on a thread of its own, so that the sender goes on while nobody types.
-    let (lines, mut queue) = tokio::sync::mpsc::channel(WINDOW);
-    let delimiter = arguments.delimiter.0.clone();
-    let reader = std::thread::spawn(move || read_records(&delimiter, &lines));
-    let mut deliveries = Vec::new();
-    let mut written = 0;
+    let options = ProducerOptions {
+        acks: arguments.acks.into(),
+        compression: arguments.compression,
+        delivery_timeout: Duration::from_secs(arguments.connect.timeout.max(1)),
+        ..Default::default()
+    };
+    // Lines are read on a thread of their own, so that the sender goes on while nobody types.
+    let (mut queue, reader) = lines::read(&arguments.delimiter.0, options.max_request_bytes);
+    let mut writer = Writer {
+        arguments,
+        out,
+        producer: Producer::new(client, options),
+        deliveries: Vec::new(),
+        number: 0,
+        counts: Counts::default(),
+    };
     let template = template(arguments);
-    while let Some(line) = queue.recv().await {
-        deliveries.push(producer.send(record(arguments, &template, line)).await?);
-        if deliveries.len() >= WINDOW || queue.is_empty() {
-            written += settle(arguments, &mut deliveries, out).await?;
+    let mut sent = Ok(());
+    while let Some(lines) = queue.recv().await {
+        sent = writer.send(&template, lines).await;
+        if sent.is_ok() && queue.is_empty() {
+            sent = writer.settle().await;
+        }
+        if sent.is_err() {
+            break;
         }
     }
-    written += settle(arguments, &mut deliveries, out).await?;
+    let settled = writer.settle().await;
+    let Writer { producer, counts, .. } = writer;
     producer.close().await;
+    if let Err(error) = sent.and(settled) {
+        // Whoever types may be asked for more for ever: the reader is left alone.
+        let Counts { written, refused } = counts;
+        if written + refused > 0 && !error.is_closed_pipe() {
+            eprintln!("{written} written, {refused} refused, and what follows was not sent");
+        }
+        return Err(error);
+    }
     match reader.join() {
         Ok(read) => read?,
         Err(_) => return Err(io::Error::other("reading standard input failed").into()),
     }
-    Ok(written)
+    Ok(counts)
 }
 
-/// Hands every record of standard input on.
-fn read_records(delimiter: &[u8], lines: &tokio::sync::mpsc::Sender<Bytes>) -> io::Result<()> {
-    let mut input = io::stdin().lock();
-    let Some(last) = delimiter.last().copied() else { return Ok(()) };
-    let mut record = Vec::new();
-    loop {
-        let count = input.read_until(last, &mut record)?;
-        let is_whole = record.ends_with(delimiter);
-        if count > 0 && !is_whole {
-            continue;
+/// Hands records to the producer, and tells what became of them.
+struct Writer<'a, W> {
+    arguments: &'a Produce,
+    out: &'a mut W,
+    producer: Producer,
+    /// What is under way, with the number of each record.
+    deliveries: Vec<(u64, Delivery)>,
+    number: u64,
+    counts: Counts,
+}
+
+impl<W: Write> Writer<'_, W> {
+    /// Sends records.
+    ///
+    /// # Errors
+    /// When the next record would fail as well.
+    async fn send(&mut self, template: &NewRecord, lines: Vec<Line>) -> Result<(), CliError> {
+        for line in lines {
+            self.number += 1;
+            let line = match line {
+                Line::Whole(line) => line,
+                Line::TooLong { bytes } => {
+                    self.refused(
+                        self.number,
+                        format!("it has {bytes} bytes, which no request may"),
+                    );
+                    continue;
+                }
+            };
+            match self.producer.send(record(self.arguments, template, line)).await {
+                Ok(delivery) => self.deliveries.push((self.number, delivery)),
+                Err(error @ ClientError::Unwritable { .. }) => self.refused(self.number, error),
+                Err(error) => return Err(error.into()),
+            }
+            if self.deliveries.len() >= WINDOW {
+                self.settle().await?;
+            }
         }
-        if is_whole {
-            record.truncate(record.len() - delimiter.len());
+        Ok(())
+    }
+
+    /// Waits for what is under way and tells of it.
+    ///
+    /// # Errors
+    /// When a record was given up and the next one would be as well: the first such error.
+    async fn settle(&mut self) -> Result<(), CliError> {
+        let mut ended = Ok(());
+        for (number, delivery) in std::mem::take(&mut self.deliveries) {
+            match delivery.wait().await {
+                Ok(delivered) => self.written(&delivered)?,
+                Err(error) => {
+                    self.refused(number, &error);
+                    if error.code().is_none() {
+                        ended = ended.and(Err(CliError::Client(error)));
+                    }
+                }
+            }
         }
-        // Behind the last delimiter stands no record.
-        let is_record = is_whole || !record.is_empty();
-        if is_record && lines.blocking_send(Bytes::from(std::mem::take(&mut record))).is_err() {
-            return Ok(());
+        self.out.flush()?;
+        ended
+    }
+
+    fn written(&mut self, delivered: &Delivered) -> io::Result<()> {
+        self.counts.written += 1;
+        let Delivered { partition, offset, .. } = delivered;
+        if self.arguments.json {
+            let told = json!({ "topic": self.arguments.name, "partition": partition.0,
+                "offset": offset.0 });
+            writeln!(self.out, "{told}")?;
+        } else if self.arguments.verbose {
+            writeln!(self.out, "partition {partition} offset {offset}")?;
         }
-        if count == 0 {
-            return Ok(());
+        Ok(())
+    }
+
+    fn refused(&mut self, number: u64, why: impl std::fmt::Display) {
+        self.counts.refused += 1;
+        match self.counts.refused {
+            ..=TOLD => eprintln!("milena: record {number}: {why}"),
+            count if count == TOLD + 1 => eprintln!("milena: more are refused"),
+            _ => {}
         }
     }
 }
@@ -189,26 +281,4 @@ fn record(arguments: &Produce, template: &NewRecord, line: Bytes) -> NewRecord {
     record.key = key.filter(kept);
     record.value = Some(value).filter(kept);
     record
-}
-
-/// Waits for what is under way and tells of it.
-async fn settle(
-    arguments: &Produce,
-    deliveries: &mut Vec<Delivery>,
-    out: &mut impl Write,
-) -> Result<usize, CliError> {
-    let count = deliveries.len();
-    for delivery in deliveries.drain(..) {
-        let delivered: Result<Delivered, ClientError> = delivery.wait().await;
-        let Delivered { partition, offset, .. } = delivered?;
-        if arguments.json {
-            let told = json!({ "topic": arguments.name, "partition": partition.0,
-                "offset": offset.0 });
-            writeln!(out, "{told}")?;
-        } else if arguments.verbose {
-            writeln!(out, "partition {partition} offset {offset}")?;
-        }
-    }
-    out.flush()?;
-    Ok(count)
 }
