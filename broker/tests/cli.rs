@@ -126,9 +126,15 @@ fn records_go_in_and_come_out() {
     // A time between now and never: nothing is that young, everything is older.
     assert_eq!(shell.out("topic consume t -o s@99999999999999 -e"), "");
     assert_eq!(shell.out("topic consume t -o e@1 -o beginning"), "");
+    assert!(shell.error("topic trim t -p 1 --all").contains("there is no partition 1"));
+    let first = &shell.json("topic trim t --before-time 1 --json")["partitions"][0]["first_offset"];
+    assert_eq!(first, 0, "no record is that old");
     shell.out("topic trim t --before 9");
     assert_eq!(shell.out("topic consume t -e -f %o,"), "9,10,");
-    assert_eq!(shell.json("topic trim t --all --json")["partitions"][0]["first_offset"], 11);
+    let late = shell.json("topic trim t --before-time 99999999999999 --json");
+    assert_eq!(late["partitions"][0]["first_offset"], 11);
+    shell.fed("topic produce t", "one more\n");
+    assert_eq!(shell.json("topic trim t --all --json")["partitions"][0]["first_offset"], 12);
 }
 
 /// One record that is too large would take with it all that was read behind it, and nobody would

@@ -37,6 +37,10 @@ impl Admin {
                 found.insert(answer.partition_index, read(topic, answer)?);
             }
         }
+        // Whoever asks counts on every partition to be in its place.
+        if let Some(silent) = known.partitions.iter().find(|one| !found.contains_key(&one.index)) {
+            return Err(missing().of(format!("offsets of {topic} {}", silent.index)));
+        }
         Ok(found.into_values().collect())
     }
 

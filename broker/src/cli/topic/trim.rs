@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use clap::Args;
-use milena_client::admin::{Admin, OffsetSpec};
+use milena_client::ClientError;
+use milena_client::admin::{Admin, FoundOffset, OffsetSpec};
 use milena_client::consumer::Isolation;
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
 use serde_json::json;
@@ -65,20 +66,59 @@ async fn trim(arguments: &Trim) -> Result<Vec<(PartitionIndex, Offset)>, CliErro
         Some(partition) => vec![PartitionIndex(partition)],
         None => topic.partitions.iter().map(|partition| partition.index).collect(),
     };
+    let all_before = |offset| vec![offset; topic.partitions.len()];
+    let before = match (arguments.before, arguments.before_time) {
+        (Some(offset), _) => all_before(Some(Offset(offset))),
+        (None, Some(time)) => {
+            let isolation = Isolation::ReadUncommitted;
+            // The ends come first: where nothing is found up to there, what is written later is
+            // not looked at, and stays.
+            let ends = admin.list_offsets(name, OffsetSpec::Latest, isolation).await?;
+            let spec = OffsetSpec::Time(Timestamp(time));
+            let found = admin.list_offsets(name, spec, isolation).await?;
+            older(&found, &ends).map(Some).collect()
+        }
+        (None, None) => all_before(None),
+    };
     let mut trimmed = Vec::new();
     for partition in partitions {
-        let before = match (arguments.before, arguments.before_time) {
-            (Some(offset), _) => Some(Offset(offset)),
-            (None, Some(time)) => {
-                let spec = OffsetSpec::Time(Timestamp(time));
-                let found = admin.list_offsets(name, spec, Isolation::ReadUncommitted).await?;
-                let index = usize::try_from(partition.0).unwrap_or(usize::MAX);
-                // No record is that young: all of them go.
-                found.get(index).map(|found| found.offset).filter(|offset| *offset != Offset::NONE)
-            }
-            (None, None) => None,
+        let index = usize::try_from(partition.0).ok();
+        let count = topic.partitions.len();
+        let Some(before) = index.and_then(|index| before.get(index)) else {
+            let topic = name.to_owned();
+            return Err(ClientError::NoSuchPartition { topic, partition, count }.into());
         };
-        trimmed.push((partition, admin.delete_records(name, partition, before).await?));
+        trimmed.push((partition, admin.delete_records(name, partition, *before).await?));
     }
     Ok(trimmed)
+}
+
+/// Behind the records that are older than a time, by partition: before the first one that is not,
+/// or where there is none, at the end that was known before it was looked for.
+fn older(found: &[FoundOffset], ends: &[FoundOffset]) -> impl Iterator<Item = Offset> {
+    found.iter().zip(ends).map(|(found, end)| match found.offset {
+        Offset::NONE => end.offset,
+        offset => offset,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_protocol::ids::LeaderEpoch;
+
+    use super::*;
+
+    /// Where no record is young enough, one that is written while the topic is trimmed would be
+    /// removed with the old ones.
+    #[test]
+    fn nothing_is_removed_that_was_not_looked_at() {
+        let at = |offset| FoundOffset {
+            offset: Offset(offset),
+            timestamp: Timestamp::NONE,
+            leader_epoch: LeaderEpoch::NONE,
+        };
+        let trimmed: Vec<i64> =
+            older(&[at(3), at(-1)], &[at(9), at(7)]).map(|offset| offset.0).collect();
+        assert_eq!(trimmed, [3, 7]);
+    }
 }
