@@ -248,3 +248,31 @@ fn benchmarks_count_what_they_do() {
     assert!(latency["latency_us"]["p99"].as_u64().unwrap() > 0);
     assert!(shell.out("bench produce --seconds 0.1 --rate 100").contains("p99.9"));
 }
+
+/// A number that makes no sense would end in a panic or run for ever, and a topic that is there
+/// could only be measured with as many partitions as it has.
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    let shell = Shell::start();
+    for (line, expected) in [
+        ("bench produce --rate 0", "from 0.001 to 1000000000"),
+        ("bench produce --rate=-5", "from 0.001 to 1000000000"),
+        ("bench produce --rate 1e-300", "from 0.001 to 1000000000"),
+        ("bench latency --rate nan", "from 0.001 to 1000000000"),
+        ("bench latency --rate inf", "from 0.001 to 1000000000"),
+        ("bench produce --size 99999999999999999", "from 0 to 104857600"),
+        ("bench produce --prepared 1000000 --size 1000", "more than 104857600 bytes"),
+        ("bench consume -p 0", "1..=100000"),
+        ("topic produce t --timeout 18446744073709551615", "1..=86400"),
+        ("topic list --timeout 0", "1..=86400"),
+    ] {
+        let error = shell.error(line);
+        assert!(error.contains(expected) && !error.contains("panicked"), "{line}: {error}");
+    }
+    shell.out("topic create narrow -p 2");
+    let told = shell.json("bench produce -t narrow -p 8 --seconds 0.1 --rate 200 --json");
+    assert_eq!(told["failed"], 0);
+    // The second record is due long after the end.
+    let told = shell.json("bench produce -t narrow --seconds 0.1 --rate 0.001 --json");
+    assert_eq!(told["count"], 1);
+}

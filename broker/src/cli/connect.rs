@@ -20,7 +20,8 @@ pub struct Connect {
     )]
     pub bootstrap: String,
     /// How long to wait for an answer, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
 }
 
@@ -28,7 +29,7 @@ impl Connect {
     /// A connected client.
     pub async fn client(&self) -> Result<Client, CliError> {
         let mut options = ClientOptions::new(&self.bootstrap);
-        let timeout = Duration::from_secs(self.timeout.max(1));
+        let timeout = Duration::from_secs(self.timeout);
         options.patience = timeout;
         options.connection.request_timeout = timeout;
         options.connection.connect_timeout = options.connection.connect_timeout.min(timeout);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::meter::{Meter, Progress};
 use super::report::Report;
-use super::target::Target;
+use super::target::{Target, count};
 use super::usage::Usage;
 use crate::cli::output::CliError;
 
@@ -21,10 +21,11 @@ pub struct Consume {
     #[command(flatten)]
     target: Target,
     /// Consumers, each with connections of its own; partitions are dealt out among them.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = count::<1, 1000>)]
     consumers: usize,
     /// How much of an answer one partition may take, in bytes.
-    #[arg(long, default_value_t = 1 << 20)]
+    #[arg(long, default_value_t = 1 << 20,
+        value_parser = clap::value_parser!(i32).range(1..))]
     partition_bytes: i32,
     /// Leaves checksums alone.
     #[arg(long)]

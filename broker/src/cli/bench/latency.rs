@@ -11,8 +11,9 @@ use milena_protocol::ids::PartitionIndex;
 use tokio::time::Instant;
 
 use super::meter::{Meter, Progress, on_own_thread, wait_until};
+use super::produce::MAX_BYTES;
 use super::report::Report;
-use super::target::Target;
+use super::target::{Target, count, rate};
 use super::usage::Usage;
 use crate::cli::output::CliError;
 
@@ -27,21 +28,18 @@ pub struct Latency {
     #[command(flatten)]
     target: Target,
     /// Records a second.
-    #[arg(short, long, default_value_t = 1000.0)]
+    #[arg(short, long, default_value_t = 1000.0, value_parser = rate, allow_hyphen_values = true)]
     rate: f64,
     /// Bytes of a record's value.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = count::<0, MAX_BYTES>)]
     size: usize,
     /// How long a batch waits for more records, in milliseconds.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
     linger: u64,
 }
 
 pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
     let target = &arguments.target;
-    if arguments.rate <= 0.0 {
-        return Err(CliError::Usage("--rate must be above 0".to_owned()));
-    }
     let client = target.prepare().await?;
     let topic = client.topic(&target.topic, true).await?;
     let mut consumer = Consumer::new(&client, ConsumerOptions::default());
@@ -79,14 +77,12 @@ pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
     drop(progress);
     sender.await.map_err(std::io::Error::other)???;
     let after = target.pid.and_then(Usage::read);
-    for _ in meter.count()..count {
-        meter.failed();
-    }
+    meter.failed(count.saturating_sub(meter.count()));
     let titles = ("records", "end to end");
     Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), target.json))
 }
 
-/// Sends each record when it is due.
+/// Sends each record when it is due; where they cannot be sent that fast, as many as the time is for.
 async fn send(
     producer: Producer,
     topic: Arc<str>,
@@ -95,7 +91,11 @@ async fn send(
     began: Instant,
     count: u64,
 ) -> Result<(), CliError> {
+    let deadline = began + arguments.target.span() + LAST;
     for index in 0..count {
+        if Instant::now() >= deadline {
+            break;
+        }
         let due = Duration::from_secs_f64(index as f64 / arguments.rate);
         wait_until(began + due);
         let mut value = (due.as_nanos() as u64).to_be_bytes().to_vec();

@@ -60,9 +60,9 @@ impl Meter {
         waits.recent.saturating_record(us);
     }
 
-    /// One more failed.
-    pub fn failed(&self) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+    /// So many more failed.
+    pub fn failed(&self, count: u64) {
+        self.failed.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many so far.

@@ -18,12 +18,14 @@ use tokio::time::Instant;
 
 use super::meter::{Meter, Progress, on_own_thread, wait_until};
 use super::report::Report;
-use super::target::{Target, codec};
+use super::target::{Target, codec, count, rate};
 use super::usage::Usage;
 use crate::cli::output::CliError;
 
 /// Records whose acknowledgement is awaited at a time.
 const WINDOW: usize = 100_000;
+/// The most that a record, a batch or a request may be asked to hold.
+pub const MAX_BYTES: usize = 100 << 20;
 
 /// The arguments of `milena bench produce`.
 #[derive(Args, Clone, Debug)]
@@ -31,19 +33,19 @@ pub struct Produce {
     #[command(flatten)]
     target: Target,
     /// Records a second, all producers together; as fast as possible without it.
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = rate, allow_hyphen_values = true)]
     rate: Option<f64>,
     /// Bytes of a record's value.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = count::<0, MAX_BYTES>)]
     size: usize,
     /// Producers, each with connections of its own.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = count::<1, 1000>)]
     producers: usize,
     /// How long a batch waits for more records, in milliseconds.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=60_000))]
     linger: u64,
     /// A batch with this many bytes is full.
-    #[arg(long, default_value_t = 64 * 1024)]
+    #[arg(long, default_value_t = 64 * 1024, value_parser = count::<1, MAX_BYTES>)]
     batch_bytes: usize,
     /// How batches are compressed.
     #[arg(short = 'z', long, default_value = "none", value_parser = codec)]
@@ -54,12 +56,22 @@ pub struct Produce {
     acks: i16,
     /// Sends batches of so many records that were made beforehand, one at a time on each producer's
     /// connection: what is measured is the broker alone. Counts requests.
-    #[arg(long, value_name = "RECORDS", conflicts_with_all = ["rate", "linger", "batch_bytes"])]
+    #[arg(long, value_name = "RECORDS", conflicts_with_all = ["rate", "linger", "batch_bytes"],
+        value_parser = count::<1, 1_000_000>)]
     prepared: Option<usize>,
 }
 
 pub async fn run(arguments: &Produce) -> Result<(Report, bool), CliError> {
     let target = &arguments.target;
+    if let Some(records) = arguments.prepared
+        && records.saturating_mul(arguments.size) > MAX_BYTES
+    {
+        let size = arguments.size;
+        return Err(CliError::Usage(format!(
+            "--prepared {records} records of --size {size} are more than {MAX_BYTES} bytes; write \
+             less of one or the other"
+        )));
+    }
     let client = target.prepare().await?;
     let meter = Meter::new();
     let (count, span) = (arguments.producers.max(1), target.span());
@@ -94,6 +106,8 @@ async fn produce(
     index: usize,
     span: Duration,
 ) -> Result<(), CliError> {
+    // A topic that was there keeps the partitions it has.
+    let partitions = client.topic(&arguments.target.topic, true).await?.partitions.len();
     let producer = Producer::new(
         client,
         ProducerOptions {
@@ -112,13 +126,16 @@ async fn produce(
     let began = Instant::now();
     let mut sent = 0_u64;
     // Without keys each producer would stay with one partition for a while: spread them evenly.
-    let partitions = arguments.target.partitions.max(1);
+    let partitions = partitions as u64;
     while began.elapsed() < span {
         let due = rate.map(|rate| began + Duration::from_secs_f64(sent as f64 / rate));
+        if due.is_some_and(|due| due >= began + span) {
+            break;
+        }
         due.inspect(|due| wait_until(*due));
         let mut record = template.clone();
         if partitions > 1 && rate.is_some() {
-            record.partition = Some(PartitionIndex((sent + index as u64) as i32 % partitions));
+            record.partition = Some(PartitionIndex(((sent + index as u64) % partitions) as i32));
         }
         let since = due.unwrap_or_else(Instant::now);
         let delivery = producer.send(record).await?;
@@ -147,7 +164,7 @@ async fn collect(
                 meter.add(1, size);
             }
             Err(error) => {
-                meter.failed();
+                meter.failed(1);
                 trouble = trouble.and(Err(error));
             }
         }
@@ -199,7 +216,7 @@ async fn prepared(
             let answer = response.responses.first();
             let code = answer.and_then(|topic| topic.partition_responses.first());
             if code.is_none_or(|partition| !partition.error_code.is_none()) {
-                meter.failed();
+                meter.failed(1);
                 continue;
             }
         }

@@ -130,7 +130,7 @@ async fn produce(arguments: &Produce, out: &mut impl Write) -> Result<Counts, Cl
     let options = ProducerOptions {
         acks: arguments.acks.into(),
         compression: arguments.compression,
-        delivery_timeout: Duration::from_secs(arguments.connect.timeout.max(1)),
+        delivery_timeout: Duration::from_secs(arguments.connect.timeout),
         ..Default::default()
     };
     // Lines are read on a thread of their own, so that the sender goes on while nobody types.
