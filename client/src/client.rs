@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use milena_protocol::api::Request;
-use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic};
+use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
 use tokio::time::{Instant, sleep};
@@ -147,13 +147,16 @@ impl Client {
         };
         let answer = self.ask_any(&request).await?;
         Refused::check(answer.error_code, None).map_err(|refused| refused.of("metadata"))?;
+        Ok(self.learn(&answer, matches!(topics, Topics::All)))
+    }
+
+    /// Adds what an answer says to what is known, or replaces it by that.
+    pub(crate) fn learn(&self, answer: &MetadataResponse, replaces: bool) -> Arc<Metadata> {
         let mut known = self.0.metadata.lock().unwrap_or_else(PoisonError::into_inner);
-        let learned = match topics {
-            Topics::All => Metadata::default().learn(&answer),
-            Topics::None | Topics::Named(_) => known.learn(&answer),
-        };
+        let learned =
+            if replaces { Metadata::default().learn(answer) } else { known.learn(answer) };
         *known = Arc::new(learned);
-        Ok(Arc::clone(&known))
+        Arc::clone(&known)
     }
 
     /// Forgets topics, so that whoever needs them next asks anew.

@@ -1,21 +1,23 @@
 //! The consumer: positions, fetches under way, and records handed out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::fetch::{self, Fetched, Wanted};
 use super::options::{ConsumerOptions, Reset, Start};
 use super::place::{Ends, Key};
 use super::record::ConsumedRecord;
+use super::start::{self, Found, Sought};
 use crate::backoff::Backoff;
 use crate::client::{Client, Topics};
 use crate::error::{ClientError, Refused};
+use crate::metadata::Metadata;
 use crate::offsets::{Isolation, OffsetSpec, ask_offset};
 
 /// A consumer with connections of its own.
@@ -24,14 +26,25 @@ pub struct Consumer {
     client: Client,
     options: ConsumerOptions,
     partitions: BTreeMap<Key, Assigned>,
-    fetches: JoinSet<Fetched>,
-    /// Leaders that a fetch is under way to, with what it asks for.
-    asked: BTreeMap<NodeId, Vec<Wanted>>,
+    tasks: JoinSet<Event>,
+    /// Leaders that a fetch is under way to.
+    asked: BTreeSet<NodeId>,
     ready: VecDeque<ConsumedRecord>,
     /// Assignments so far: none has the number of another.
     generations: u64,
-    not_before: Instant,
+    /// Leaders are being asked for anew.
+    is_refreshing: bool,
+    /// When they may be asked for again.
+    refresh_at: Instant,
     backoff: Backoff,
+}
+
+/// What comes back from a task.
+#[derive(Debug)]
+enum Event {
+    Fetched(Fetched),
+    Found(Found),
+    Refreshed(BTreeSet<Arc<str>>, Result<Arc<Metadata>, ClientError>),
 }
 
 /// A partition that is read.
@@ -48,9 +61,29 @@ struct Assigned {
     generation: u64,
     is_paused: bool,
     ends: Option<Ends>,
+    /// Its start is being looked for.
+    is_sought: bool,
+    /// Since when a start is wanted.
+    unplaced_at: Instant,
+    /// Its leader must be asked for anew before it is tried again.
+    is_stale: bool,
+    /// Why it could not be read when it was last tried.
+    trouble: Option<ClientError>,
 }
 
 impl Assigned {
+    /// Somebody else may lead by now.
+    fn fail(&mut self, error: ClientError) {
+        self.is_stale = true;
+        self.trouble = Some(error);
+    }
+
+    /// Begins anew somewhere.
+    fn place_at(&mut self, start: Start) {
+        (self.start, self.position, self.fetched) = (start, None, None);
+        self.unplaced_at = Instant::now();
+    }
+
     /// Where nothing waits, the position is behind what left nothing to hand out as well.
     fn catch_up(&mut self) {
         if self.waiting == 0 {
@@ -67,11 +100,12 @@ impl Consumer {
             client: client.apart(),
             options,
             partitions: BTreeMap::new(),
-            fetches: JoinSet::new(),
-            asked: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            asked: BTreeSet::new(),
             ready: VecDeque::new(),
             generations: 0,
-            not_before: Instant::now(),
+            is_refreshing: false,
+            refresh_at: Instant::now(),
             backoff: Backoff::default(),
         }
     }
@@ -94,6 +128,10 @@ impl Consumer {
             generation,
             is_paused: false,
             ends: None,
+            is_sought: false,
+            unplaced_at: Instant::now(),
+            is_stale: false,
+            trouble: None,
         };
         self.partitions.insert(key, assigned);
     }
@@ -161,21 +199,21 @@ impl Consumer {
     pub async fn poll(&mut self, limit: Duration) -> Result<Vec<ConsumedRecord>, ClientError> {
         let deadline = Instant::now() + limit;
         loop {
-            let began = Instant::now();
-            if let Some(error) = self.look_up_starts(deadline).await {
+            self.send();
+            if let Some(error) = self.overdue() {
                 return Err(error);
             }
-            self.send_fetches().await?;
             if !self.ready.is_empty() {
                 return Ok(self.hand_out());
             }
             // What may not be tried yet is tried as soon as it may.
-            let waits = self.not_before > began;
-            let until = if waits { deadline.min(self.not_before) } else { deadline };
+            let waits = !self.is_refreshing && self.partitions.values().any(|one| one.is_stale);
+            let until = if waits { deadline.min(self.refresh_at) } else { deadline };
             tokio::select! {
-                Some(fetched) = self.fetches.join_next(), if !self.fetches.is_empty() => {
-                    if let Ok(fetched) = fetched {
-                        self.take(fetched)?;
+                Some(event) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    // A task that panicked has nothing to say.
+                    if let Ok(event) = event {
+                        self.handle(event)?;
                     }
                 }
                 () = sleep_until(until) => {
@@ -205,119 +243,155 @@ impl Consumer {
         records
     }
 
-    /// Finds offsets for starts that are none. What may heal is tried again at the next poll.
-    async fn look_up_starts(&mut self, deadline: Instant) -> Option<ClientError> {
-        if Instant::now() < self.not_before {
-            return None;
-        }
-        let open = self.partitions.iter().filter(|(_, assigned)| assigned.position.is_none());
-        let open: Vec<(Key, Start)> =
-            open.map(|(key, assigned)| (key.clone(), assigned.start)).collect();
-        for (key, start) in open {
-            let found = timeout_at(deadline, self.look_up(&key, start)).await;
-            match found {
-                Ok(Ok(position)) => {
-                    if let Some(assigned) = self.partitions.get_mut(&key) {
-                        assigned.position = Some(position);
-                        assigned.fetched = Some(position);
-                    }
-                }
-                Ok(Err(error)) if error.is_retriable() => self.forget_leaders(),
-                Ok(Err(error)) => return Some(error),
-                Err(_) => return None,
-            }
-        }
-        None
-    }
-
-    async fn look_up(&self, key: &Key, start: Start) -> Result<Offset, ClientError> {
-        match start {
-            Start::Offset(offset) => Ok(offset),
-            Start::Beginning => Ok(self.ask(key, OffsetSpec::Earliest).await?),
-            Start::End => Ok(self.ask(key, OffsetSpec::Latest).await?),
-            Start::BeforeEnd(count) => {
-                let first = self.ask(key, OffsetSpec::Earliest).await?;
-                let end = self.ask(key, OffsetSpec::Latest).await?;
-                Ok(Offset(end.0.saturating_sub_unsigned(count)).max(first))
-            }
-            // Where no record is that late, the next one will be.
-            Start::Time(timestamp) => match self.ask(key, OffsetSpec::Time(timestamp)).await? {
-                Offset::NONE => Ok(self.ask(key, OffsetSpec::Latest).await?),
-                offset => Ok(offset),
-            },
-        }
-    }
-
-    async fn ask(&self, key: &Key, spec: OffsetSpec) -> Result<Offset, ClientError> {
-        let isolation = self.options.isolation;
-        Ok(ask_offset(&self.client, &key.0, key.1, spec, isolation).await?.offset)
-    }
-
-    /// Sends a fetch to every leader that none is under way to.
-    async fn send_fetches(&mut self) -> Result<(), ClientError> {
-        if Instant::now() < self.not_before || self.ready.len() > self.options.max_poll_records {
-            return Ok(());
-        }
+    /// Asks every leader that nothing is under way to: for starts, and for records where there is
+    /// room for them. Never waits, so that no partition holds up another.
+    fn send(&mut self) {
         let metadata = self.client.metadata();
-        let mut unknown = Vec::new();
+        let has_room = self.ready.len() <= self.options.max_poll_records;
         let mut wanted: BTreeMap<NodeId, Vec<Wanted>> = BTreeMap::new();
-        for (key, assigned) in &self.partitions {
-            let (Some(offset), false) = (assigned.fetched, assigned.is_paused) else { continue };
+        let mut sought: BTreeMap<NodeId, Vec<Sought>> = BTreeMap::new();
+        for (key, assigned) in &mut self.partitions {
+            let is_idle = match assigned.fetched {
+                None => assigned.is_sought,
+                Some(_) => assigned.is_paused || !has_room,
+            };
+            if assigned.is_stale || is_idle {
+                continue;
+            }
             let Some((node_id, epoch)) = metadata.leader(&key.0, key.1) else {
-                unknown.push(Arc::clone(&key.0));
+                let refused = Refused { code: ErrorCode::LEADER_NOT_AVAILABLE, message: None };
+                assigned.fail(refused.of(format!("the leader of {} {}", key.0, key.1)));
                 continue;
             };
-            let topic_id = metadata.topic(&key.0).map(|topic| topic.id).unwrap_or_default();
-            wanted.entry(node_id).or_default().push(Wanted {
-                key: key.clone(),
-                topic_id,
-                offset,
-                epoch,
-                generation: assigned.generation,
-            });
-        }
-        if !unknown.is_empty() {
-            self.refresh(&unknown).await?;
+            let (key, generation) = (key.clone(), assigned.generation);
+            match assigned.fetched {
+                Some(_) if self.asked.contains(&node_id) => {}
+                Some(offset) => {
+                    let topic_id = metadata.topic(&key.0).map(|topic| topic.id).unwrap_or_default();
+                    let one = Wanted { key, topic_id, offset, epoch, generation };
+                    wanted.entry(node_id).or_default().push(one);
+                }
+                None => {
+                    assigned.is_sought = true;
+                    let one = Sought { key, start: assigned.start, epoch, generation };
+                    sought.entry(node_id).or_default().push(one);
+                }
+            }
         }
         for (node_id, wanted) in wanted {
-            if self.asked.contains_key(&node_id) {
-                continue;
-            }
-            self.asked.insert(node_id, wanted.clone());
+            self.asked.insert(node_id);
             let (client, options) = (self.client.clone(), self.options.clone());
-            self.fetches.spawn(fetch::fetch(client, options, node_id, wanted));
+            self.tasks.spawn(async move {
+                Event::Fetched(fetch::fetch(client, options, node_id, wanted).await)
+            });
         }
-        Ok(())
+        for (node_id, sought) in sought {
+            let (client, isolation) = (self.client.clone(), self.options.isolation);
+            self.tasks.spawn(async move {
+                Event::Found(start::find(client, isolation, node_id, sought).await)
+            });
+        }
+        self.refresh();
     }
 
-    /// Learns leaders anew; a topic that does not exist is an error.
-    async fn refresh(&mut self, topics: &[Arc<str>]) -> Result<(), ClientError> {
-        self.not_before = Instant::now() + self.backoff.next();
-        let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
-        match self.client.refresh(Topics::Named(&names), false).await {
-            Ok(metadata) => {
-                let trouble = topics.iter().find_map(|topic| {
-                    let code = *metadata.troubles.get(topic)?;
-                    let is_missing = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-                    (is_missing || !code.is_retriable()).then_some((topic, code))
-                });
-                for key in self.partitions.keys() {
-                    let Some(topic) = metadata.topic(&key.0) else { continue };
-                    let count = topic.partitions.len();
-                    if usize::try_from(key.1.0).map_or(true, |index| index >= count) {
-                        let (topic, partition) = (key.0.to_string(), key.1);
-                        return Err(ClientError::NoSuchPartition { topic, partition, count });
-                    }
-                }
-                match trouble {
-                    Some((topic, code)) => {
-                        Err(Refused { code, message: None }.of(format!("topic {topic}")))
-                    }
-                    None => Ok(()),
-                }
+    /// Asks who leads what could not be read, unless it is too early to ask again.
+    fn refresh(&mut self) {
+        let stale = self.partitions.iter().filter(|(_, assigned)| assigned.is_stale);
+        let topics: BTreeSet<Arc<str>> = stale.map(|(key, _)| Arc::clone(&key.0)).collect();
+        if topics.is_empty() || self.is_refreshing || Instant::now() < self.refresh_at {
+            return;
+        }
+        self.is_refreshing = true;
+        self.refresh_at = Instant::now() + self.backoff.next();
+        let client = self.client.clone();
+        self.tasks.spawn(async move {
+            let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
+            let outcome = client.refresh(Topics::Named(&names), false).await;
+            Event::Refreshed(topics, outcome)
+        });
+    }
+
+    /// A start that was not found within the client's patience is told, once in that time.
+    fn overdue(&mut self) -> Option<ClientError> {
+        let (now, patience) = (Instant::now(), self.client.options().patience);
+        let mut open = self.partitions.iter_mut().filter(|(_, one)| one.fetched.is_none());
+        let (key, late) = open.find(|(_, one)| {
+            one.trouble.is_some() && now.duration_since(one.unplaced_at) >= patience
+        })?;
+        late.unplaced_at = now;
+        Some(ClientError::GaveUp {
+            what: format!("the start of partition {} of topic {} was not found", key.1, key.0),
+            after: patience,
+            last: late.trouble.as_ref().map(ToString::to_string),
+        })
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), ClientError> {
+        match event {
+            Event::Fetched(fetched) => self.take(fetched),
+            Event::Found(found) => self.place(found),
+            Event::Refreshed(topics, outcome) => self.refreshed(&topics, outcome),
+        }
+    }
+
+    /// Begins where starts were found.
+    fn place(&mut self, found: Found) -> Result<(), ClientError> {
+        let mut trouble = None;
+        for (sought, outcome) in found {
+            let Some(assigned) = self.partitions.get_mut(&sought.key) else { continue };
+            if assigned.generation != sought.generation || assigned.fetched.is_some() {
+                continue;
             }
-            Err(error) if error.is_retriable() => Ok(()),
-            Err(error) => Err(error),
+            assigned.is_sought = false;
+            match outcome {
+                Ok(offset) => {
+                    (assigned.position, assigned.fetched) = (Some(offset), Some(offset));
+                    assigned.trouble = None;
+                }
+                Err(error) if error.is_retriable() => assigned.fail(error),
+                Err(error) => trouble = Some(error),
+            }
+        }
+        self.calm_down();
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// Tries again what waited for its leader; a topic that does not exist is an error.
+    fn refreshed(
+        &mut self,
+        topics: &BTreeSet<Arc<str>>,
+        outcome: Result<Arc<Metadata>, ClientError>,
+    ) -> Result<(), ClientError> {
+        self.is_refreshing = false;
+        let metadata = match outcome {
+            Ok(metadata) => metadata,
+            Err(error) if error.is_retriable() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let asked = self.partitions.iter_mut().filter(|(key, _)| topics.contains(&key.0));
+        let mut missing = None;
+        for (key, assigned) in asked {
+            assigned.is_stale = false;
+            let Some(topic) = metadata.topic(&key.0) else { continue };
+            let count = topic.partitions.len();
+            if usize::try_from(key.1.0).map_or(true, |index| index >= count) {
+                let (topic, partition) = (key.0.to_string(), key.1);
+                missing = Some(ClientError::NoSuchPartition { topic, partition, count });
+            }
+        }
+        let trouble = topics.iter().find_map(|topic| {
+            let code = *metadata.troubles.get(topic)?;
+            let is_missing = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            let refused = Refused { code, message: None };
+            (is_missing || !code.is_retriable()).then(|| refused.of(format!("topic {topic}")))
+        });
+        missing.or(trouble).map_or(Ok(()), Err)
+    }
+
+    /// Where everything can be read, the next failure is a first one.
+    fn calm_down(&mut self) {
+        if self.partitions.values().all(|assigned| assigned.trouble.is_none()) {
+            self.backoff.reset();
         }
     }
 
@@ -327,7 +401,7 @@ impl Consumer {
         let partitions = match fetched.outcome {
             Ok(partitions) => partitions,
             Err(error) if error.is_retriable() => {
-                self.forget_leaders();
+                self.lost(fetched.node_id, &error);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -343,7 +417,7 @@ impl Consumer {
             }
             match partition {
                 Ok(partition) => {
-                    self.backoff.reset();
+                    assigned.trouble = None;
                     assigned.ends = Some(partition.ends);
                     assigned.fetched = Some(partition.next);
                     assigned.waiting += partition.records.len();
@@ -353,7 +427,18 @@ impl Consumer {
                 Err(error) => trouble = self.heal(&wanted, error).or(trouble),
             }
         }
+        self.calm_down();
         trouble.map_or(Ok(()), Err)
+    }
+
+    /// A leader does not answer.
+    fn lost(&mut self, node_id: NodeId, error: &ClientError) {
+        let metadata = self.client.metadata();
+        for (key, assigned) in &mut self.partitions {
+            if metadata.leader(&key.0, key.1).is_none_or(|leader| leader.0 == node_id) {
+                assigned.fail(error.clone());
+            }
+        }
     }
 
     /// Does what a partition's error asks for; an error that nothing can be done about is returned.
@@ -366,23 +451,18 @@ impl Consumer {
                     Reset::Fail => return Some(error),
                 };
                 if let Some(assigned) = self.partitions.get_mut(&wanted.key) {
-                    (assigned.start, assigned.position, assigned.fetched) = (start, None, None);
+                    assigned.place_at(start);
                 }
                 None
             }
             Some(code) if code.is_retriable() => {
-                self.forget_leaders();
+                if let Some(assigned) = self.partitions.get_mut(&wanted.key) {
+                    assigned.fail(error);
+                }
                 None
             }
             _ => Some(error),
         }
-    }
-
-    /// Somebody else may lead by now: the next poll asks, after a while.
-    fn forget_leaders(&mut self) {
-        self.not_before = Instant::now() + self.backoff.next();
-        let topics: Vec<Arc<str>> = self.partitions.keys().map(|key| Arc::clone(&key.0)).collect();
-        self.client.forget(&topics);
     }
 
     /// The offset of the first record at or after a time, if there is one.
