@@ -68,8 +68,8 @@ fn measure(
     let (cpu, wall) = (thread_cpu_seconds() - cpu, started.elapsed().as_secs_f64());
     let megabytes = done.before_bytes as f64 / 1e6;
     println!(
-        "{value_bytes:>6} B values {:>5}, 1 of {once_in} stays: {megabytes:.0} MB in, {:.0} MB out, \
-         {} keys: {:.0} MB/s per core, {:.0} MB/s wall",
+        "{value_bytes:>6} B values {:>5}, 1 of {once_in} stays: {megabytes:.0} MB in, \
+         {:.0} MB out, {} keys: {:.0} MB/s per core, {:.0} MB/s wall",
         compression.name(),
         done.after_bytes as f64 / 1e6,
         done.keys,
@@ -83,21 +83,17 @@ fn fill(log: &mut Log, bytes: usize, value_bytes: usize, compression: Compressio
     let keys = (records / once_in).max(1);
     // Half of it is noise, so that a codec has something to do and something to gain.
     let mut state = 1u64;
-    let noise: Vec<u8> = (0..value_bytes * 2)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .collect();
     let (mut written, mut number) = (0, 0usize);
     while written < bytes {
         let options = BatchOptions { compression, ..BatchOptions::default() };
         let mut builder = BatchBuilder::new(options);
         while builder.uncompressed_bytes() < 16 << 10 {
             let key = format!("key-{:012}", number.wrapping_mul(7919) % keys);
-            let start = number % value_bytes;
-            let mut value = noise[start..start + value_bytes].to_vec();
-            value[value_bytes / 2..].fill(b'x');
+            let mut value = vec![b'x'; value_bytes];
+            for byte in value.iter_mut().take(value_bytes / 2) {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                *byte = (state >> 56) as u8;
+            }
             builder.append(NOW, Some(key.as_bytes()), Some(&value), &[]);
             number += 1;
         }
