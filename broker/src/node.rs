@@ -34,6 +34,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::broker::{Broker, WallClock};
 use crate::config::{Config, GroupConfig, HostPort};
+use crate::drivers::cleaner;
 use crate::drivers::controller::{Driver, Fatal, Parts, SnapshotRules};
 use crate::drivers::coordinator::{InternalTopic, Shards};
 use crate::drivers::housekeeping;
@@ -266,6 +267,7 @@ impl Node {
             tokio::spawn(crate::admin::serve(self.broker.clone(), listener));
         }
         tokio::spawn(housekeeping::retain(self.broker.clone()));
+        tokio::spawn(cleaner::compact(self.broker.clone()));
         tokio::spawn(housekeeping::open_again(self.broker.clone()));
         tokio::spawn(housekeeping::keep_groups(self.broker.clone(), self.deleted_topics));
         self.screen.log_ready();

@@ -24,7 +24,6 @@ const STREAMS: &str = "streams groups are not served yet";
 const SHARE: &str = "share groups are not served yet";
 const TRANSACTIONS: &str = "transactions are not served yet";
 const QUOTAS: &str = "quotas are not served yet";
-const COMPACTION: &str = "compaction is not served yet";
 const METRICS: &str = "metrics are served at /metrics, without reporters and samples";
 const ONE_NODE: &str = "has an effect only between several nodes";
 const PLUGIN: &str = "Java plug-ins cannot be loaded";
@@ -73,7 +72,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("kafka.metrics.", METRICS),
     ("leader.imbalance.", ONE_NODE),
     ("leader.replication.", QUOTAS),
-    ("log.cleaner.", COMPACTION),
     ("log.dir.failure.", UNUSED),
     ("log.flush.offset.", UNUSED),
     ("log.flush.start.", UNUSED),

@@ -1,5 +1,6 @@
 //! Threads that drive the machines of `cluster`: they execute outputs and hold no rules.
 
+pub mod cleaner;
 pub mod controller;
 pub mod coordinator;
 pub mod housekeeping;

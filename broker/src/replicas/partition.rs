@@ -11,8 +11,8 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 use milena_storage::{
-    ActiveProducer, AppendContext, AppendError, Appended, FlushHandle, Log, LogConfig, LogReader,
-    Origin, StorageError,
+    ActiveProducer, AppendContext, AppendError, Appended, Compaction, FlushHandle, Log, LogConfig,
+    LogReader, Origin, StorageError,
 };
 use parking_lot::Mutex;
 
@@ -35,6 +35,7 @@ pub struct Partition {
     reader: Arc<LogReader>,
     state: Mutex<State>,
     flush: FlushHandle,
+    compaction: Compaction,
     durable: Durable,
     progress: Progress,
     is_retired: AtomicBool,
@@ -91,6 +92,7 @@ impl Partition {
     ) -> Self {
         let reader = log.reader();
         let flush = log.flush_handle();
+        let compaction = log.compaction();
         let leader_epoch = role.leader_epoch();
         log.update_high_watermark(role.high_watermark());
         Self {
@@ -104,6 +106,7 @@ impl Partition {
             reader,
             state: Mutex::new(State { log, role }),
             flush,
+            compaction,
             durable: Durable::default(),
             progress: Progress::default(),
             is_retired: AtomicBool::new(false),
@@ -150,6 +153,12 @@ impl Partition {
     #[must_use]
     pub fn reader(&self) -> &Arc<LogReader> {
         &self.reader
+    }
+
+    /// The log, for compacting it.
+    #[must_use]
+    pub fn compaction(&self) -> &Compaction {
+        &self.compaction
     }
 
     /// Everything below is decided: no transaction is open below it.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use milena_protocol::api::ApiKey;
+use milena_storage::Compacted;
 use parking_lot::{Mutex, RwLock};
 
 use super::process;
@@ -78,6 +79,35 @@ pub struct TopicCounts {
     pub failed_fetch_requests: Count,
 }
 
+/// What is counted of compaction.
+#[derive(Debug, Default)]
+pub struct CompactionCounts {
+    /// Passes that went through.
+    pub passes: Count,
+    /// Bytes that they read.
+    pub read_bytes: Count,
+    /// Bytes that they wrote, or found good as they were.
+    pub kept_bytes: Count,
+    /// Bytes that they took away.
+    pub removed_bytes: Count,
+    uncleanable: AtomicUsize,
+    dirtiest_percent: AtomicUsize,
+}
+
+impl CompactionCounts {
+    /// Logs that cannot be compacted.
+    #[must_use]
+    pub fn uncleanable(&self) -> usize {
+        self.uncleanable.load(Ordering::Relaxed)
+    }
+
+    /// The dirty part of the dirtiest log, in percent.
+    #[must_use]
+    pub fn dirtiest_percent(&self) -> usize {
+        self.dirtiest_percent.load(Ordering::Relaxed)
+    }
+}
+
 /// The counters of a node; a clone counts into the same ones.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Arc<Counters>);
@@ -106,6 +136,8 @@ pub struct Counters {
     all_topics: TopicCounts,
     topics: RwLock<HashMap<Box<str>, Arc<TopicCounts>>>,
     other_topics: Arc<TopicCounts>,
+    /// What compaction did.
+    pub compaction: CompactionCounts,
     connections: AtomicUsize,
     connections_opened: Count,
     connections_refused: Count,
@@ -126,6 +158,7 @@ impl Default for Counters {
             all_topics: TopicCounts::default(),
             topics: RwLock::default(),
             other_topics: Arc::default(),
+            compaction: CompactionCounts::default(),
             connections: AtomicUsize::new(0),
             connections_opened: Count::default(),
             connections_refused: Count::default(),
@@ -136,6 +169,26 @@ impl Default for Counters {
 }
 
 impl Counters {
+    /// A log was compacted.
+    pub fn compacted(&self, done: &Compacted) {
+        let counts = &self.compaction;
+        counts.passes.add(1);
+        counts.read_bytes.add(done.read_bytes);
+        counts.kept_bytes.add(done.after_bytes);
+        counts.removed_bytes.add(done.before_bytes.saturating_sub(done.after_bytes));
+    }
+
+    /// So many logs cannot be compacted.
+    pub fn set_uncleanable(&self, logs: usize) {
+        self.compaction.uncleanable.store(logs, Ordering::Relaxed);
+    }
+
+    /// Which part of the dirtiest log was never compacted.
+    pub fn set_dirtiest(&self, ratio: f64) {
+        let percent = (ratio * 100.0) as usize;
+        self.compaction.dirtiest_percent.store(percent, Ordering::Relaxed);
+    }
+
     /// A request was answered with so many bytes; 0 where nothing was sent.
     pub fn request(
         &self,

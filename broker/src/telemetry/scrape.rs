@@ -57,6 +57,7 @@ impl Collector for Scrape {
         self.network(&mut page)?;
         self.partitions(&mut page)?;
         self.directories(&mut page)?;
+        self.compaction(&mut page)?;
         self.process(&mut page)
     }
 }
@@ -110,6 +111,25 @@ impl Scrape {
         ];
         for (name, help, value) in figures {
             page.gauge(&format!("{prefix}_{name}"), help, value)?;
+        }
+        Ok(())
+    }
+
+    fn compaction(&self, page: &mut Page<'_>) -> fmt::Result {
+        let counts = &self.metrics.compaction;
+        let prefix = "kafka_log_logcleanermanager";
+        let name = format!("{prefix}_uncleanable_partitions_count");
+        page.gauge(&name, "Logs that cannot be compacted", counts.uncleanable())?;
+        let name = format!("{prefix}_max_dirty_percent");
+        page.gauge(&name, "The dirty part of the dirtiest log", counts.dirtiest_percent())?;
+        for (name, help, count) in [
+            ("passes", "Logs that were compacted", &counts.passes),
+            ("read_bytes", "Bytes that compaction read", &counts.read_bytes),
+            ("kept_bytes", "Bytes that compaction left", &counts.kept_bytes),
+            ("removed_bytes", "Bytes that compaction took away", &counts.removed_bytes),
+        ] {
+            let name = format!("milena_compaction_{name}");
+            counter(&mut page.family(&name, help, MetricType::Counter)?, count.now())?;
         }
         Ok(())
     }
