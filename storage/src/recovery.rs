@@ -24,7 +24,7 @@ use milena_protocol::record::batch::{Batch, HEADER_BYTES};
 
 use crate::admission;
 use crate::config::LogConfig;
-use crate::disk::{Disk, Mode};
+use crate::disk::{Disk, Entry, Mode};
 use crate::environment::Environment;
 use crate::epochs::Epochs;
 use crate::error::{OpenLogError, StorageError};
@@ -71,7 +71,7 @@ pub(crate) fn recover(
     let mut files = Files::default();
     if !target.is_new {
         files =
-            Files::list(environment, &directory).map_err(|error| io_error(&directory, error))?;
+            Files::settled(environment, &directory).map_err(|error| io_error(&directory, error))?;
     }
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(files.logs.len().max(1));
     for base_offset in &files.logs {
@@ -190,10 +190,24 @@ struct Files {
 }
 
 impl Files {
+    /// What is there once an interrupted replacement of segments was finished or undone. For who
+    /// opens a log: later such files may be those of a compaction under way.
+    fn settled(environment: &Environment, directory: &Path) -> io::Result<Self> {
+        let disk = &*environment.disk;
+        let mut entries = disk.list(directory)?;
+        if swap::settle(disk, directory, &entries)? {
+            entries = disk.list(directory)?;
+        }
+        Self::sort(environment, directory, entries)
+    }
+
     fn list(environment: &Environment, directory: &Path) -> io::Result<Self> {
-        swap::settle(&*environment.disk, directory)?;
+        Self::sort(environment, directory, environment.disk.list(directory)?)
+    }
+
+    fn sort(environment: &Environment, directory: &Path, entries: Vec<Entry>) -> io::Result<Self> {
         let mut files = Self::default();
-        for entry in environment.disk.list(directory)? {
+        for entry in entries {
             match Kind::parse(&entry.name) {
                 Some((offset, Kind::Log)) => files.logs.push(offset),
                 Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),

@@ -20,7 +20,7 @@ use std::path::Path;
 use milena_protocol::ids::Offset;
 use milena_protocol::record::run::{Batches, Tail};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Entry};
 use crate::map::SegmentMap;
 use crate::segment::{Kind, with_suffix};
 
@@ -34,11 +34,17 @@ const INDEXES: [Kind; 3] = [Kind::OffsetIndex, Kind::TimeIndex, Kind::Transactio
 
 /// Commits a new segment: from here on it takes the place of the old, whatever happens.
 pub(crate) fn commit(disk: &dyn Disk, directory: &Path, base: Offset) -> io::Result<()> {
-    for kind in INDEXES.into_iter().chain([Kind::Log]) {
+    let renamed = |kind: Kind| {
         let path = kind.path(directory, base);
-        let from = with_suffix(&path, CLEANED_SUFFIX);
-        rename_if_there(disk, &from, &with_suffix(&path, SWAP_SUFFIX))?;
+        (with_suffix(&path, CLEANED_SUFFIX), with_suffix(&path, SWAP_SUFFIX))
+    };
+    for kind in INDEXES {
+        let (from, to) = renamed(kind);
+        rename_if_there(disk, &from, &to)?;
     }
+    // Without it there would be nothing to take the place of what is about to be discarded.
+    let (from, to) = renamed(Kind::Log);
+    disk.rename(&from, &to)?;
     disk.sync_directory(directory)
 }
 
@@ -62,9 +68,15 @@ pub(crate) fn undo(disk: &dyn Disk, directory: &Path, base: Offset) -> io::Resul
     Ok(())
 }
 
-/// Finishes or undoes what a crash interrupted in a log's directory.
-pub(crate) fn settle(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-    let found = Found::list(disk, directory)?;
+/// Finishes or undoes what a crash interrupted in a log's directory, of which these are the names.
+/// Whether there was anything.
+pub(crate) fn settle(disk: &dyn Disk, directory: &Path, names: &[Entry]) -> io::Result<bool> {
+    let is_left =
+        |entry: &Entry| entry.name.ends_with(CLEANED_SUFFIX) || entry.name.ends_with(SWAP_SUFFIX);
+    if !names.iter().any(is_left) {
+        return Ok(false);
+    }
+    let found = Found::sort(names);
     let undone = |base: Offset| {
         // While the old log is whole, either may stay; once it is not, only the new.
         let mut begun = found.cleaned.range(..=base);
@@ -87,7 +99,8 @@ pub(crate) fn settle(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
     }
     let undone = found.swaps.keys().copied().filter(|base| undone(*base));
     let left: BTreeSet<Offset> = undone.chain(found.cleaned.iter().copied()).collect();
-    left.into_iter().try_for_each(|base| undo(disk, directory, base))
+    left.into_iter().try_for_each(|base| undo(disk, directory, base))?;
+    Ok(true)
 }
 
 /// The names that matter here.
@@ -101,9 +114,9 @@ struct Found {
 }
 
 impl Found {
-    fn list(disk: &dyn Disk, directory: &Path) -> io::Result<Self> {
+    fn sort(names: &[Entry]) -> Self {
         let mut found = Self::default();
-        for entry in disk.list(directory)? {
+        for entry in names {
             let stem = |suffix| Kind::parse(entry.name.strip_suffix(suffix)?);
             if let Some((base, _)) = stem(CLEANED_SUFFIX) {
                 found.cleaned.insert(base);
@@ -113,7 +126,7 @@ impl Found {
                 found.old.insert(file);
             }
         }
-        Ok(found)
+        found
     }
 
     /// Removes what a new segment replaces. Its own first log goes first: once that is gone there
@@ -182,7 +195,8 @@ mod tests {
             let name = format!("{:020}.{rest}", number.parse::<u64>().unwrap());
             std::fs::write(directory.path().join(name), content).unwrap();
         }
-        settle(&RealDisk, directory.path()).unwrap();
+        let names = RealDisk.list(directory.path()).unwrap();
+        assert!(settle(&RealDisk, directory.path(), &names).unwrap());
         let mut left: Vec<(String, Vec<u8>)> = RealDisk
             .list(directory.path())
             .unwrap()

@@ -198,6 +198,8 @@ fn aborted_records_go_and_markers_follow() {
     assert_eq!(left(&world, true), expected);
     assert_eq!(left(&world, false), expected);
     assert_eq!(markers(&world), [3, 5, 7]);
+    // Whoever has read the old bytes must still be told that they were aborted.
+    assert_eq!(world.log.reader().aborted_transactions(Offset(0), Offset(99)).len(), 1);
     write(&mut world.log, NOBODY, &[pair("b", Some("plain"))]);
     // The marker of the aborted transaction gets its horizon now.
     world.settle_and_compact(after(10));
@@ -392,16 +394,16 @@ fn the_checkpoint_is_kafkas_and_is_not_trusted() {
 #[test]
 fn a_tail_mark_into_a_replaced_segment_is_taken_back() {
     let mut world = world(compacted());
-    let batch = |number: i64| pair(&format!("k{}", number % 3), Some(&format!("{number:0150}")));
-    for number in 0..4 {
-        write(&mut world.log, NOBODY, &[batch(number)]);
-    }
+    // The mark points behind a batch that goes, and those that follow are of another size.
+    write(&mut world.log, NOBODY, &[pair("a", Some("1"))]);
     world.directory.maintain().unwrap();
     let path = world.root.path().join("milena-tail-checkpoint");
     let mark = std::fs::read(&path).unwrap();
-    for number in 4..30 {
-        write(&mut world.log, NOBODY, &[batch(number)]);
+    for number in 1..29 {
+        let key = format!("k{number}");
+        write(&mut world.log, NOBODY, &[pair(&key, Some(&"v".repeat(150)))]);
     }
+    write(&mut world.log, NOBODY, &[pair("a", Some("2"))]);
     settle(&world.directory, &mut world.log);
     // As if the process had come to the log, but not to the file.
     std::fs::write(&path, mark).unwrap();
@@ -409,6 +411,7 @@ fn a_tail_mark_into_a_replaced_segment_is_taken_back() {
     let expected = all(&world.log);
     let world = world.reopen(compacted());
     assert_eq!(world.log.log_end_offset(), Offset(30));
+    assert_eq!(expected.len(), 29);
     assert_eq!(all(&world.log), expected);
 }
 
@@ -472,6 +475,39 @@ fn a_pass_can_be_stopped_and_its_log_deleted() {
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
     assert!(!names.iter().any(|name| name.contains(".cleaned")), "{names:?}");
+}
+
+/// A truncation behind what a pass is at would take the pass's files for leftovers of a crash, and
+/// the pass put nothing in the place of the old.
+#[test]
+fn a_truncation_behind_a_pass_leaves_its_files_alone() {
+    let mut world = world(compacted());
+    for number in 0..60 {
+        let key = format!("k{}", number / 2);
+        write(&mut world.log, NOBODY, &[pair(&key, Some(&"v".repeat(200)))]);
+    }
+    settle(&world.directory, &mut world.log);
+    let compaction = world.log.compaction();
+    let log = &mut world.log;
+    let mut is_cut = false;
+    let path = world.root.path().join("orders-0/00000000000000000000.log.cleaned");
+    let result = compaction.compact(&budget(), after(0), &mut |_| {
+        // The new files are there, and not swapped in yet.
+        if !is_cut && path.exists() {
+            log.truncate_to(Offset(50), NOW).unwrap();
+            is_cut = true;
+        }
+        true
+    });
+    assert!(is_cut);
+    assert_eq!(result, Err(CompactError::Disturbed));
+    let expected: Vec<i64> = (0..50).collect();
+    let left = all(&world.log);
+    assert!(left.iter().all(|found| expected.contains(&found.offset)));
+    let keys: std::collections::BTreeSet<_> = left.iter().map(|found| &found.pair.0).collect();
+    assert_eq!(keys.len(), 25, "{left:?}");
+    let world = world.reopen(compacted());
+    assert_eq!(all(&world.log), left);
 }
 
 /// Retention or truncation under a pass would be undone by it.

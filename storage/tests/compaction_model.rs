@@ -125,14 +125,20 @@ impl World {
     }
 
     /// Reopens; without what is derived from the batches, if they are all there is to go by.
-    fn restart(&mut self, from_batches: bool) {
+    fn restart(&mut self, from_batches: bool, random: &mut Random) {
         let before = producers(self.log());
         if from_batches {
             self.directory.as_ref().unwrap().maintain().unwrap();
             for file in std::fs::read_dir(self.root.path().join("orders-0")).unwrap() {
                 let path = file.unwrap().path();
                 let extension = path.extension().unwrap_or_default().to_str().unwrap().to_owned();
-                if ["snapshot", "index", "timeindex"].contains(&&extension[..]) {
+                // Some snapshots may be left: what they say has to fit what is left of the batches.
+                let goes = match &extension[..] {
+                    "snapshot" => random.below(2) == 0,
+                    "index" | "timeindex" => true,
+                    _ => false,
+                };
+                if goes {
                     std::fs::remove_file(path).unwrap();
                 }
             }
@@ -243,11 +249,11 @@ impl World {
                 "maintain"
             }
             2 => {
-                self.restart(false);
+                self.restart(false, random);
                 "restart"
             }
             3 => {
-                self.restart(true);
+                self.restart(true, random);
                 "restart from batches"
             }
             4 if random.below(3) == 0 => {
