@@ -30,17 +30,17 @@ use crate::config::LogConfig;
 use crate::disk::{Disk, Mode, Space};
 use crate::environment::Environment;
 use crate::error::{OpenDirectoryError, OpenLogError, StorageError};
-use crate::ledger::{Kernel, Ledger, Page};
+use crate::ledger::{Kernel, Ledger, Page, TailMark};
 use crate::log::Log;
 use crate::recovery::{self, Target};
 use crate::registry::Registry;
 use crate::reserve::Reserve;
+use crate::state::PARTITION_METADATA;
 
 const META: &str = "meta.properties";
 const WITNESS: &str = "loss-witness";
 /// What Kafka leaves when it was stopped in order; with it there, Kafka believes every file.
 const KAFKA_CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
-const PARTITION_METADATA: &str = "partition.metadata";
 /// Space kept back for internal logs: this much, or a 64th of the file system if that is less.
 const RESERVE_BYTES: u64 = 64 << 20;
 
@@ -352,7 +352,8 @@ impl LogDirectory {
         let directory: Arc<Path> = Arc::from(self.log_path(&topic, partition));
         let is_known = self.known.lock().contains_key(&(topic.to_string(), partition));
         let is_new = if is_known {
-            self.check_topic_id(&directory, topic_id)?;
+            let mark = environment.ledger.marks(&topic, partition).tail;
+            self.check_topic_id(&directory, topic_id, mark)?;
             false
         } else {
             environment.ledger.forget(&topic, partition);
@@ -380,13 +381,28 @@ impl LogDirectory {
         Ok(Log { state })
     }
 
-    fn check_topic_id(&self, directory: &Path, expected: Uuid) -> Result<(), OpenLogError> {
-        match read_topic_id(directory) {
-            Some(found) if found == expected => Ok(()),
-            Some(found) => Err(OpenLogError::TopicIdMismatch { found, expected }),
-            // Lost, or never written: a log of Kafka before topic ids, or a crash at its birth.
-            None => self.write_topic_id(directory, expected),
+    fn check_topic_id(
+        &self,
+        directory: &Path,
+        expected: Uuid,
+        mark: Option<TailMark>,
+    ) -> Result<(), OpenLogError> {
+        if let Some(found) = read_topic_id(directory) {
+            if found == expected {
+                return Ok(());
+            }
+            return Err(OpenLogError::TopicIdMismatch { found, expected });
         }
+        // A crash at its birth, or the file was lost. Every log has the file, Kafka's too, and it
+        // is durable before a record is, so records without it may be an older topic's. Of some
+        // logs it is known otherwise whose they are.
+        let is_told = expected.is_reserved() || mark.is_some_and(|mark| mark.topic_id == expected);
+        let holds_records = recovery::holds_records(&*self.registry.environment.disk, directory);
+        let holds_records = self.registry.environment.judge("list a log", holds_records)?;
+        if holds_records && !is_told {
+            return Err(OpenLogError::TopicIdMissing { expected });
+        }
+        self.write_topic_id(directory, expected)
     }
 
     fn write_topic_id(&self, directory: &Path, topic_id: Uuid) -> Result<(), OpenLogError> {

@@ -320,6 +320,11 @@ pub enum OpenLogError {
         /// The id asked for.
         expected: milena_protocol::ids::Uuid,
     },
+    /// The directory of that name holds records and does not say of which topic.
+    TopicIdMissing {
+        /// The id asked for.
+        expected: milena_protocol::ids::Uuid,
+    },
     /// The topic name cannot be a directory name.
     InvalidName,
     /// A file could not be read; the directory as a whole may be fine.
@@ -339,6 +344,9 @@ impl fmt::Display for OpenLogError {
             Self::AlreadyOpen => f.write_str("the log is open already"),
             Self::TopicIdMismatch { found, expected } => {
                 write!(f, "the directory holds topic id {found}, not {expected}")
+            }
+            Self::TopicIdMissing { expected } => {
+                write!(f, "the directory has no topic id to tell its records to be {expected}'s")
             }
             Self::InvalidName => f.write_str("the topic name cannot be a directory name"),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),

@@ -116,6 +116,7 @@ impl LogState {
                 return Err(error);
             }
         }
+        self.sync_identity()?;
         if self.take_names_dirty() {
             for path in [&*self.directory, environment.root.as_path()] {
                 let synced = environment.disk.sync_directory(path);

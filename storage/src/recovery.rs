@@ -158,7 +158,6 @@ pub(crate) fn recover(
         high_watermark: high_watermark.max(log_start).min(log_end),
         recovery_point,
         unsaved_bytes: scanned_bytes,
-        is_new: begins_empty,
     };
     Ok(LogState::new(Arc::clone(environment), beginning))
 }
@@ -180,6 +179,18 @@ pub(crate) fn replay_producers(state: &LogState, tail: &mut Tail) -> Result<(), 
     recovery.replay_to(&state.segments.load_full(), &files.snapshots, state.log_end())?;
     tail.producers = recovery.producers;
     Ok(())
+}
+
+/// Whether a log's directory has anything in it that may be a record.
+pub(crate) fn holds_records(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+    for entry in disk.list(directory)? {
+        if matches!(Kind::parse(&entry.name), Some((_, Kind::Log)))
+            && std::fs::metadata(directory.join(&entry.name))?.len() > 0
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The names in a log's directory, sorted out.

@@ -14,6 +14,7 @@
 //! of the segment → log end offset. Order of locks: `replacing` → `sync` →
 //! `saving` → `tail` → everything else.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -35,6 +36,8 @@ use crate::map::{MapError, MapWriter};
 use crate::producers::Producers;
 use crate::segment::{Kind, Largest, Segment};
 
+/// The file that says whose log a directory holds.
+pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// A file grows by a quarter of itself, but by this much at least and at most.
 const SMALLEST_CHUNK: usize = 64 << 10;
 const LARGEST_CHUNK: usize = 8 << 20;
@@ -77,6 +80,7 @@ pub(crate) struct LogState {
     unsaved_bytes: AtomicU64,
     appended_at: AtomicU32,
     names_dirty: AtomicBool,
+    identity_synced: AtomicBool,
     deleted: AtomicBool,
     truncation_count: AtomicU64,
     sync_asked: AtomicU8,
@@ -143,7 +147,6 @@ pub(crate) struct Beginning {
     pub(crate) high_watermark: Offset,
     pub(crate) recovery_point: Offset,
     pub(crate) unsaved_bytes: u64,
-    pub(crate) is_new: bool,
 }
 
 impl LogState {
@@ -171,7 +174,9 @@ impl LogState {
             sealed_bytes: AtomicU64::new(sealed),
             unsaved_bytes: AtomicU64::new(beginning.unsaved_bytes),
             appended_at: AtomicU32::new(environment.seconds()),
-            names_dirty: AtomicBool::new(beginning.is_new),
+            // Whoever made the names may have been killed before they were synced.
+            names_dirty: AtomicBool::new(true),
+            identity_synced: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
             truncation_count: AtomicU64::new(0),
             sync_asked: AtomicU8::new(NOT_ASKED),
@@ -262,6 +267,25 @@ impl LogState {
         self.names_dirty.swap(false, Ordering::AcqRel)
     }
 
+    /// Puts the file that says whose log it is on the medium, once.
+    pub(crate) fn sync_identity(&self) -> Result<(), StorageError> {
+        if self.identity_synced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let environment = &self.environment;
+        match environment.disk.open(&self.directory.join(PARTITION_METADATA), Mode::Read) {
+            // Somebody took it away: there is nothing to sync.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => {
+                let file = environment.judge("open partition metadata", opened)?;
+                let synced = environment.disk.sync_data(&file);
+                synced.map_err(|error| environment.health.poison("fdatasync", &error))?;
+            }
+        }
+        self.identity_synced.store(true, Ordering::Release);
+        Ok(())
+    }
+
     pub(crate) fn names_changed(&self) {
         self.names_dirty.store(true, Ordering::Release);
     }
@@ -299,7 +323,7 @@ impl LogState {
     }
 
     /// Writes the leader epochs of this moment to their file. The threads that do it take turns.
-    pub(crate) fn write_epochs(&self, survives: Survives) -> std::io::Result<()> {
+    pub(crate) fn write_epochs(&self, survives: Survives) -> io::Result<()> {
         let _turn = self.epochs_file.lock();
         let text = self.epochs.read().render();
         let path = self.directory.join("leader-epoch-checkpoint");

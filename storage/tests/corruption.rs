@@ -64,7 +64,9 @@ fn check(root: &Path, written: &Records, at: &str) -> usize {
     let mut log = match directory.open_log(TOPIC, TOPIC_ID, PARTITION, config()) {
         Ok(log) => log,
         // The name of the topic's id is in no other file; whoever owns the metadata decides.
-        Err(OpenLogError::TopicIdMismatch { .. }) => return 0,
+        Err(OpenLogError::TopicIdMismatch { .. } | OpenLogError::TopicIdMissing { .. }) => {
+            return 0;
+        }
         Err(error) => panic!("{at}: {error}"),
     };
     let reader = log.reader();

@@ -5,9 +5,9 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use milena_protocol::ids::BrokerEpoch;
+use milena_protocol::ids::{BrokerEpoch, Uuid};
 use milena_storage::disk::{Fault, FaultDisk};
-use milena_storage::{LogConfig, LogDirectory, RealDisk};
+use milena_storage::{LogConfig, LogDirectory, OpenLogError, RealDisk};
 use rustix::io::Errno;
 use support::*;
 
@@ -61,4 +61,43 @@ fn a_failure_that_nobody_was_told_of_is_asked_for() {
     disk.fail_in(1, Fault::Error(Errno::IO));
     assert!(!directory.is_lossless_restart());
     assert!(directory.is_offline());
+}
+
+/// After a power cut the records of a deleted topic would be shown as those of the next of its
+/// name.
+#[test]
+fn whose_records_they_are_is_as_durable_as_the_records() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new();
+    let directory = open_directory(root.path(), Arc::new(disk.clone()));
+    let mut log = open_log(&directory, LogConfig::default());
+    append(&mut log, &[vec![1]]).unwrap();
+    log.flush().unwrap();
+    drop((log, directory));
+    disk.cut_power(root.path()).unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let other = Uuid::from_u128(7 << 64);
+    let opened = directory.open_log(TOPIC, other, PARTITION, LogConfig::default());
+    assert!(matches!(opened, Err(OpenLogError::TopicIdMismatch { found: TOPIC_ID, .. })));
+    assert_eq!(read_all(&open_log(&directory, LogConfig::default()), 100).len(), 1);
+}
+
+/// Records of nobody knows which topic would be taken for those of whoever asks.
+#[test]
+fn records_without_a_topic_id_are_nobodys() {
+    let root = tempfile::tempdir().unwrap();
+    let open = |id| {
+        let directory = open_directory(root.path(), Arc::new(RealDisk));
+        directory.open_log(TOPIC, id, PARTITION, LogConfig::default())
+    };
+    let mut log = open(TOPIC_ID).unwrap();
+    std::fs::remove_file(root.path().join("orders-0/partition.metadata")).unwrap();
+    // An empty log is anybody's.
+    drop(open(TOPIC_ID).unwrap());
+    append(&mut log, &[vec![1]]).unwrap();
+    drop(log);
+    std::fs::remove_file(root.path().join("orders-0/partition.metadata")).unwrap();
+    assert!(matches!(open(TOPIC_ID), Err(OpenLogError::TopicIdMissing { expected: TOPIC_ID })));
+    // The metadata's own topic has had one id ever since.
+    assert_eq!(read_all(&open(Uuid::METADATA_TOPIC).unwrap(), 100).len(), 1);
 }

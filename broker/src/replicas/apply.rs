@@ -252,8 +252,11 @@ impl Replicas {
         let open = || directory.open_log(name, topic.id(), *index, config.log.clone());
         let log = match open() {
             // The topic was deleted and made again while this node was away.
-            Err(OpenLogError::TopicIdMismatch { found, .. }) => {
-                tracing::warn!(topic = name, partition = index.0, %found, "foreign log put aside");
+            Err(
+                error
+                @ (OpenLogError::TopicIdMismatch { .. } | OpenLogError::TopicIdMissing { .. }),
+            ) => {
+                tracing::warn!(topic = name, partition = index.0, %error, "foreign log put aside");
                 directory.quarantine_log(name, *index)?;
                 open()?
             }
