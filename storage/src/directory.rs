@@ -356,7 +356,12 @@ impl LogDirectory {
             self.check_topic_id(&directory, topic_id, mark)?;
             false
         } else {
+            // What is left of an older log of that name must not be said of this one.
             environment.ledger.forget(&topic, partition);
+            environment.with_reserve(|| {
+                let settled = environment.ledger.settle(&*environment.disk, &topic, partition);
+                environment.judge("write checkpoints", settled)
+            })?;
             match environment.disk.create_directory(&directory) {
                 // Made before, when there was no space for what belongs in it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -16,8 +16,12 @@
 //! `offset` the log was whole, which is byte `position` of segment `segment`; producers is 1 if a
 //! snapshot lies at `offset` and 0 if there was no producer; then the segment's largest timestamp
 //! and the last offset of its batch.
+//!
+//! Lines of the first three say nothing of the topic's id. So a log whose name had one before it
+//! may take records only after the older log's lines are gone from the files: see
+//! [`Ledger::settle`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,6 +94,9 @@ pub(crate) struct Ledger {
     root: PathBuf,
     kernel: Kernel,
     marks: Mutex<BTreeMap<Key, Marks>>,
+    /// Logs that were forgotten, and whose lines may still be in the files.
+    stale: Mutex<BTreeSet<Key>>,
+    settling: Mutex<()>,
     writing: Mutex<()>,
     /// Log start offsets were written, but not for a power cut.
     log_start_changed: AtomicBool,
@@ -115,6 +122,8 @@ impl Ledger {
             root,
             kernel,
             marks: Mutex::new(marks),
+            stale: Mutex::default(),
+            settling: Mutex::new(()),
             writing: Mutex::new(()),
             log_start_changed: AtomicBool::new(false),
         }
@@ -142,9 +151,35 @@ impl Ledger {
         self.log_start_changed.swap(false, Ordering::AcqRel)
     }
 
-    /// Drops a log's lines; whether there were any.
-    pub(crate) fn forget(&self, topic: &str, partition: PartitionIndex) -> bool {
-        self.marks.lock().remove(&(topic.to_owned(), partition)).is_some()
+    /// Drops what is remembered of a log. Its lines stay in the files until these are written the
+    /// next time.
+    pub(crate) fn forget(&self, topic: &str, partition: PartitionIndex) {
+        let key = (topic.to_owned(), partition);
+        if self.marks.lock().remove(&key).is_some() {
+            self.stale.lock().insert(key);
+        }
+    }
+
+    /// Sees to it that no line of a forgotten log is left that could be taken for the word on
+    /// a new one of its name, not even after a power cut. The tail marks tell by themselves.
+    pub(crate) fn settle(
+        &self,
+        disk: &dyn Disk,
+        topic: &str,
+        partition: PartitionIndex,
+    ) -> io::Result<()> {
+        // Whoever comes while the files are written must not believe that they are.
+        let _alone = self.settling.lock();
+        if !self.stale.lock().contains(&(topic.to_owned(), partition)) {
+            return Ok(());
+        }
+        let stale = std::mem::take(&mut *self.stale.lock());
+        let mut pages = Page::ALL.into_iter().filter(|page| *page != Page::Tail);
+        let written = pages.try_for_each(|page| self.write(disk, page, Survives::Power));
+        if written.is_err() {
+            self.stale.lock().extend(stale);
+        }
+        written
     }
 
     /// Writes one of the files.

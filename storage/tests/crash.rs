@@ -9,13 +9,16 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use milena_protocol::ids::Offset;
+use milena_protocol::ids::{Offset, Uuid};
 use milena_storage::disk::{Fault, FaultDisk};
 use milena_storage::{
-    AppendError, Log, LogConfig, LogDirectory, ReadLimit, RealDisk, StorageError,
+    AppendError, Log, LogConfig, LogDirectory, OpenLogError, ReadLimit, RealDisk, StorageError,
 };
 use rustix::io::Errno;
 use support::*;
+
+/// The id of the topic that gets the name of the first one.
+const SECOND_ID: Uuid = Uuid::from_u128(0xfeed_feed_feed_feed_feed_feed_feed_feed);
 
 fn config() -> LogConfig {
     LogConfig {
@@ -30,6 +33,8 @@ fn config() -> LogConfig {
 /// What was acknowledged, and what may or may not have happened beyond it.
 #[derive(Clone, Default)]
 struct Acknowledged {
+    /// The first topic was deleted, and another has its name.
+    is_second: bool,
     records: Vec<(Offset, Vec<u8>)>,
     /// A truncation that was under way: the log may end anywhere from here on.
     truncating_to: Option<Offset>,
@@ -41,6 +46,10 @@ struct Acknowledged {
 impl Acknowledged {
     fn end(&self) -> Offset {
         self.records.last().map_or(self.start, |(offset, _)| offset.plus(1))
+    }
+
+    fn topic_id(&self) -> Uuid {
+        if self.is_second { SECOND_ID } else { TOPIC_ID }
     }
 }
 
@@ -86,6 +95,23 @@ fn script(
     append_some(log, acknowledged, &mut random, 3)?;
     maintain(directory, log, acknowledged)?;
     append_some(log, acknowledged, &mut random, 3)?;
+    recreate(directory, log, acknowledged)?;
+    append_some(log, acknowledged, &mut random, 12)?;
+    maintain(directory, log, acknowledged)?;
+    append_some(log, acknowledged, &mut random, 3)?;
+    Ok(())
+}
+
+/// Deletes the topic and makes another of the same name, with nothing in it.
+fn recreate(
+    directory: &LogDirectory,
+    log: &mut Log,
+    acknowledged: &mut Acknowledged,
+) -> Result<(), Stopped> {
+    *acknowledged = Acknowledged { is_second: true, ..Acknowledged::default() };
+    directory.delete_log(TOPIC, PARTITION)?;
+    let opened = directory.open_log(TOPIC, SECOND_ID, PARTITION, config());
+    *log = opened.map_err(|_| Stopped)?;
     Ok(())
 }
 
@@ -146,12 +172,24 @@ fn run(root: &Path, disk: &FaultDisk, step: u64, fault: Fault) -> (Acknowledged,
     (acknowledged, stopped)
 }
 
+/// Opens the log of a topic as a broker does: what another topic of the name left is put aside.
+fn open_or_replace(directory: &LogDirectory, topic_id: Uuid, at: &str) -> Log {
+    let open = || directory.open_log(TOPIC, topic_id, PARTITION, config());
+    match open() {
+        Err(OpenLogError::TopicIdMismatch { .. } | OpenLogError::TopicIdMissing { .. }) => {
+            directory.quarantine_log(TOPIC, PARTITION).unwrap();
+            open().unwrap_or_else(|error| panic!("{at}: {error}"))
+        }
+        opened => opened.unwrap_or_else(|error| panic!("{at}: {error}")),
+    }
+}
+
 /// Opens what is left twice and compares it with what must be there.
 fn check(root: &Path, acknowledged: &Acknowledged, must_keep: Offset, at: &str) {
     let mut previous: Option<Vec<(Offset, Vec<u8>)>> = None;
     for _ in 0..2 {
         let directory = open_directory(root, Arc::new(RealDisk));
-        let mut log = open_log(&directory, config());
+        let mut log = open_or_replace(&directory, acknowledged.topic_id(), at);
         let (start, end) = (log.log_start_offset(), log.log_end_offset());
         let records = read_all(&log, 500);
         match &previous {
