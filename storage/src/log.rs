@@ -16,6 +16,7 @@ use crate::flush::FlushHandle;
 use crate::producers::{ActiveProducer, ProducerWrite};
 use crate::reader::LogReader;
 use crate::retention::{self, RemovedSegment};
+use crate::start::StartHandle;
 use crate::state::{Incoming, LogState, Tail};
 
 /// What a leader knows when it appends.
@@ -284,23 +285,18 @@ impl Log {
         self.state.raise_high_watermark(offset.min(self.state.log_end()));
     }
 
-    /// Raises the log's first readable offset (DeleteRecords, or a leader that did). The
-    /// segments below it go with the next [`retain`](Self::retain).
+    /// Raises the log's first readable offset, as [`StartHandle::advance`] does.
     ///
     /// # Errors
-    /// When the mark cannot be kept.
+    /// When the mark cannot be kept; the log begins where it did.
     pub fn advance_log_start_offset(&mut self, offset: Offset) -> Result<(), StorageError> {
-        self.state.check()?;
-        if offset > self.state.log_start() && offset <= self.state.log_end() {
-            self.state.raise_log_start(offset);
-            let mut tail = self.state.tail.lock();
-            if self.state.epochs.write().advance_start(offset) {
-                tail.epochs_changed = true;
-            }
-            drop(tail);
-            self.state.keep_log_start()?;
-        }
-        Ok(())
+        self.start_handle().advance(offset)
+    }
+
+    /// A handle to raise the log start offset with, outside of the partition's lock.
+    #[must_use]
+    pub fn start_handle(&self) -> StartHandle {
+        StartHandle::new(Arc::clone(&self.state))
     }
 
     /// Begins a new segment, unless the active one is empty.

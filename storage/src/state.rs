@@ -11,8 +11,8 @@
 //!   `replacing`, and the others look at the segment list again once they have it.
 //!
 //! Order of publication in an append: bytes in the map → published length → index entry → size
-//! of the segment → log end offset. Order of locks: `replacing` → `sync` →
-//! `saving` → `tail` → everything else.
+//! of the segment → log end offset. Order of locks: `replacing` → `sync` → `saving` → `tail` →
+//! everything else; `starting` comes before `tail`, and never together with the others.
 
 use std::io;
 use std::path::Path;
@@ -70,6 +70,8 @@ pub(crate) struct LogState {
     /// Held by who compacts.
     pub(crate) compacting: Mutex<()>,
     pub(crate) saving: Mutex<Saving>,
+    /// Held by whoever raises the log start offset.
+    pub(crate) starting: Mutex<()>,
     pub(crate) sync: Mutex<Sync>,
     pub(crate) sync_ended: Condvar,
     log_start: AtomicI64,
@@ -165,6 +167,7 @@ impl LogState {
             replacing: Mutex::default(),
             compacting: Mutex::default(),
             saving: Mutex::new(Saving { loose_snapshot: beginning.loose_snapshot }),
+            starting: Mutex::default(),
             sync: Mutex::default(),
             sync_ended: Condvar::new(),
             log_start: AtomicI64::new(beginning.log_start.0),

@@ -60,17 +60,6 @@ impl LogState {
         Ok(())
     }
 
-    /// Remembers the log start offset across restarts.
-    pub(crate) fn keep_log_start(&self) -> Result<(), StorageError> {
-        let environment = &self.environment;
-        let start = self.log_start();
-        let ledger = &environment.ledger;
-        self.update_marks(|marks| marks.log_start = Some(start));
-        ledger.log_start_changed();
-        let written = ledger.write(&*environment.disk, Page::LogStart, Survives::Process);
-        environment.judge("write log start offsets", written)
-    }
-
     /// Makes the ledger forget whatever it says about offsets behind `end`.
     fn lower_marks(&self, end: Offset, start: Option<Offset>) -> Result<(), StorageError> {
         let environment = &self.environment;
@@ -128,7 +117,7 @@ impl LogState {
             self.after_cut(&mut tail, kept, start, actual_end, now)?;
             // The batch that holds the log start offset went as a whole.
             if self.environment.ledger.marks(&self.topic, self.partition).log_start > Some(start) {
-                self.keep_log_start()?;
+                self.keep_log_start(Some(start))?;
             }
             Ok(())
         })
