@@ -14,7 +14,7 @@
 //! of the rest; under another kernel or mount the file says nothing. The rest is a checkpoint of
 //! lines `topic partition topicId offset segment position producers timestamp offset`: up to
 //! `offset` the log was whole, which is byte `position` of segment `segment`; producers is 1 if a
-//! snapshot lies at `offset` and 0 if there was no producer; then the segment's largest timestamp
+//! file of producers lies at `offset` and 0 if there was no producer; then the segment's largest timestamp
 //! and the last offset of its batch.
 //!
 //! Lines of the first three say nothing of the topic's id. So a log whose name had one before it

@@ -13,8 +13,10 @@
 //! | 6 | 4 | number of entries |
 //! | 10 | 46 each | producer id i64, epoch i16, last sequence i32, last offset i64, offset delta i32, timestamp i64, coordinator epoch i32, first offset of the open transaction i64 (−1 none) |
 //!
-//! Only the last batch of a producer is in the file, so a retry of an older one is not recognised
-//! after a restart: Kafka's behaviour.
+//! Only the last batch of a producer is in the file; all five are in the file of [`window`], which
+//! a restart of the same kernel begins with.
+
+pub(crate) mod window;
 
 use std::collections::{BTreeMap, HashMap};
 

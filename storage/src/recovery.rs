@@ -31,9 +31,9 @@ use crate::error::{OpenLogError, StorageError};
 use crate::index::{AbortedTransaction, OffsetIndex, TimeIndex, TransactionIndex};
 use crate::ledger::{Marks, TailMark};
 use crate::map::SegmentMap;
-use crate::producers::{ProducerWrite, Producers};
+use crate::producers::{ProducerWrite, Producers, window};
 use crate::segment::{Kind, Largest, Segment, with_suffix};
-use crate::state::{Beginning, LogState, Tail};
+use crate::state::{Beginning, LogState, Saving, Tail};
 use crate::swap;
 
 /// What a file that recovery puts aside is called.
@@ -105,12 +105,13 @@ pub(crate) fn recover(
         is_trimmed: true,
     };
     let start = Start::choose(&segments, &target);
+    files.drop_windows(environment, &directory, start.mark.map(|mark| mark.offset))?;
     for segment in segments.iter().take(start.segment) {
         let loaded = load_sealed(environment, segment, recovery.index_interval_bytes);
         environment.judge("read an index", loaded)?;
     }
     recovery.load_epochs(&segments, start)?;
-    recovery.load_producers(&segments, &files.snapshots, start)?;
+    recovery.load_producers(&segments, &files, start)?;
     let (log_end, scanned_bytes) = recovery.scan(&mut segments, start)?;
 
     let first = segments.first().map_or(Offset::ZERO, |segment| segment.base_offset);
@@ -123,8 +124,10 @@ pub(crate) fn recover(
     }
     recovery.epochs.advance_start(log_start);
     let bases: Vec<Offset> = segments.iter().map(|segment| segment.base_offset).collect();
-    let loose_snapshot =
-        files.snapshots.iter().rev().copied().find(|offset| !bases.contains(offset));
+    let saving = Saving {
+        loose_snapshot: files.snapshots.iter().rev().copied().find(|at| !bases.contains(at)),
+        windows: files.windows,
+    };
     let tail = Tail {
         config: Arc::new(target.config),
         writer: None,
@@ -152,7 +155,7 @@ pub(crate) fn recover(
         segments,
         epochs: recovery.epochs,
         tail,
-        loose_snapshot,
+        saving,
         log_start,
         log_end,
         high_watermark: high_watermark.max(log_start).min(log_end),
@@ -176,7 +179,7 @@ pub(crate) fn replay_producers(state: &LogState, tail: &mut Tail) -> Result<(), 
         bytes_since_index: 0,
         is_trimmed: true,
     };
-    recovery.replay_to(&state.segments.load_full(), &files.snapshots, state.log_end())?;
+    recovery.replay_to(&state.segments.load_full(), &files, state.log_end())?;
     tail.producers = recovery.producers;
     Ok(())
 }
@@ -198,6 +201,8 @@ pub(crate) fn holds_records(disk: &dyn Disk, directory: &Path) -> io::Result<boo
 struct Files {
     logs: Vec<Offset>,
     snapshots: Vec<Offset>,
+    /// Files of all that is known of producers.
+    windows: Vec<Offset>,
 }
 
 impl Files {
@@ -222,13 +227,40 @@ impl Files {
             match Kind::parse(&entry.name) {
                 Some((offset, Kind::Log)) => files.logs.push(offset),
                 Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
+                Some((offset, Kind::Producers)) => files.windows.push(offset),
                 Some(_) => {}
                 None => remove_leftover(environment, &directory.join(&entry.name), &entry.name)?,
             }
         }
         files.logs.sort_unstable();
         files.snapshots.sort_unstable();
+        files.windows.sort_unstable();
         Ok(files)
+    }
+
+    /// Removes the files of producers but for the tail mark's: what they tell of may not be in the
+    /// log any more.
+    fn drop_windows(
+        &mut self,
+        environment: &Environment,
+        directory: &Path,
+        mark: Option<Offset>,
+    ) -> Result<(), StorageError> {
+        for offset in self.windows.extract_if(.., |offset| Some(*offset) != mark) {
+            let removed = environment.disk.remove_file(&Kind::Producers.path(directory, offset));
+            environment.judge("remove a file of producers", removed)?;
+        }
+        Ok(())
+    }
+
+    /// The files that tell of producers at or before an offset, the best one first.
+    fn producers_before(&self, end: Offset) -> Vec<(Offset, Kind)> {
+        let windows = self.windows.iter().map(|offset| (*offset, Kind::Producers));
+        let snapshots = self.snapshots.iter().map(|offset| (*offset, Kind::Snapshot));
+        let mut found: Vec<_> = windows.chain(snapshots).filter(|(at, _)| *at <= end).collect();
+        // Stable, so ours comes before the snapshot of the same offset, which tells less.
+        found.sort_by_key(|(offset, _)| std::cmp::Reverse(*offset));
+        found
     }
 }
 
@@ -294,28 +326,30 @@ impl Recovery<'_> {
     fn load_producers(
         &mut self,
         segments: &[Arc<Segment>],
-        snapshots: &[Offset],
+        files: &Files,
         start: Start,
     ) -> Result<(), StorageError> {
         if start.mark.is_some_and(|mark| !mark.has_producers) {
             return Ok(());
         }
-        self.replay_to(segments, snapshots, start.offset)
+        self.replay_to(segments, files, start.offset)
     }
 
-    /// Producers as of `end`: the newest whole snapshot at or before it, and the batches between.
+    /// Producers as of `end`: the newest whole snapshot or file of ours at or before it, and the
+    /// batches between.
     fn replay_to(
         &mut self,
         segments: &[Arc<Segment>],
-        snapshots: &[Offset],
+        files: &Files,
         end: Offset,
     ) -> Result<(), StorageError> {
         let mut from = Offset(i64::MIN);
-        for offset in snapshots.iter().rev().filter(|offset| **offset <= end) {
-            let path = Kind::Snapshot.path(&self.directory, *offset);
-            if let Some(producers) = std::fs::read(path).ok().and_then(|b| Producers::decode(&b)) {
+        for (offset, kind) in files.producers_before(end) {
+            let read = std::fs::read(kind.path(&self.directory, offset)).ok();
+            let decode = if kind == Kind::Producers { window::decode } else { Producers::decode };
+            if let Some(producers) = read.and_then(|bytes| decode(&bytes)) {
                 self.producers = producers;
-                from = *offset;
+                from = offset;
                 break;
             }
         }

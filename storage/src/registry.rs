@@ -179,16 +179,16 @@ impl Registry {
 
     /// One round of the save thread; `urgent` logs are saved whatever it is worth.
     pub(crate) fn save(&self, urgent: &[LogNumber]) -> Result<(), StorageError> {
-        let mut saved = 0;
-        let mut save = |state: &LogState| match state.save() {
+        let mut saved: Vec<Arc<LogState>> = Vec::new();
+        let mut save = |state: &Arc<LogState>| match state.save() {
             Ok(()) => {
-                saved += 1;
+                saved.push(Arc::clone(state));
                 Ok(())
             }
             Err(StorageError::Deleted | StorageError::Full) => Ok(()),
             Err(error) => Err(error),
         };
-        self.by_numbers(urgent).iter().try_for_each(|state| save(state))?;
+        self.by_numbers(urgent).iter().try_for_each(&mut save)?;
         if urgent.is_empty() {
             let awake = self.awake();
             let idle_seconds = if awake.len() > AWAKE_BUDGET { 1 } else { IDLE_SECONDS };
@@ -199,13 +199,19 @@ impl Registry {
             }
             for state in &awake {
                 if matches!(state.rest(idle_seconds), Ok(true)) {
-                    saved += 1;
+                    saved.push(Arc::clone(state));
                 }
             }
             self.unmap_idle();
         }
-        if saved > 0 {
+        if !saved.is_empty() {
             self.write(Page::Tail, Survives::Process)?;
+        }
+        for state in saved {
+            match state.forget_older_saves() {
+                Ok(()) | Err(StorageError::Deleted | StorageError::Full) => {}
+                Err(error) => return Err(error),
+            }
         }
         self.unlink_due(Instant::now());
         Ok(())

@@ -14,6 +14,7 @@ use milena_protocol::ids::Offset;
 use crate::checkpoint::{self, Survives};
 use crate::error::StorageError;
 use crate::ledger::TailMark;
+use crate::producers::{Producers, window};
 use crate::segment::{Kind, Segment};
 use crate::state::{LogState, Saving, Segments};
 
@@ -22,7 +23,7 @@ struct Captured {
     /// As of the mark: every segment before the mark's must be finished with it.
     segments: Arc<Segments>,
     unsaved_bytes: u64,
-    producers: Option<Vec<u8>>,
+    producers: Option<Producers>,
     rolled: Vec<(Offset, Vec<u8>)>,
     epochs_changed: bool,
 }
@@ -74,7 +75,7 @@ impl LogState {
                 largest_offset: tail.largest.offset,
             },
             unsaved_bytes: self.unsaved_bytes(),
-            producers: has_producers.then(|| tail.producers.encode()),
+            producers: has_producers.then(|| tail.producers.clone()),
             rolled: std::mem::take(&mut tail.snapshots),
             epochs_changed: tail.epochs_changed,
         }
@@ -104,11 +105,18 @@ impl LogState {
             checkpoint::replace(disk, &path, bytes, Survives::Power)?;
         }
         let offset = captured.mark.offset;
-        if let Some(bytes) = &captured.producers
+        if let Some(producers) = &captured.producers
+            && saving.windows.last() != Some(&offset)
+        {
+            let path = Kind::Producers.path(&self.directory, offset);
+            checkpoint::replace(disk, &path, &window::encode(producers), Survives::Process)?;
+            saving.windows.push(offset);
+        }
+        if let Some(producers) = &captured.producers
             && saving.loose_snapshot != Some(offset)
         {
             let path = Kind::Snapshot.path(&self.directory, offset);
-            checkpoint::replace(disk, &path, bytes, Survives::Process)?;
+            checkpoint::replace(disk, &path, &producers.encode(), Survives::Process)?;
             self.remove_loose_snapshot(saving)?;
             let is_loose = offset != captured.mark.segment;
             saving.loose_snapshot = is_loose.then_some(offset);
@@ -121,11 +129,25 @@ impl LogState {
         if self.segments.load().iter().any(|segment| segment.base_offset == old) {
             return Ok(());
         }
-        let path = Kind::Snapshot.path(&self.directory, old);
-        match self.environment.disk.remove_file(&path) {
+        self.remove_file(Kind::Snapshot, old)
+    }
+
+    fn remove_file(&self, kind: Kind, offset: Offset) -> io::Result<()> {
+        match self.environment.disk.remove_file(&kind.path(&self.directory, offset)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
+    }
+
+    /// Removes what only an older tail mark needs. To be called when the newest is in its file.
+    pub(crate) fn forget_older_saves(&self) -> Result<(), StorageError> {
+        let mut saving = self.saving.lock();
+        self.check()?;
+        while saving.windows.len() > 1 {
+            let removed = self.remove_file(Kind::Producers, saving.windows.remove(0));
+            self.environment.judge("remove a file of producers", removed)?;
+        }
+        Ok(())
     }
 
     /// Takes map, descriptor and memory away from a log to which nothing was appended for

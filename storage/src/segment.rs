@@ -33,11 +33,19 @@ pub(crate) enum Kind {
     TimeIndex,
     TransactionIndex,
     Snapshot,
+    /// All of what is known of the producers: ours.
+    Producers,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::TransactionIndex, Self::Snapshot];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Log,
+        Self::OffsetIndex,
+        Self::TimeIndex,
+        Self::TransactionIndex,
+        Self::Snapshot,
+        Self::Producers,
+    ];
 
     pub(crate) fn extension(self) -> &'static str {
         match self {
@@ -46,6 +54,7 @@ impl Kind {
             Self::TimeIndex => "timeindex",
             Self::TransactionIndex => "txnindex",
             Self::Snapshot => "snapshot",
+            Self::Producers => "producers",
         }
     }
 

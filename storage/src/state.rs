@@ -112,6 +112,17 @@ pub(crate) struct Tail {
 pub(crate) struct Saving {
     /// The newest snapshot that is at no segment's base, to be removed after the next.
     pub(crate) loose_snapshot: Option<Offset>,
+    /// Where there are files of producers. The last is the newest; the others go when the tail
+    /// mark that names the last is in its file.
+    pub(crate) windows: Vec<Offset>,
+}
+
+impl Saving {
+    /// Forgets what was saved of a log behind its new end.
+    pub(crate) fn cut(&mut self, end: Offset) {
+        self.loose_snapshot = self.loose_snapshot.filter(|offset| *offset <= end);
+        self.windows.retain(|offset| *offset <= end);
+    }
 }
 
 /// Who syncs.
@@ -143,7 +154,7 @@ pub(crate) struct Beginning {
     pub(crate) segments: Segments,
     pub(crate) epochs: Epochs,
     pub(crate) tail: Tail,
-    pub(crate) loose_snapshot: Option<Offset>,
+    pub(crate) saving: Saving,
     pub(crate) log_start: Offset,
     pub(crate) log_end: Offset,
     pub(crate) high_watermark: Offset,
@@ -166,7 +177,7 @@ impl LogState {
             tail: Mutex::new(beginning.tail),
             replacing: Mutex::default(),
             compacting: Mutex::default(),
-            saving: Mutex::new(Saving { loose_snapshot: beginning.loose_snapshot }),
+            saving: Mutex::new(beginning.saving),
             starting: Mutex::default(),
             sync: Mutex::default(),
             sync_ended: Condvar::new(),

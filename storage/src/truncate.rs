@@ -99,7 +99,7 @@ impl LogState {
         }
         let _alone = self.replacing.lock();
         self.without_sync(|| {
-            let _saving = self.saving.lock();
+            let mut saving = self.saving.lock();
             let mut tail = self.tail.lock();
             self.check()?;
             self.lower_marks(end, None)?;
@@ -114,6 +114,7 @@ impl LogState {
             let mut kept: Segments = segments.iter().take(keep).cloned().collect();
             kept.push(Arc::new(replaced));
             let start = self.log_start().min(actual_end);
+            saving.cut(actual_end);
             self.after_cut(&mut tail, kept, start, actual_end, now)?;
             // The batch that holds the log start offset went as a whole.
             if self.environment.ledger.marks(&self.topic, self.partition).log_start > Some(start) {
@@ -127,7 +128,7 @@ impl LogState {
         self.check()?;
         let _alone = self.replacing.lock();
         self.without_sync(|| {
-            let _saving = self.saving.lock();
+            let mut saving = self.saving.lock();
             let mut tail = self.tail.lock();
             self.check()?;
             self.lower_marks(start, Some(start))?;
@@ -140,6 +141,9 @@ impl LogState {
             self.epochs.write().clear();
             let written = self.write_epochs(Survives::Power);
             self.environment.judge("write leader epochs", written)?;
+            // Nor is any left that the producers of old could have written.
+            self.remove_snapshots_behind(Offset::NONE)?;
+            saving.cut(Offset::NONE);
             let empty = self.create_segment(start)?;
             self.after_cut(&mut tail, vec![empty], start, start, now)
         })
@@ -252,7 +256,7 @@ impl LogState {
         let environment = &self.environment;
         let entries = environment.judge("list a log", environment.disk.list(&self.directory))?;
         for entry in entries {
-            if let Some((offset, Kind::Snapshot)) = Kind::parse(&entry.name)
+            if let Some((offset, Kind::Snapshot | Kind::Producers)) = Kind::parse(&entry.name)
                 && offset > end
             {
                 let removed = environment.disk.remove_file(&self.directory.join(&entry.name));
