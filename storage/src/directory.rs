@@ -191,8 +191,9 @@ impl LogDirectory {
                 }
                 continue;
             }
-            if entry.name.ends_with("-delete") {
-                self.registry.unlink_directory(environment.root.join(&entry.name), Duration::ZERO);
+            let path = environment.root.join(&entry.name);
+            if is_deleted_name(&entry.name) && holds_only_files(&*environment.disk, &path)? {
+                self.registry.unlink_directory(path, Duration::ZERO);
             } else if let Some((topic, partition)) = parse_log_name(&entry.name) {
                 known.insert((topic.to_owned(), partition), None);
             } else {
@@ -665,6 +666,21 @@ fn parse_log_name(name: &str) -> Option<(&str, PartitionIndex)> {
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let partition = PartitionIndex(is_number.then(|| number.parse().ok())??);
     is_valid_name(topic).then_some((topic, partition))
+}
+
+/// Whether a directory is a deleted log as we and Kafka name it, `<topic>-<n>.<32 hex>-delete`.
+fn is_deleted_name(name: &str) -> bool {
+    let Some((log, unique)) = name.strip_suffix("-delete").and_then(|rest| rest.rsplit_once('.'))
+    else {
+        return false;
+    };
+    let is_unique = unique.len() == 32 && unique.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_unique && parse_log_name(log).is_some()
+}
+
+/// Logs hold no directories.
+fn holds_only_files(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+    Ok(disk.list(directory)?.iter().all(|entry| !entry.is_directory))
 }
 
 fn is_valid_name(topic: &str) -> bool {

@@ -256,7 +256,7 @@ impl Registry {
         for what in due {
             // What cannot be unlinked now is found again at the next start.
             let _ = match what {
-                Unlinked::Directory(path) => remove_tree(disk, &path),
+                Unlinked::Directory(path) => remove_log(disk, &path),
                 Unlinked::DeletedFiles(directory) => remove_deleted(disk, &directory),
             };
         }
@@ -317,15 +317,15 @@ impl Registry {
     }
 }
 
-/// Removes a directory and the files in it. Directories of logs hold no directories.
-fn remove_tree(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    for entry in disk.list(path)? {
-        let child = path.join(&entry.name);
-        if entry.is_directory {
-            remove_tree(disk, &child)?;
-        } else {
-            disk.remove_file(&child)?;
-        }
+/// Removes the directory of a log and the files in it. No log holds a directory: where there is
+/// one, somebody else put it there, and all of it is left alone.
+fn remove_log(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let entries = disk.list(path)?;
+    if entries.iter().any(|entry| entry.is_directory) {
+        return Err(io::Error::other("a log holds no directories"));
+    }
+    for entry in entries {
+        disk.remove_file(&path.join(&entry.name))?;
     }
     disk.remove_directory(path)
 }

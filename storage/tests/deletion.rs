@@ -37,3 +37,36 @@ fn a_log_may_be_deleted_at_any_moment() {
         assert!(!directory.is_offline(), "{:?}", directory.usage());
     }
 }
+
+/// A start would destroy directories of somebody else whose names happen to end like a deleted
+/// log's.
+#[test]
+fn only_deleted_logs_are_removed_at_a_start() {
+    let root = tempfile::tempdir().unwrap();
+    let unique = "0123456789abcdef0123456789ABCDEF";
+    let foreign = [
+        "please-do-not-delete".to_owned(),
+        "-delete".to_owned(),
+        format!("orders.{unique}-delete"),
+        format!("orders-x.{unique}-delete"),
+        format!("orders-0.{}-delete", &unique[1..]),
+        format!("orders-0.{}z-delete", &unique[1..]),
+    ];
+    let ours = format!("orders-0.{unique}-delete");
+    // Named like one, but no log holds a directory.
+    let holds_more = format!("orders-1.{unique}-delete");
+    for name in foreign.iter().chain([&ours, &holds_more]) {
+        std::fs::create_dir(root.path().join(name)).unwrap();
+        std::fs::write(root.path().join(name).join("00000000000000000000.log"), "x").unwrap();
+    }
+    std::fs::create_dir(root.path().join(&holds_more).join("photos")).unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    directory.maintain().unwrap();
+    let is_whole = |name: &String| root.path().join(name).join("00000000000000000000.log").exists();
+    assert!(foreign.iter().all(is_whole) && is_whole(&holds_more));
+    assert!(!root.path().join(&ours).exists());
+    let mut expected = foreign.to_vec();
+    expected.push(holds_more);
+    expected.sort();
+    assert_eq!(directory.quarantined(), expected);
+}
