@@ -114,8 +114,8 @@ struct Requests {
     mapped: HashSet<LogNumber>,
     /// Logs that have much to lose should the process die now: their recovery would be long.
     urgent: HashSet<LogNumber>,
-    /// Logs with `.deleted` files.
-    discarded: Vec<LogNumber>,
+    /// Files that were renamed to `.deleted`, by their logs.
+    discarded: Vec<(LogNumber, PathBuf)>,
     stopping: bool,
 }
 
@@ -157,15 +157,12 @@ impl Attention {
         self.requests.lock().mapped.insert(log);
     }
 
-    pub(crate) fn discarded(&self, log: LogNumber) {
-        let mut requests = self.requests.lock();
-        if requests.discarded.last() != Some(&log) {
-            requests.discarded.push(log);
-        }
+    pub(crate) fn discarded(&self, log: LogNumber, file: PathBuf) {
+        self.requests.lock().discarded.push((log, file));
     }
 
-    /// Logs that have had files renamed to `.deleted` since the last call.
-    pub(crate) fn take_discarded(&self) -> Vec<LogNumber> {
+    /// Files that were renamed to `.deleted` since the last call.
+    pub(crate) fn take_discarded(&self) -> Vec<(LogNumber, PathBuf)> {
         std::mem::take(&mut self.requests.lock().discarded)
     }
 

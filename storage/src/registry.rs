@@ -23,7 +23,6 @@ use crate::environment::{Environment, LogNumber, SyncCall, TICK};
 use crate::error::StorageError;
 use crate::ledger::Page;
 use crate::state::LogState;
-use crate::truncate::DELETED_SUFFIX;
 
 /// Ticks between two writings of the ledger's synced pages.
 const LEDGER_TICKS: u32 = 5;
@@ -43,7 +42,7 @@ pub(crate) type LogKey = (Arc<str>, PartitionIndex);
 pub(crate) struct Registry {
     pub(crate) environment: Arc<Environment>,
     logs: Mutex<Logs>,
-    unlinks: Mutex<Vec<Unlink>>,
+    unlinks: Mutex<Unlinks>,
 }
 
 #[derive(Debug, Default)]
@@ -52,18 +51,13 @@ struct Logs {
     by_number: HashMap<LogNumber, Weak<LogState>>,
 }
 
-#[derive(Debug)]
-struct Unlink {
-    due_at: Instant,
-    what: Unlinked,
-}
-
-#[derive(Debug)]
-enum Unlinked {
-    /// A whole directory.
-    Directory(PathBuf),
-    /// The `.deleted` files in a log's directory.
-    DeletedFiles(Arc<Path>),
+/// What is to be unlinked, and when.
+#[derive(Debug, Default)]
+struct Unlinks {
+    /// Directories of deleted logs.
+    directories: HashMap<PathBuf, Instant>,
+    /// `.deleted` files of logs. A name that is used again counts from the last time.
+    files: HashMap<PathBuf, Instant>,
 }
 
 impl Registry {
@@ -91,7 +85,7 @@ impl Registry {
 
     pub(crate) fn unlink_directory(&self, path: PathBuf, delay: Duration) {
         let due_at = Instant::now() + delay;
-        self.unlinks.lock().push(Unlink { due_at, what: Unlinked::Directory(path) });
+        self.unlinks.lock().directories.insert(path, due_at);
     }
 
     fn by_numbers(&self, numbers: &[LogNumber]) -> Vec<Arc<LogState>> {
@@ -238,27 +232,28 @@ impl Registry {
 
     /// Unlinks what has waited long enough.
     pub(crate) fn unlink_due(&self, now: Instant) {
-        for state in self.by_numbers(&self.environment.attention.take_discarded()) {
-            let delay = state.tail.lock().config.file_delete_delay_ms;
-            let due_at = now + Duration::from_millis(delay);
-            let what = Unlinked::DeletedFiles(Arc::clone(&state.directory));
-            self.unlinks.lock().push(Unlink { due_at, what });
-        }
-        let mut due = Vec::new();
-        self.unlinks.lock().retain_mut(|unlink| {
-            let keeps = unlink.due_at > now;
-            if !keeps {
-                due.push(std::mem::replace(&mut unlink.what, Unlinked::Directory(PathBuf::new())));
+        for (number, file) in self.environment.attention.take_discarded() {
+            // Of a log that is gone meanwhile, they go with its directory.
+            for state in self.by_numbers(&[number]) {
+                let delay = state.tail.lock().config.file_delete_delay_ms;
+                let due_at = now + Duration::from_millis(delay);
+                self.unlinks.lock().files.insert(file.clone(), due_at);
             }
-            keeps
-        });
+        }
+        let mut unlinks = self.unlinks.lock();
+        let mut files: Vec<_> = unlinks.files.extract_if(|_, at| *at <= now).collect();
+        let mut directories: Vec<_> = unlinks.directories.extract_if(|_, at| *at <= now).collect();
+        drop(unlinks);
+        // The same steps in the same order each time, for tests that count them.
+        files.sort_unstable();
+        directories.sort_unstable();
         let disk = &*self.environment.disk;
-        for what in due {
-            // What cannot be unlinked now is found again at the next start.
-            let _ = match what {
-                Unlinked::Directory(path) => remove_log(disk, &path),
-                Unlinked::DeletedFiles(directory) => remove_deleted(disk, &directory),
-            };
+        // What cannot be unlinked now is found again at the next start.
+        for (path, _) in files {
+            let _ = disk.remove_file(&path);
+        }
+        for (path, _) in directories {
+            let _ = remove_log(disk, &path);
         }
     }
 
@@ -328,13 +323,4 @@ fn remove_log(disk: &dyn Disk, path: &Path) -> io::Result<()> {
         disk.remove_file(&path.join(&entry.name))?;
     }
     disk.remove_directory(path)
-}
-
-fn remove_deleted(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-    for entry in disk.list(directory)? {
-        if entry.name.ends_with(DELETED_SUFFIX) {
-            disk.remove_file(&directory.join(&entry.name))?;
-        }
-    }
-    Ok(())
 }

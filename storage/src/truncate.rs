@@ -23,7 +23,7 @@ use crate::segment::{Kind, Largest, Segment, with_suffix};
 use crate::state::{LogState, Segments, Tail};
 
 /// What a removed file is called until it is unlinked.
-pub(crate) const DELETED_SUFFIX: &str = ".deleted";
+const DELETED_SUFFIX: &str = ".deleted";
 
 impl LogState {
     /// Removes the `count` oldest segments; there must be more than that.
@@ -51,12 +51,15 @@ impl LogState {
         environment.descriptors.forget(segment.file_id);
         for kind in Kind::ALL {
             let path = segment.path(kind);
-            match environment.disk.rename(&path, &with_suffix(&path, DELETED_SUFFIX)) {
+            let removed = with_suffix(&path, DELETED_SUFFIX);
+            match environment.disk.rename(&path, &removed) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                renamed => environment.judge("remove a segment", renamed)?,
+                renamed => {
+                    environment.judge("remove a segment", renamed)?;
+                    environment.attention.discarded(self.number, removed);
+                }
             }
         }
-        environment.attention.discarded(self.number);
         Ok(())
     }
 

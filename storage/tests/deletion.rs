@@ -70,3 +70,27 @@ fn only_deleted_logs_are_removed_at_a_start() {
     expected.sort();
     assert_eq!(directory.quarantined(), expected);
 }
+
+/// Whoever still reads a removed file by its name would lose it before `file.delete.delay.ms`.
+#[test]
+fn each_removed_file_waits_for_its_own_time() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let config = |file_delete_delay_ms| LogConfig { file_delete_delay_ms, ..LogConfig::default() };
+    let mut log = open_log(&directory, config(3_600_000));
+    let mut remove_one = |delay| {
+        log.set_config(config(delay));
+        append(&mut log, &[vec![1]]).unwrap();
+        log.roll(NOW).unwrap();
+        let end = log.log_end_offset();
+        log.update_high_watermark(end);
+        log.advance_log_start_offset(end).unwrap();
+        assert_eq!(log.retain(NOW).unwrap().len(), 1);
+        directory.maintain().unwrap();
+    };
+    remove_one(3_600_000);
+    remove_one(0);
+    let is_there =
+        |offset: i64| root.path().join(format!("orders-0/{offset:020}.log.deleted")).exists();
+    assert!(is_there(0) && !is_there(1));
+}
