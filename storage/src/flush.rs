@@ -106,16 +106,7 @@ impl LogState {
     /// Puts the epochs and the names of the log's files on the medium.
     fn sync_names(&self) -> Result<(), StorageError> {
         let environment = &self.environment;
-        let epochs_changed = std::mem::take(&mut self.tail.lock().epochs_changed);
-        if epochs_changed {
-            let written = environment.with_reserve(|| {
-                environment.judge("write leader epochs", self.write_epochs(Survives::Power))
-            });
-            if let Err(error) = written {
-                self.tail.lock().epochs_changed = true;
-                return Err(error);
-            }
-        }
+        self.write_changed_epochs(Survives::Power)?;
         self.sync_identity()?;
         if self.take_names_dirty() {
             for path in [&*self.directory, environment.root.as_path()] {
@@ -126,6 +117,20 @@ impl LogState {
         Ok(())
     }
 
+    /// Writes the leader epochs if they are not in their file yet.
+    fn write_changed_epochs(&self, survives: Survives) -> Result<(), StorageError> {
+        if !std::mem::take(&mut self.tail.lock().epochs_changed) {
+            return Ok(());
+        }
+        let environment = &self.environment;
+        let written = environment
+            .with_reserve(|| environment.judge("write leader epochs", self.write_epochs(survives)));
+        if written.is_err() {
+            self.tail.lock().epochs_changed = true;
+        }
+        written
+    }
+
     /// Gets ready to be synced together with everything else on the file system, and keeps
     /// others from syncing or truncating until [`end_sync_all`](Self::end_sync_all). `None` when
     /// somebody syncs already.
@@ -134,10 +139,7 @@ impl LogState {
         if sync.running || self.is_deleted() {
             return Ok(None);
         }
-        if std::mem::take(&mut self.tail.lock().epochs_changed) {
-            let written = self.write_epochs(Survives::Process);
-            self.environment.judge("write leader epochs", written)?;
-        }
+        self.write_changed_epochs(Survives::Process)?;
         self.take_names_dirty();
         sync.running = true;
         Ok(Some(self.log_end()))

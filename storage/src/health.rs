@@ -70,3 +70,9 @@ impl Health {
         StorageError::Offline { reason: first.clone() }
     }
 }
+
+/// Marks a failed sync: what it did not write is lost, whatever the code says, because the kernel
+/// counts the pages as clean now.
+pub(crate) fn lost(error: io::Error) -> io::Error {
+    io::Error::other(format!("sync: {error}"))
+}

@@ -123,7 +123,11 @@ impl Registry {
             }
         }
         if writes_ledger && self.environment.ledger.take_log_start_changed() {
-            self.write(Page::LogStart, Survives::Power)?;
+            let written = self.write(Page::LogStart, Survives::Power);
+            if written.is_err() {
+                self.environment.ledger.log_start_changed();
+            }
+            written?;
         }
         if writes_ledger && !awake.is_empty() {
             awake.iter().for_each(|state| state.note_marks());

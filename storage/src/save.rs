@@ -13,6 +13,7 @@ use milena_protocol::ids::Offset;
 
 use crate::checkpoint::{self, Survives};
 use crate::error::StorageError;
+use crate::health;
 use crate::ledger::TailMark;
 use crate::producers::{Producers, window};
 use crate::segment::{Kind, Segment};
@@ -34,7 +35,16 @@ impl LogState {
     pub(crate) fn save(&self) -> Result<(), StorageError> {
         let mut saving = self.saving.lock();
         self.check()?;
-        let captured = self.capture();
+        let mut captured = self.capture();
+        let saved = self.save_captured(&captured, &mut saving);
+        if saved.is_err() {
+            // They wait for the next time, in front of those that were made meanwhile.
+            self.tail.lock().snapshots.splice(..0, captured.rolled.drain(..));
+        }
+        saved
+    }
+
+    fn save_captured(&self, captured: &Captured, saving: &mut Saving) -> Result<(), StorageError> {
         let environment = &self.environment;
         for segment in captured.segments.iter() {
             if segment.finished.load(Ordering::Acquire) {
@@ -50,7 +60,7 @@ impl LogState {
                 saved => environment.judge("write an index", saved)?,
             }
         }
-        let written = self.write_captured(&captured, &mut saving);
+        let written = self.write_captured(captured, saving);
         environment.judge("save a log", written)?;
         let mark = captured.mark;
         self.update_marks(|marks| marks.tail = Some(mark));
@@ -86,7 +96,7 @@ impl LogState {
         let environment = &self.environment;
         let file = segment.file(environment)?;
         environment.disk.set_len(&file, segment.size())?;
-        environment.disk.sync_data(&file)?;
+        environment.disk.sync_data(&file).map_err(health::lost)?;
         // From here on recovery trusts the indexes, so they must be as durable as the log.
         segment.sync_indexes(environment)?;
         segment.release_index_memory();
@@ -125,11 +135,12 @@ impl LogState {
     }
 
     fn remove_loose_snapshot(&self, saving: &mut Saving) -> io::Result<()> {
-        let Some(old) = saving.loose_snapshot.take() else { return Ok(()) };
-        if self.segments.load().iter().any(|segment| segment.base_offset == old) {
-            return Ok(());
+        let Some(old) = saving.loose_snapshot else { return Ok(()) };
+        if !self.segments.load().iter().any(|segment| segment.base_offset == old) {
+            self.remove_file(Kind::Snapshot, old)?;
         }
-        self.remove_file(Kind::Snapshot, old)
+        saving.loose_snapshot = None;
+        Ok(())
     }
 
     fn remove_file(&self, kind: Kind, offset: Offset) -> io::Result<()> {
@@ -143,9 +154,10 @@ impl LogState {
     pub(crate) fn forget_older_saves(&self) -> Result<(), StorageError> {
         let mut saving = self.saving.lock();
         self.check()?;
-        while saving.windows.len() > 1 {
-            let removed = self.remove_file(Kind::Producers, saving.windows.remove(0));
+        while let [oldest, _, ..] = saving.windows[..] {
+            let removed = self.remove_file(Kind::Producers, oldest);
             self.environment.judge("remove a file of producers", removed)?;
+            saving.windows.remove(0);
         }
         Ok(())
     }

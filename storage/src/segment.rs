@@ -22,6 +22,7 @@ use crate::descriptors::FileId;
 use crate::disk::Mode;
 use crate::environment::{Environment, LogNumber};
 use crate::error::{ReadError, StorageError};
+use crate::health;
 use crate::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex, TransactionIndex};
 use crate::map::SegmentMap;
 
@@ -438,35 +439,41 @@ impl Segment {
         if index.is_dirty() {
             index.persist(disk, &open_or_create(environment, &self.path(Kind::OffsetIndex))?)?;
         }
-        let (start, entries) = self.time_index.lock().take_recent();
+        // Entries count as written when they are: on a full disk they wait in memory.
+        let (start, entries) = self.time_index.lock().unwritten();
         if !entries.is_empty() {
             let file = open_or_create(environment, &self.path(Kind::TimeIndex))?;
             TimeIndex::write(disk, &file, start, &entries)?;
+            self.time_index.lock().written(entries.len());
         }
-        let unwritten = match self.transactions.lock().as_mut() {
-            Some(index) if index.is_dirty() => Some(index.take_unwritten()),
+        let unwritten = match self.transactions.lock().as_ref() {
+            Some(index) if index.is_dirty() => Some(index.unwritten()),
             _ => None,
         };
         if let Some((start, bytes)) = unwritten {
             let file = open_or_create(environment, &self.path(Kind::TransactionIndex))?;
             disk.write_at(&file, &bytes, start)?;
+            if let Some(index) = self.transactions.lock().as_mut() {
+                index.written(start + bytes.len() as u64);
+            }
         }
         Ok(())
     }
 
-    /// Makes the index files of a sealed segment durable. Both exist afterwards, empty where there
+    /// Makes the index files of a sealed segment durable. The first two exist afterwards, empty where there
     /// is no entry: Kafka's tools open the one beside the other.
     pub(crate) fn sync_indexes(&self, environment: &Environment) -> io::Result<()> {
         for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
             let file = open_or_create(environment, &self.path(kind))?;
-            environment.disk.sync_data(&file)?;
+            environment.disk.sync_data(&file).map_err(health::lost)?;
         }
         // Without this one aborted records would be shown, and nothing would tell that it is gone:
         // its name has to be as durable as its content.
         let path = self.path(Kind::TransactionIndex);
         if path.exists() {
-            environment.disk.sync_data(&environment.disk.open(&path, Mode::Write)?)?;
-            environment.disk.sync_directory(&self.directory)?;
+            let file = environment.disk.open(&path, Mode::Write)?;
+            environment.disk.sync_data(&file).map_err(health::lost)?;
+            environment.disk.sync_directory(&self.directory).map_err(health::lost)?;
         }
         Ok(())
     }

@@ -158,14 +158,15 @@ fn write_indexes(state: &LogState, segment: &Segment, files: &Files) -> io::Resu
     offsets.persist(disk, &files.offsets)?;
     disk.sync_data(&files.offsets)?;
     segment.offset_index.store(Arc::new(OffsetIndex::with_file(offsets.len())));
-    let (start, entries) = segment.time_index.lock().take_recent();
+    let (start, entries) = segment.time_index.lock().unwritten();
     TimeIndex::write(disk, &files.times, start, &entries)?;
+    segment.time_index.lock().written(entries.len());
     disk.sync_data(&files.times)
 }
 
 /// Writes the index of aborted transactions, which is there only if it has entries.
 fn write_transactions(state: &LogState, segment: &Segment) -> Result<(), CompactError> {
-    let (start, bytes) = segment.with_transactions(TransactionIndex::take_unwritten);
+    let (start, bytes) = segment.with_transactions(|index| index.unwritten());
     if bytes.is_empty() {
         return Ok(());
     }
@@ -178,7 +179,9 @@ fn write_transactions(state: &LogState, segment: &Segment) -> Result<(), Compact
     };
     let written = environment.disk.write_at(&file, &bytes, start);
     let synced = written.and_then(|()| environment.disk.sync_data(&file));
-    Ok(environment.judge("write an index", synced)?)
+    environment.judge("write an index", synced)?;
+    segment.with_transactions(|index| index.written(start + bytes.len() as u64));
+    Ok(())
 }
 
 /// Removes the files of a segment that will not be. What cannot be removed now is found by the next

@@ -66,11 +66,14 @@ impl TimeIndex {
         }
     }
 
-    /// Takes what is only in memory, to be written at the returned entry number.
-    pub(crate) fn take_recent(&mut self) -> (usize, Vec<TimeEntry>) {
-        let start = self.in_file;
-        self.in_file += self.recent.len();
-        (start, std::mem::take(&mut self.recent))
+    /// What is only in memory, to be written at the returned entry number.
+    pub(crate) fn unwritten(&self) -> (usize, Vec<TimeEntry>) {
+        (self.in_file, self.recent.clone())
+    }
+
+    /// Notes that so many of the entries in memory are in the file.
+    pub(crate) fn written(&mut self, count: usize) {
+        self.in_file += self.recent.drain(..count.min(self.recent.len())).count();
     }
 
     /// Where to start looking for the first record at or after `timestamp`: the relative offset
@@ -153,9 +156,10 @@ mod tests {
         index.push(entry(100, 5));
         index.push(entry(100, 9));
         index.push(entry(200, 10));
-        let (start, entries) = index.take_recent();
+        let (start, entries) = index.unwritten();
         let mut file = tempfile::tempfile().unwrap();
         TimeIndex::write(&RealDisk, &file, start, &entries).unwrap();
+        index.written(entries.len());
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes.len(), 24);

@@ -62,12 +62,17 @@ impl TransactionIndex {
         self.persisted < self.entries.len()
     }
 
-    /// The entries not written yet and where in the file they belong. They count as written.
-    pub(crate) fn take_unwritten(&mut self) -> (u64, Vec<u8>) {
+    /// The entries not written yet and where in the file they belong.
+    pub(crate) fn unwritten(&self) -> (u64, Vec<u8>) {
         let start = self.persisted * ENTRY_BYTES;
         let bytes = self.entries.iter().skip(self.persisted).flat_map(encode).collect();
-        self.persisted = self.entries.len();
         (start as u64, bytes)
+    }
+
+    /// Notes that the file holds so many bytes of entries.
+    pub(crate) fn written(&mut self, file_bytes: u64) {
+        let entries = usize::try_from(file_bytes).unwrap_or(usize::MAX) / ENTRY_BYTES;
+        self.persisted = entries.min(self.entries.len());
     }
 
     /// Those with records in `from..upper`, appended to `found`; whether the search can end.
@@ -132,7 +137,7 @@ mod tests {
         let mut index = TransactionIndex::default();
         index.push(aborted(0, 10, 5));
         index.push(aborted(20, 30, 31));
-        let (start, bytes) = index.take_unwritten();
+        let (start, bytes) = index.unwritten();
         assert_eq!((start, bytes.len()), (0, 68));
         let index = TransactionIndex::decode(&bytes, Offset(100));
         let mut found = Vec::new();
