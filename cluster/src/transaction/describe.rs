@@ -11,6 +11,7 @@ use milena_protocol::api::list_transactions::{
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::Timestamp;
+use regex::{Regex, RegexBuilder};
 
 use super::known::{TopicPartition, Transaction};
 use super::request::Answer;
@@ -58,12 +59,30 @@ fn topics(partitions: &BTreeSet<TopicPartition>) -> Vec<DescribeTransactionsTopi
     topics
 }
 
-/// Lists what passes the filters; the pattern is not among them here.
+/// How much memory a pattern may take: a client's line must not cost more.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+
+/// The pattern of a request, to match whole transactional ids; none where it is null or empty.
+fn pattern(request: &ListTransactionsRequest) -> Result<Option<Regex>, regex::Error> {
+    let Some(pattern) = request.transactional_id_pattern.as_deref() else { return Ok(None) };
+    if pattern.is_empty() {
+        return Ok(None);
+    }
+    let build = |text: &str| RegexBuilder::new(text).size_limit(MAX_PATTERN_BYTES).build();
+    // Alone first: a pattern may not close the bracket that is put around it.
+    build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z"))).map(Some)
+}
+
+/// Lists what passes the filters.
 pub(super) fn list<'a>(
     request: &ListTransactionsRequest,
     now: Timestamp,
     all: impl Iterator<Item = (&'a Text, &'a Transaction)>,
 ) -> Answer {
+    let Ok(pattern) = pattern(request) else {
+        let error_code = ErrorCode::INVALID_REGULAR_EXPRESSION;
+        return Answer::List(ListTransactionsResponse { error_code, ..Default::default() });
+    };
     let mut wanted = BTreeSet::new();
     let mut unknown = Vec::new();
     for name in &request.state_filters {
@@ -79,7 +98,9 @@ pub(super) fn list<'a>(
             && (request.state_filters.is_empty() || wanted.contains(&transaction.state))
             && (request.duration_filter < 0 || open_for > request.duration_filter)
     };
-    let listed = all.filter(|(_, transaction)| is_wanted(transaction));
+    let listed = all.filter(|(id, transaction)| {
+        is_wanted(transaction) && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
+    });
     Answer::List(ListTransactionsResponse {
         unknown_state_filters: unknown,
         transaction_states: listed

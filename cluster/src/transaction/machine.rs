@@ -18,9 +18,9 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch};
 
 use super::case::{Case, Verdict};
-use super::known::{TopicPartition, Transaction};
-use super::marking::{Marking, REPORT_PATIENCE};
-use super::request::{Answer, Ask, Asked, Effect, MarkerReport, Markers, Request};
+use super::known::{RAISES_EPOCH, TopicPartition, Transaction};
+use super::marking::{FIRST_ATTEMPT, Marking};
+use super::request::{Answer, Ask, Asked, Attempt, Effect, MarkerReport, Markers, Request};
 use super::rules::{Kafka, Rules};
 use super::settings::Settings;
 use super::state::State;
@@ -239,28 +239,15 @@ impl<R: Rules> Machine<R> {
             step.records.push(record::record(id, &completed, level));
             return completed;
         }
+        let attempt = Attempt {
+            coordinator_epoch: self.coordinator_epoch,
+            decision: self.step_end,
+            number: FIRST_ATTEMPT,
+        };
         let partitions = transaction.partitions.clone();
-        let markers = self.markers(id, &transaction, self.step_end, partitions);
+        let markers = markers(id, &transaction, attempt, partitions);
         step.after.extend(markers.map(Output::Effect));
         transaction
-    }
-
-    fn markers(
-        &self,
-        id: &Text,
-        transaction: &Transaction,
-        decision: Offset,
-        partitions: BTreeSet<TopicPartition>,
-    ) -> Option<Effect> {
-        Some(Effect::WriteMarkers(Markers {
-            transactional_id: id.clone(),
-            decision,
-            producer: transaction.producer,
-            is_commit: transaction.state.decision()?,
-            coordinator_epoch: self.coordinator_epoch,
-            transaction_version: transaction.client_version,
-            partitions,
-        }))
     }
 
     /// Remembers what is in no record: the epoch before, and who waits.
@@ -295,11 +282,8 @@ impl<R: Rules> Machine<R> {
         let (id, timer) = (id.clone(), entry.timer);
         let entry = self.entries.get_mut(&id);
         let Some(marking) = entry.and_then(|entry| entry.marking.as_mut()) else { return };
-        if !R::is_report_of(marking.decision, report.decision) {
-            return;
-        }
         for (partition, outcome) in report.outcomes {
-            marking.note(partition, outcome);
+            marking.note::<R>(self.coordinator_epoch, report.attempt, partition, outcome);
         }
         if R::is_complete(marking.remaining.len()) {
             self.complete(&id, step);
@@ -344,10 +328,33 @@ impl<R: Rules> Machine<R> {
             self.complete(id, step);
             return;
         }
-        let (partitions, decision) = (marking.retry(), marking.decision);
-        let markers = self.markers(id, &self.entries[id].transaction, decision, partitions);
+        // Where a late marker does no harm, a report that does not come is not waited for.
+        let is_harmless = entry.transaction.client_version >= RAISES_EPOCH;
+        let epoch = self.coordinator_epoch;
+        let retried = marking.retry_failed(epoch);
+        let retried = retried.or_else(|| is_harmless.then(|| marking.retry_all(epoch)));
+        let at = self.now.instant.plus(marking.wait());
+        if let Some((attempt, partitions)) = retried {
+            let markers = markers(id, &entry.transaction, attempt, partitions);
+            step.after.extend(markers.map(Output::Effect));
+        }
+        self.arm(id, at);
+    }
+
+    /// Writes the markers of what was decided before this coordinator took over, who may have
+    /// written some of them, or all (fact T18).
+    fn resume(&mut self, id: &Text, step: &mut Step) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let Some(marking) = entry.marking.as_mut() else { return };
+        if marking.remaining.is_empty() {
+            self.complete(id, step);
+            return;
+        }
+        let (attempt, partitions) = marking.retry_all(self.coordinator_epoch);
+        let at = self.now.instant.plus(marking.wait());
+        let markers = markers(id, &entry.transaction, attempt, partitions);
         step.after.extend(markers.map(Output::Effect));
-        self.arm(id, self.now.instant.plus(REPORT_PATIENCE));
+        self.arm(id, at);
     }
 
     /// Refuses those who have waited long enough.
@@ -392,6 +399,22 @@ impl<R: Rules> Machine<R> {
         let past_ms = u64::try_from(self.now.wall.0.saturating_sub(began_at_ms)).unwrap_or(0);
         span.saturating_sub(Duration::from_millis(past_ms))
     }
+}
+
+fn markers(
+    id: &Text,
+    transaction: &Transaction,
+    attempt: Attempt,
+    partitions: BTreeSet<TopicPartition>,
+) -> Option<Effect> {
+    Some(Effect::WriteMarkers(Markers {
+        transactional_id: id.clone(),
+        attempt,
+        producer: transaction.producer,
+        is_commit: transaction.state.decision()?,
+        transaction_version: transaction.client_version,
+        partitions,
+    }))
 }
 
 impl Waiting {
@@ -496,8 +519,7 @@ impl<R: Rules> CoordinatorMachine for Machine<R> {
             if self.entries[&id].marking.is_none() {
                 self.arm_by_state(&id);
             } else if R::resumes() {
-                // Who was here before may have written some of the markers, or all (fact T18).
-                self.look_after(&id, &mut step);
+                self.resume(&id, &mut step);
             }
         }
         step.finish(outputs);

@@ -16,7 +16,9 @@ mod state;
 
 pub use known::{TopicPartition, Transaction};
 pub use machine::{Coordinator, Machine};
-pub use request::{Answer, Ask, Asked, Effect, MarkerOutcome, MarkerReport, Markers, Request};
+pub use request::{
+    Answer, Ask, Asked, Attempt, Effect, MarkerOutcome, MarkerReport, Markers, Request,
+};
 pub use rules::{Kafka, Rules};
 pub use settings::Settings;
 pub use state::State;

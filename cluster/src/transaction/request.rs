@@ -26,7 +26,7 @@ pub enum Request {
     Ask(Asked),
     /// DescribeTransactions: one transactional id.
     Describe(Text),
-    /// ListTransactions: what is here; the pattern is the caller's to apply.
+    /// ListTransactions: what is here.
     List(ListTransactionsRequest),
     /// What became of markers.
     Report(MarkerReport),
@@ -93,8 +93,21 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Markers are to be written, each to the leader of its partition. What became of every one is
-    /// reported, together or one after the other.
+    /// reported, together or one after the other, and not before it is certain: nothing of what is
+    /// reported as failed is written later. Where [`Markers::transaction_version`] is below 2,
+    /// there is no other attempt until then.
     WriteMarkers(Markers),
+}
+
+/// One attempt to write markers: what is reported of another one does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The epoch of the coordinator.
+    pub coordinator_epoch: LeaderEpoch,
+    /// Which decision of the transactional id: where the log ended when it was made.
+    pub decision: Offset,
+    /// Which attempt of it.
+    pub number: u32,
 }
 
 /// Markers of one decision.
@@ -102,14 +115,12 @@ pub enum Effect {
 pub struct Markers {
     /// Whose transaction it is.
     pub transactional_id: Text,
-    /// Which decision of it, to be given back in the report.
-    pub decision: Offset,
+    /// Which attempt it is, to be given back in the report; the coordinator's epoch is the marker's.
+    pub attempt: Attempt,
     /// The producer whose transaction ends; its epoch is the marker's.
     pub producer: Producer,
     /// Whether it commits; else it aborts.
     pub is_commit: bool,
-    /// The epoch of the coordinator.
-    pub coordinator_epoch: LeaderEpoch,
     /// Under which version it ended: from 2 on the marker's epoch is beyond the producer's.
     pub transaction_version: i16,
     /// Where to.
@@ -121,8 +132,8 @@ pub struct Markers {
 pub struct MarkerReport {
     /// Whose transaction it is.
     pub transactional_id: Text,
-    /// Which decision of it.
-    pub decision: Offset,
+    /// Which attempt it was.
+    pub attempt: Attempt,
     /// What became of the marker in each partition.
     pub outcomes: Vec<(TopicPartition, MarkerOutcome)>,
 }

@@ -3,7 +3,9 @@
 //! [`Kafka`] takes them as they are. The simulator overrides one at a time to plant a bug, and must
 //! find it; nothing of that is in the machine that ships.
 
-use milena_protocol::ids::{Offset, ProducerEpoch};
+use milena_protocol::ids::ProducerEpoch;
+
+use super::request::Attempt;
 
 /// The rules of transactions.
 pub trait Rules: 'static {
@@ -29,9 +31,10 @@ pub trait Rules: 'static {
     }
 
     /// Whether a report is about the markers that are being written, and not about those of a
-    /// transaction before, which had the same epoch under version 1.
+    /// transaction before, which had the same epoch under version 1, nor about an attempt before,
+    /// while the one after it is on its way.
     #[must_use]
-    fn is_report_of(awaited: Offset, reported: Offset) -> bool {
+    fn is_report_of(awaited: Attempt, reported: Attempt) -> bool {
         awaited == reported
     }
 

@@ -25,7 +25,7 @@ fn the_decision_is_the_answer_and_the_markers_follow() {
     let markers = &node.markers[0];
     assert!(markers.is_commit);
     assert_eq!(markers.producer, producer(FIRST, 1));
-    assert_eq!((markers.transaction_version, markers.coordinator_epoch.0), (2, node.epoch));
+    assert_eq!((markers.transaction_version, markers.attempt.coordinator_epoch.0), (2, node.epoch));
     node.write_markers();
     assert_eq!(node.state(), State::CompleteCommit);
     assert!(node.known().partitions.is_empty());

@@ -65,7 +65,8 @@ fn whoever_takes_over_writes_the_markers_again() {
     let after = node.markers[0].clone();
     assert_eq!(after.partitions, before.partitions);
     assert_eq!((after.producer, after.is_commit), (before.producer, true));
-    assert_eq!(after.coordinator_epoch.0, before.coordinator_epoch.0 + 1);
+    let epochs = [before, after].map(|markers| markers.attempt.coordinator_epoch.0);
+    assert_eq!(epochs[1], epochs[0] + 1);
     node.write_markers();
     assert_eq!(node.state(), State::CompleteCommit);
     node.restart();
@@ -80,8 +81,35 @@ fn without_a_report_the_markers_are_written_again() {
     node.pass(Duration::from_secs(29));
     assert!(node.markers.is_empty());
     node.pass(Duration::from_secs(1));
-    assert_eq!(node.markers, [lost]);
+    assert_eq!(node.markers[0].partitions, lost.partitions);
+    // What comes late of the first attempt says nothing about the second.
+    node.report(&lost, MarkerOutcome::Written);
+    assert_eq!(node.state(), State::PrepareCommit);
     node.write_markers();
+    assert_eq!(node.state(), State::CompleteCommit);
+}
+
+/// Under version 1 a marker that comes late would end the next transaction.
+#[test]
+fn under_version_1_there_is_no_second_attempt_while_the_first_is_on_its_way() {
+    let mut node = Node::new();
+    let holder = node.begin();
+    node.now_answered(3, add(holder, &[0])).unwrap_err();
+    node.now_answered(4, end(holder, true)).unwrap();
+    let first = node.markers.remove(0);
+    node.pass(Duration::from_secs(300));
+    assert!(node.markers.is_empty());
+    let failed = MarkerOutcome::Failed(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    node.report(&first, failed);
+    node.pass(Duration::from_millis(20));
+    let second = node.markers.remove(0);
+    // The report comes twice: the second attempt is on its way already.
+    node.report(&first, failed);
+    node.report(&first, MarkerOutcome::Written);
+    node.pass(Duration::from_secs(300));
+    assert!(node.markers.is_empty());
+    assert_eq!(node.state(), State::PrepareCommit);
+    node.report(&second, MarkerOutcome::Written);
     assert_eq!(node.state(), State::CompleteCommit);
 }
 
@@ -129,4 +157,20 @@ fn a_report_from_before_a_restart_counts_for_its_own_transaction_alone() {
         node.report(late, MarkerOutcome::Written);
         assert_eq!(node.state(), State::PrepareAbort);
     }
+}
+
+/// Under version 1 the next transaction would begin while a marker is on its way that the new
+/// coordinator wrote, and would be ended by it.
+#[test]
+fn what_the_coordinator_before_was_told_does_not_count_for_the_next() {
+    let mut node = Node::new();
+    let holder = node.begin();
+    node.now_answered(3, add(holder, &[0])).unwrap_err();
+    node.now_answered(4, end(holder, true)).unwrap();
+    let before = node.markers[0].clone();
+    node.restart();
+    node.report(&before, MarkerOutcome::Written);
+    assert_eq!(node.state(), State::PrepareCommit);
+    node.write_markers();
+    assert_eq!(node.state(), State::CompleteCommit);
 }

@@ -219,7 +219,7 @@ impl Node {
         let outcomes = markers.partitions.iter().map(|partition| (partition.clone(), outcome));
         self.request(Request::Report(MarkerReport {
             transactional_id: markers.transactional_id.clone(),
-            decision: markers.decision,
+            attempt: markers.attempt,
             outcomes: outcomes.collect(),
         }));
     }

@@ -71,6 +71,19 @@ fn a_list_is_filtered() {
     assert_eq!(count(filters(&["Dead"], &[], -1)), 0);
     assert_eq!(count(filters(&[], &[FIRST + 1], -1)), 0);
     assert_eq!(count(filters(&[], &[], 1000)), 0);
+    let mut matching = |pattern: &str| {
+        let transactional_id_pattern = Some(pattern.into());
+        list(
+            &mut node,
+            ListTransactionsRequest { transactional_id_pattern, ..filters(&[], &[], -1) },
+        )
+    };
+    assert_eq!(matching("txn-[0-9]").transaction_states.len(), 1);
+    assert_eq!(matching("").transaction_states.len(), 1);
+    assert_eq!(matching("txn").transaction_states.len(), 0);
+    assert_eq!(matching("a|txn-1").transaction_states.len(), 1);
+    assert_eq!(matching("(").error_code, ErrorCode::INVALID_REGULAR_EXPRESSION);
+    assert_eq!(matching("txn-1)|(.*").error_code, ErrorCode::INVALID_REGULAR_EXPRESSION);
     let answer = list(&mut node, filters(&["Open", "Ongoing"], &[], -1));
     assert_eq!(answer.unknown_state_filters, ["Open"]);
     assert_eq!(answer.transaction_states[0].transaction_state, "Ongoing");

@@ -2,8 +2,8 @@
 //!
 //! Each overrides one rule. None is in the machine.
 
-use milena_cluster::transaction::Rules;
-use milena_protocol::ids::{Offset, ProducerEpoch};
+use milena_cluster::transaction::{Attempt, Rules};
+use milena_protocol::ids::ProducerEpoch;
 
 /// Whoever is fenced keeps its epoch.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Rules for AnybodyAsksAgain {
 pub enum AnyReport {}
 
 impl Rules for AnyReport {
-    fn is_report_of(_: Offset, _: Offset) -> bool {
+    fn is_report_of(_: Attempt, _: Attempt) -> bool {
         true
     }
 }

@@ -57,7 +57,7 @@ impl Partition {
             return refused(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         }
         let known = self.known(markers.producer);
-        if markers.coordinator_epoch < known.coordinator_epoch {
+        if markers.attempt.coordinator_epoch < known.coordinator_epoch {
             return refused(ErrorCode::TRANSACTION_COORDINATOR_FENCED);
         }
         let is_strict = markers.transaction_version >= 2 && !known.open.is_empty();
@@ -66,7 +66,7 @@ impl Partition {
             return refused(ErrorCode::INVALID_PRODUCER_EPOCH);
         }
         known.epoch = epoch;
-        known.coordinator_epoch = markers.coordinator_epoch;
+        known.coordinator_epoch = markers.attempt.coordinator_epoch;
         (MarkerOutcome::Written, std::mem::take(&mut known.open))
     }
 }

@@ -516,12 +516,14 @@ impl<R: Rules> World<R> {
     }
 
     fn send_report(&mut self, markers: &Markers, outcome: MarkerOutcome) {
-        if !self.is_calm && self.rng.chance(self.plan.lost_reports) {
+        // Up to version 1 whoever runs the machine reports, whatever happens.
+        let may_be_lost = !self.is_calm && markers.transaction_version >= 2;
+        if may_be_lost && self.rng.chance(self.plan.lost_reports) {
             return;
         }
         let report = MarkerReport {
             transactional_id: markers.transactional_id.clone(),
-            decision: markers.decision,
+            attempt: markers.attempt,
             outcomes: markers.partitions.iter().map(|at| (at.clone(), outcome)).collect(),
         };
         let is_doubled = !self.is_calm && self.rng.chance(self.plan.doubled);
