@@ -63,8 +63,8 @@ pub enum Output<A, E> {
     Append(Append),
     /// Answer, once everything before is committed.
     Answer(Ticket, A),
-    /// Do what only this kind of coordinator wants done, once everything before is committed. What
-    /// became of it comes back as a request.
+    /// Do what only this kind of coordinator wants done, once everything before is committed, and
+    /// not at all where it is not. What became of it comes back as a request.
     Effect(E),
 }
 

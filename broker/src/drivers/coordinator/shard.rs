@@ -188,6 +188,8 @@ impl<M: Machine> Shard<M> {
                         releases.push(Release::Answer(reply, answer));
                     }
                 }
+                // What follows from records that are not in the log does not happen.
+                Output::Effect(_) if refused.is_some() => {}
                 Output::Effect(effect) => releases.push(Release::Effect(effect)),
             }
         }
@@ -253,7 +255,9 @@ impl<M: Machine> Shard<M> {
                         // Whoever asked may have gone away.
                         let _ = reply.send(Err(code));
                     }
-                    (release, _) => shard.let_go(release),
+                    // What is not known to be committed has no effect; the machine wants it again.
+                    (Release::Effect(_), Some(_)) => {}
+                    (release, None) => shard.let_go(release),
                 }
             }
         });
