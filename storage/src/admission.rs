@@ -34,6 +34,8 @@ pub enum Origin {
     Client,
     /// A coordinator of this broker, writing its own records or a transaction marker.
     Coordinator,
+    /// The coordinator of a transaction whose end raised the epoch, writing its marker (KIP-1228).
+    RaisedMarker,
     /// The metadata quorum.
     Controller,
 }

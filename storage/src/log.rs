@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_protocol::ids::{
+    LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp, Uuid,
+};
 use milena_protocol::record::batch::{Batch, HEADER_BYTES, patch};
 
 use crate::admission::{self, Admitted, AdmittedBatch, Origin};
@@ -153,6 +155,12 @@ impl Log {
     #[must_use]
     pub fn producers(&self) -> Vec<ActiveProducer> {
         self.state.tail.lock().producers.active()
+    }
+
+    /// Whether a producer has a transaction open here, in this epoch.
+    #[must_use]
+    pub fn has_open_transaction(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.state.tail.lock().producers.has_open_transaction(id, epoch)
     }
 
     /// Where the oldest open transaction begins: the last stable offset is the smaller of this
@@ -380,7 +388,10 @@ fn check_producer(
         }));
     }
     match admission::marker(batch, base_offset) {
-        Some((marker, _)) => tail.producers.check_marker(&marker).map(|()| None),
+        Some((marker, _)) => {
+            let is_raised = origin == Origin::RaisedMarker;
+            tail.producers.check_marker(&marker, is_raised).map(|()| None)
+        }
         None => Ok(None),
     }
 }

@@ -253,11 +253,20 @@ impl Producers {
         Ok(None)
     }
 
-    /// Judges a marker before it is appended.
-    pub(crate) fn check_marker(&self, marker: &Marker) -> Result<(), AppendError> {
+    /// Whether a producer has a transaction open, in this epoch.
+    pub(crate) fn has_open_transaction(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        let known = self.by_id.get(&id);
+        known.is_some_and(|known| known.epoch == epoch && known.transaction_start.is_some())
+    }
+
+    /// Judges a marker before it is appended. Where the end of the transaction raised the epoch, a
+    /// marker of the epoch that is open comes late, from the transaction before.
+    pub(crate) fn check_marker(&self, marker: &Marker, is_raised: bool) -> Result<(), AppendError> {
         let producer_id = marker.producer_id;
         let Some(known) = self.by_id.get(&producer_id) else { return Ok(()) };
-        if marker.producer_epoch < known.epoch {
+        let is_of_before =
+            is_raised && marker.producer_epoch == known.epoch && known.transaction_start.is_some();
+        if marker.producer_epoch < known.epoch || is_of_before {
             return Err(AppendError::InvalidProducerEpoch {
                 producer_id,
                 current: known.epoch,
@@ -508,6 +517,28 @@ mod tests {
         assert_eq!(retry.first_offset(), Offset(0));
     }
 
+    /// A marker that comes late would end the transaction after its own (KIP-1228).
+    #[test]
+    fn a_raised_marker_ends_no_transaction_of_its_own_epoch() {
+        let mut producers = Producers::default();
+        producers.appended(&ProducerWrite { is_transactional: true, ..write(3, 0, 100, 1) });
+        let open = |epoch| producers.has_open_transaction(ProducerId(9), ProducerEpoch(epoch));
+        assert!(open(3) && !open(2) && !open(4));
+        let marker = |epoch| Marker {
+            producer_id: ProducerId(9),
+            producer_epoch: ProducerEpoch(epoch),
+            coordinator_epoch: 0,
+            offset: Offset(101),
+            timestamp: Timestamp(1),
+        };
+        assert_eq!(producers.check_marker(&marker(3), false), Ok(()));
+        assert!(producers.check_marker(&marker(3), true).is_err());
+        assert_eq!(producers.check_marker(&marker(4), true), Ok(()));
+        producers.marked(&marker(4));
+        // A retry of it.
+        assert_eq!(producers.check_marker(&marker(4), true), Ok(()));
+    }
+
     /// A restart would forget producers and open transactions.
     #[test]
     fn snapshots_come_back() {
@@ -530,7 +561,7 @@ mod tests {
             offset: Offset(105),
             timestamp: Timestamp(1),
         };
-        assert_eq!(back.check_marker(&marker), Ok(()));
+        assert_eq!(back.check_marker(&marker, false), Ok(()));
         assert_eq!(back.marked(&marker), Some(Offset(102)));
         assert_eq!(back.first_open_offset(), None);
         for bit in 0..bytes.len() * 8 {
