@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use milena_cluster::group;
+use milena_cluster::{group, transaction};
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{NodeId, Timestamp};
 
@@ -38,6 +38,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// The coordinators of groups.
     pub groups: Shards<group::Coordinator>,
+    /// The coordinators of transactions.
+    pub transactions: Shards<transaction::Coordinator>,
     /// Incremental fetch sessions.
     pub sessions: Sessions,
     /// What clients are told to connect to.

@@ -40,6 +40,7 @@ use crate::drivers::coordinator::{InternalTopic, Shards};
 use crate::drivers::housekeeping;
 use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::transactions;
 use crate::endpoints::Endpoints;
 use crate::entropy::new_uuid;
 use crate::fetch_session::Sessions;
@@ -220,13 +221,14 @@ impl Node {
             took: began.elapsed(),
             program: std::env::args().next().unwrap_or_else(|| "milena".to_owned()),
         };
-        let broker = Arc::new(Broker {
+        let broker = Arc::new_cyclic(|broker| Broker {
             node_id,
             cluster_id: cluster_id.as_str().into(),
             replicas,
             controller,
             producer_ids: ProducerIds::default(),
             groups: groups(&config.group, &metadata),
+            transactions: transactions::coordinators(&config.transaction, broker.clone()),
             metadata,
             sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
             endpoints: Endpoints::new(node_id, advertised(&config)),
@@ -269,6 +271,7 @@ impl Node {
         tokio::spawn(housekeeping::retain(self.broker.clone()));
         tokio::spawn(cleaner::compact(self.broker.clone()));
         tokio::spawn(housekeeping::open_again(self.broker.clone()));
+        tokio::spawn(transactions::load(self.broker.clone()));
         tokio::spawn(housekeeping::keep_groups(self.broker.clone(), self.deleted_topics));
         self.screen.log_ready();
         wait_for_signal().await

@@ -22,7 +22,9 @@ const COORDINATOR: &str = "the coordinators run on the connections' threads, wit
 const BOUNDS: &str = "what a group asks for itself is not bounded yet";
 const STREAMS: &str = "streams groups are not served yet";
 const SHARE: &str = "share groups are not served yet";
-const TRANSACTIONS: &str = "transactions are not served yet";
+const ON_TIME: &str = "what is due is done when it is due, without a sweep";
+const TWO_PHASES: &str = "two-phase commit is not served";
+const WAITS: &str = "a request waits for the transaction before instead of asking again";
 const QUOTAS: &str = "quotas are not served yet";
 const METRICS: &str = "metrics are served at /metrics, without reporters and samples";
 const ONE_NODE: &str = "has an effect only between several nodes";
@@ -33,7 +35,7 @@ const UNUSED: &str = "nothing in Milena reads it";
 
 /// Families of keys without effect, by prefix. The first that fits holds.
 const WITHOUT: &[(&str, &str)] = &[
-    ("add.partitions.to.txn.", TRANSACTIONS),
+    ("add.partitions.to.txn.", WAITS),
     ("alter.config.policy.", PLUGIN),
     ("alter.log.dirs.", QUOTAS),
     ("authorizer.", AUTHORIZATION),
@@ -111,7 +113,10 @@ const WITHOUT: &[(&str, &str)] = &[
     ("socket.send.buffer.", BUFFERS),
     ("ssl.", TLS),
     ("telemetry.", UNUSED),
-    ("transaction", TRANSACTIONS),
+    ("transaction.abort.", ON_TIME),
+    ("transaction.remove.", ON_TIME),
+    ("transaction.state.log.load.", UNUSED),
+    ("transaction.two.", TWO_PHASES),
     ("unclean.leader.election.", ONE_NODE),
     ("unstable.", INTERNAL),
 ];

@@ -29,7 +29,7 @@ pub use settings::{Setting, Settings, Source, Value};
 pub use sources::Sources;
 pub use typed::{
     Config, GroupConfig, LogDefaults, MetadataLogConfig, ProcessRoles, QuorumConfig,
-    RecordValidation, ReplicaConfig, SocketConfig,
+    RecordValidation, ReplicaConfig, SocketConfig, TransactionConfig,
 };
 
 #[cfg(test)]

@@ -120,6 +120,25 @@ pub struct GroupConfig {
     pub offsets_topic_segment_bytes: i32,
 }
 
+/// Transactions.
+#[derive(Clone, Debug, Default)]
+pub struct TransactionConfig {
+    /// `transaction.max.timeout.ms`.
+    pub max_timeout_ms: i32,
+    /// `transactional.id.expiration.ms`.
+    pub id_expiration: Duration,
+    /// Whether the coordinator is asked before older clients write in a transaction.
+    pub partition_verification_enable: bool,
+    /// `transaction.state.log.num.partitions`.
+    pub state_log_num_partitions: i32,
+    /// `transaction.state.log.replication.factor`.
+    pub state_log_replication_factor: i16,
+    /// `transaction.state.log.min.isr`.
+    pub state_log_min_isr: i32,
+    /// `transaction.state.log.segment.bytes`.
+    pub state_log_segment_bytes: i32,
+}
+
 /// The metadata quorum.
 #[derive(Clone, Debug, Default)]
 pub struct QuorumConfig {
@@ -194,6 +213,8 @@ pub struct Config {
     pub socket: SocketConfig,
     pub log: LogDefaults,
     pub group: GroupConfig,
+    /// Transactions.
+    pub transaction: TransactionConfig,
     pub replica: ReplicaConfig,
 
     pub num_partitions: i32,
@@ -312,6 +333,7 @@ impl Config {
             },
             log: log_defaults(reading),
             group: groups(reading),
+            transaction: transactions(reading),
             replica: replica(reading),
             ..Self::limits(reading)
         };
@@ -644,6 +666,21 @@ fn consumer_groups(reading: &Reading<'_>) -> group::consumer::Settings {
             .filter_map(|name| group::assignor::Kind::of_name(name))
             .collect(),
         migration: group::consumer::Migration::of_name(migration).unwrap_or_default(),
+    }
+}
+
+fn transactions(reading: &Reading<'_>) -> TransactionConfig {
+    TransactionConfig {
+        max_timeout_ms: reading.int("transaction.max.timeout.ms"),
+        id_expiration: reading.millis("transactional.id.expiration.ms"),
+        partition_verification_enable: reading.boolean("transaction.partition.verification.enable"),
+        state_log_num_partitions: reading.int("transaction.state.log.num.partitions"),
+        state_log_replication_factor: reading
+            .int("transaction.state.log.replication.factor")
+            .try_into()
+            .unwrap_or(i16::MAX),
+        state_log_min_isr: reading.int("transaction.state.log.min.isr"),
+        state_log_segment_bytes: reading.int("transaction.state.log.segment.bytes"),
     }
 }
 

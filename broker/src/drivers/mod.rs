@@ -6,3 +6,4 @@ pub mod coordinator;
 pub mod housekeeping;
 pub mod metadata_log;
 pub mod producer_ids;
+pub mod transactions;

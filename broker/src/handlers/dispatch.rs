@@ -88,6 +88,12 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::OffsetDelete => later(broker, opened, offset_delete::handle),
         ApiKey::ApiVersions => begin_api_versions(broker, opened),
         ApiKey::InitProducerId => later(broker, opened, init_producer_id::handle),
+        ApiKey::AddPartitionsToTxn => later(broker, opened, add_partitions_to_txn::handle),
+        ApiKey::AddOffsetsToTxn => later(broker, opened, add_offsets_to_txn::handle),
+        ApiKey::EndTxn => later(broker, opened, end_txn::handle),
+        ApiKey::WriteTxnMarkers => later(broker, opened, write_txn_markers::handle),
+        ApiKey::DescribeTransactions => later(broker, opened, describe_transactions::handle),
+        ApiKey::ListTransactions => later(broker, opened, list_transactions::handle),
         ApiKey::OffsetForLeaderEpoch => now(broker, opened, offset_for_leader_epoch::handle),
         ApiKey::CreateTopics => later(broker, opened, create_topics::handle),
         ApiKey::DeleteTopics => later(broker, opened, delete_topics::handle),
@@ -189,19 +195,9 @@ fn begin_produce(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
     let request = context.decode::<Produce>(body)?;
     let acks = request.acks;
     match produce::begin(broker, &context, request) {
-        Outcome::Done(response) if acks == 0 => {
-            // There is no answer to acks=0: an error can only be told by closing.
-            let failed = produce::has_failed(&response);
-            let answer = if failed {
-                broker.metrics.request_failed(ApiKey::Produce);
-                Answer::Close(Refusal::UnacknowledgedFailure)
-            } else {
-                Answer::Nothing
-            };
-            account(broker, ApiKey::Produce, &context, &answer);
-            Ok(Begun::Done(answer))
+        Outcome::Done(response) => {
+            Ok(Begun::Done(finish_produce(broker, &context, acks, &response)))
         }
-        Outcome::Done(response) => Ok(Begun::Done(finish::<Produce>(broker, &context, &response))),
         Outcome::Waiting(waiting) => {
             let broker = broker.clone();
             Ok(Begun::Produce(Box::pin(async move {
@@ -209,5 +205,32 @@ fn begin_produce(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
                 finish::<Produce>(&broker, &context, &response)
             })))
         }
+        Outcome::Asking(asking) => {
+            let broker = broker.clone();
+            Ok(Begun::Other(Box::pin(async move {
+                let response = asking.answered(&broker, &context).await;
+                finish_produce(&broker, &context, acks, &response)
+            })))
+        }
     }
+}
+
+fn finish_produce(
+    broker: &Broker,
+    context: &Context,
+    acks: i16,
+    response: &api::produce::ProduceResponse,
+) -> Answer {
+    if acks != 0 {
+        return finish::<api::produce::ProduceRequest>(broker, context, response);
+    }
+    // There is no answer to acks=0: an error can only be told by closing.
+    let answer = if super::produce::has_failed(response) {
+        broker.metrics.request_failed(ApiKey::Produce);
+        Answer::Close(Refusal::UnacknowledgedFailure)
+    } else {
+        Answer::Nothing
+    };
+    account(broker, ApiKey::Produce, context, &answer);
+    answer
 }

@@ -82,7 +82,7 @@ fn coordinators_topic<'a>(
         GROUP if may_describe(Resource::Group(key)) => Ok(broker.groups.topic()),
         GROUP => Err(ErrorCode::GROUP_AUTHORIZATION_FAILED),
         TRANSACTION if may_describe(Resource::TransactionalId(key)) => {
-            Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+            Ok(broker.transactions.topic())
         }
         TRANSACTION => Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         _ => Err(ErrorCode::INVALID_REQUEST),

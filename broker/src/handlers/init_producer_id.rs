@@ -1,14 +1,17 @@
-//! InitProducerId (22), versions 0–5: a producer id for idempotence.
+//! InitProducerId (22), versions 0–5: a producer id for idempotence, or the producer of a
+//! transactional id.
 //!
-//! Ids come from blocks that the controller hands out (KIP-730). Transactional ids are refused
-//! until there is a transaction coordinator.
+//! Ids come from blocks that the controller hands out (KIP-730); whose a transactional id is,
+//! its coordinator decides.
 
 use std::sync::Arc;
 
+use milena_cluster::transaction::{Answer, Ask};
 use milena_protocol::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{ProducerEpoch, ProducerId};
 
+use super::transactions;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
@@ -25,12 +28,19 @@ pub async fn handle(
         producer_epoch: ProducerEpoch::NONE,
         ..Default::default()
     };
-    match request.transactional_id.as_deref() {
-        Some("") => return fault(ErrorCode::INVALID_REQUEST),
-        Some(_) => return fault(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-        None => {}
-    }
     let principal = &context.peer.principal;
+    if let Some(id) = request.transactional_id.clone() {
+        let resource = Resource::TransactionalId(&id);
+        if !broker.authorizer.allows(principal, Operation::Write, resource) {
+            return fault(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        }
+        let ask = Ask::InitProducerId(request);
+        return match transactions::ask(&broker, &id, context.version, ask).await {
+            Ok(Answer::InitProducerId(response)) => response,
+            Ok(other) => unreachable!("a coordinator answers what it was asked, not {other:?}"),
+            Err(code) => fault(code),
+        };
+    }
     if !broker.authorizer.allows(principal, Operation::IdempotentWrite, Resource::Cluster) {
         return fault(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
     }

@@ -1,8 +1,11 @@
 //! One file per API: what its request asks, what it answers, and which rules of Kafka it keeps.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_configs;
 pub mod api_versions;
 pub mod auto_create;
+pub mod clearance;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
 pub mod create_partitions;
@@ -17,7 +20,9 @@ pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod error;
 pub mod fetch;
 pub mod find_coordinator;
@@ -31,6 +36,7 @@ pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -40,8 +46,10 @@ pub mod produce;
 pub mod resolve;
 pub mod served;
 pub mod sync_group;
+pub mod transactions;
 pub mod update_features;
 mod verdict;
+pub mod write_txn_markers;
 
 mod dispatch;
 

@@ -1,7 +1,7 @@
 //! Produce (0), versions 3–13.
 //!
-//! Topics are named up to version 12 and given by id from 13 on. One batch per partition. A
-//! transactional batch is refused: there is no transaction coordinator to ask.
+//! Topics are named up to version 12 and given by id from 13 on. One batch per partition. Before
+//! the first batch of a transaction the coordinator is asked; that request keeps its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::record::{Batch, Compression};
 use tokio::runtime::RuntimeFlavor;
 
+use super::clearance::{self, Clearances, Look, Question, producer_in_transaction};
 use super::error::{AppendFault, append_fault};
 use super::resolve;
 use crate::broker::Broker;
@@ -31,6 +32,14 @@ pub enum Outcome {
     Done(ProduceResponse),
     /// It has appended, and waits for its acknowledgement.
     Waiting(Waiting),
+    /// Nothing is appended: a coordinator has to be asked first.
+    Asking(Asking),
+}
+
+/// A request that has to ask the coordinator of its transaction.
+pub struct Asking {
+    question: Question,
+    request: ProduceRequest,
 }
 
 /// Appends that are not acknowledged yet.
@@ -48,12 +57,47 @@ struct Append {
     partition_at: usize,
 }
 
-/// Appends everything; what needs no acknowledgement, or has it already, is answered.
+/// Appends everything, unless a coordinator has to be asked first; what needs no acknowledgement,
+/// or has it already, is answered.
 #[must_use]
 pub fn begin(broker: &Arc<Broker>, context: &Context, request: ProduceRequest) -> Outcome {
-    let mut run =
-        Run { broker, context, acks: request.acks, now: broker.clock.now(), appends: Vec::new() };
-    let refused = run.refusal(&request);
+    match clearance::look(broker, context, &request) {
+        Look::Cleared(clearances) => append(broker, context, request, clearances, None),
+        Look::Refused(code) => append(broker, context, request, Clearances::new(), Some(code)),
+        Look::Ask(question) => Outcome::Asking(Asking { question, request }),
+    }
+}
+
+impl Asking {
+    /// Asks, appends, and waits for the acknowledgement.
+    pub async fn answered(self, broker: &Arc<Broker>, context: &Context) -> ProduceResponse {
+        let Self { question, request } = self;
+        let clearances = question.ask(broker, context).await;
+        match append(broker, context, request, clearances, None) {
+            Outcome::Done(response) => response,
+            Outcome::Waiting(waiting) => waiting.acknowledged().await,
+            Outcome::Asking(_) => unreachable!("an append asks nobody"),
+        }
+    }
+}
+
+fn append(
+    broker: &Arc<Broker>,
+    context: &Context,
+    request: ProduceRequest,
+    clearances: Clearances,
+    refused: Option<ErrorCode>,
+) -> Outcome {
+    let mut run = Run {
+        broker,
+        context,
+        acks: request.acks,
+        now: broker.clock.now(),
+        has_transactional_id: request.transactional_id.is_some(),
+        clearances,
+        appends: Vec::new(),
+    };
+    let refused = run.refusal(&request).or(refused);
     let responses = request
         .topic_data
         .into_iter()
@@ -115,6 +159,8 @@ struct Run<'a> {
     context: &'a Context,
     acks: i16,
     now: Timestamp,
+    has_transactional_id: bool,
+    clearances: Clearances,
     appends: Vec<Append>,
 }
 
@@ -184,7 +230,19 @@ impl Run<'_> {
         if let Err((code, message)) = self.check_batch(&records) {
             return self.counted(&partition, failed(index, code, Some(message.into())));
         }
-        let append = || partition.append_as_leader(&records, self.acks, self.now);
+        let cleared = self.clearances.get(&(topic_at, partition_at)).copied().transpose();
+        let guard = match cleared {
+            Ok(guard) => guard,
+            Err(code) => {
+                let refusal = failed(index, code, Some(NO_TRANSACTION.into()));
+                return self.counted(&partition, refusal);
+            }
+        };
+        let (acks, now) = (self.acks, self.now);
+        let append = || match producer_in_transaction(&records) {
+            Some(producer) => partition.append_in_transaction(&records, acks, now, producer, guard),
+            None => partition.append_as_leader(&records, acks, now),
+        };
         let appended = if is_costly(&records) { off_the_reactor(append) } else { append() };
         match appended {
             Ok(placed) => {
@@ -219,13 +277,8 @@ impl Run<'_> {
             return Err((ErrorCode::INVALID_RECORD, ONE_BATCH));
         }
         let attributes = batch.attributes();
-        if attributes.is_transactional() {
-            let code = if self.context.version >= 11 {
-                ErrorCode::TRANSACTION_ABORTABLE
-            } else {
-                ErrorCode::INVALID_TXN_STATE
-            };
-            return Err((code, NO_TRANSACTION));
+        if attributes.is_transactional() && !self.has_transactional_id {
+            return Err((ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, NO_ID));
         }
         if self.context.version < 7 && attributes.codec() == Some(Compression::Zstd) {
             return Err((ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, ZSTD_TOO_EARLY));
@@ -306,7 +359,8 @@ async fn make_visible(partition: Arc<Partition>, end: Offset) {
 
 const NO_RECORDS: &str = "the partition's data holds no record batch";
 const ONE_BATCH: &str = "a produce request must hold exactly one record batch per partition";
-const NO_TRANSACTION: &str = "the batch is transactional, but no transaction is open for it";
+const NO_TRANSACTION: &str = "the coordinator of its transaction does not let the batch in";
+const NO_ID: &str = "the batch is transactional, but the request names no transactional id";
 const ZSTD_TOO_EARLY: &str = "zstd needs Produce version 7 or later";
 
 fn failed(

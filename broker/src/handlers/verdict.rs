@@ -32,6 +32,10 @@ macro_rules! of_its_parts {
 }
 
 of_the_whole!(
+    add_offsets_to_txn::AddOffsetsToTxnResponse,
+    add_partitions_to_txn::AddPartitionsToTxnResponse,
+    end_txn::EndTxnResponse,
+    list_transactions::ListTransactionsResponse,
     api_versions::ApiVersionsResponse,
     consumer_group_heartbeat::ConsumerGroupHeartbeatResponse,
     describe_cluster::DescribeClusterResponse,
@@ -55,6 +59,8 @@ of_the_whole!(
 );
 
 of_its_parts!(
+    describe_transactions::DescribeTransactionsResponse,
+    write_txn_markers::WriteTxnMarkersResponse,
     alter_configs::AlterConfigsResponse,
     consumer_group_describe::ConsumerGroupDescribeResponse,
     create_partitions::CreatePartitionsResponse,

@@ -183,6 +183,11 @@ impl<'a> Connection<'a> {
                 Ok(())
             }
             Begun::Other(later) => {
+                // A produce that has to ask first keeps its place behind those that wait.
+                while !self.pending.is_empty() {
+                    self.send().await?;
+                    self.settle_one().await?;
+                }
                 self.send().await?;
                 let answer = self.unless_gone(later).await?;
                 self.take(answer)

@@ -6,5 +6,6 @@ pub mod log_config;
 pub mod partition;
 pub mod progress;
 pub mod registry;
+pub mod verification;
 
 pub use apply::Replicas;

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 
+use milena_cluster::coordinator::Producer;
 use milena_cluster::replica;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_protocol::record::control::{ControlType, end_transaction_marker};
 use milena_storage::{
     ActiveProducer, AppendContext, AppendError, Appended, Compaction, FlushHandle, Log, LogConfig,
     LogReader, Origin, StorageError,
@@ -18,6 +20,7 @@ use parking_lot::Mutex;
 
 use super::durable::Durable;
 use super::progress::Progress;
+use super::verification::{Guard, Verifications};
 
 /// What `acks` says of appends that count when every replica in sync has them.
 const ALL_REPLICAS: i16 = -1;
@@ -44,6 +47,30 @@ pub struct Partition {
 struct State {
     log: Log,
     role: replica::Leader,
+    verifications: Verifications,
+}
+
+/// The end of a producer's transaction, as its coordinator decided it.
+#[derive(Clone, Copy, Debug)]
+pub struct Marker {
+    /// The producer; the epoch is that of the marker.
+    pub producer: Producer,
+    /// Whether it commits; else it aborts.
+    pub is_commit: bool,
+    /// The epoch of the coordinator.
+    pub coordinator_epoch: LeaderEpoch,
+    /// Whether the end of the transaction raised the epoch (KIP-890).
+    pub is_raised: bool,
+}
+
+/// What an append has to do with a transaction.
+enum Bound {
+    /// Nothing.
+    Free,
+    /// It is a producer's, in its transaction.
+    Inside(Producer, Option<Guard>),
+    /// It ends a producer's transaction.
+    Ends(Producer),
 }
 
 /// Where an append went, and up to where acks=all has to wait.
@@ -68,6 +95,12 @@ pub enum DeleteRecordsError {
     OnlyCompacted,
     /// The disk refused.
     Storage(StorageError),
+}
+
+impl From<ErrorCode> for ProduceError {
+    fn from(code: ErrorCode) -> Self {
+        Self::Refused(code)
+    }
 }
 
 /// Why a produce was not appended.
@@ -104,7 +137,7 @@ impl Partition {
             leader_epoch: AtomicI32::new(leader_epoch.0),
             open_from: AtomicI64::new(open_from(&log)),
             reader,
-            state: Mutex::new(State { log, role }),
+            state: Mutex::new(State { log, role, verifications: Verifications::default() }),
             flush,
             compaction,
             durable: Durable::default(),
@@ -211,7 +244,7 @@ impl Partition {
         acks: i16,
         now: Timestamp,
     ) -> Result<Placed, ProduceError> {
-        self.append(batch, acks, now, Origin::Client)
+        self.append(batch, acks, now, Origin::Client, Bound::Free)
     }
 
     /// Appends one batch of a coordinator of this broker: its records, or the marker that ends a
@@ -224,7 +257,49 @@ impl Partition {
         batch: &[u8],
         now: Timestamp,
     ) -> Result<Placed, ProduceError> {
-        self.append(batch, ALL_REPLICAS, now, Origin::Coordinator)
+        self.append(batch, ALL_REPLICAS, now, Origin::Coordinator, Bound::Free)
+    }
+
+    /// Whether the transaction coordinator has to be asked before a producer writes here in its
+    /// transaction: not where it has one open. The guard is to be given with the append.
+    #[must_use]
+    pub fn begin_verification(&self, producer: Producer) -> Option<Guard> {
+        let mut state = self.state.lock();
+        if state.log.has_open_transaction(producer.id, producer.epoch) {
+            return None;
+        }
+        Some(state.verifications.begin(producer.id))
+    }
+
+    /// Appends one batch of a client in its transaction, which is open here, or of which the
+    /// coordinator said so under a guard.
+    ///
+    /// # Errors
+    /// INVALID_TXN_STATE when the transaction ended after the coordinator was asked, else as
+    /// [`Partition::append_as_leader`].
+    pub fn append_in_transaction(
+        &self,
+        batch: &[u8],
+        acks: i16,
+        now: Timestamp,
+        producer: Producer,
+        guard: Option<Guard>,
+    ) -> Result<Placed, ProduceError> {
+        self.append(batch, acks, now, Origin::Client, Bound::Inside(producer, guard))
+    }
+
+    /// Appends the marker that ends a producer's transaction here, open or not.
+    ///
+    /// # Errors
+    /// As [`Partition::append_as_coordinator`].
+    pub fn append_marker(&self, marker: Marker, now: Timestamp) -> Result<Placed, ProduceError> {
+        let Marker { producer, coordinator_epoch, .. } = marker;
+        let control = if marker.is_commit { ControlType::Commit } else { ControlType::Abort };
+        let batch =
+            end_transaction_marker(control, producer.id, producer.epoch, coordinator_epoch.0, now)
+                .map_err(|_| ProduceError::Refused(ErrorCode::UNKNOWN_SERVER_ERROR))?;
+        let origin = if marker.is_raised { Origin::RaisedMarker } else { Origin::Coordinator };
+        self.append(&batch, ALL_REPLICAS, now, origin, Bound::Ends(producer))
     }
 
     fn append(
@@ -233,15 +308,26 @@ impl Partition {
         acks: i16,
         now: Timestamp,
         origin: Origin,
+        bound: Bound,
     ) -> Result<Placed, ProduceError> {
         // The role is asked first, so that a batch is not looked at for nothing.
         self.state.lock().role.admit(acks).map_err(ProduceError::Refused)?;
         let admitted = self.reader.admit(batch, origin, now).map_err(ProduceError::Append)?;
         let mut state = self.state.lock();
-        let State { log, role } = &mut *state;
+        let State { log, role, verifications } = &mut *state;
         role.admit(acks).map_err(ProduceError::Refused)?;
+        if let Bound::Inside(producer, guard) = bound
+            && !log.has_open_transaction(producer.id, producer.epoch)
+            && !verifications.holds(producer.id, guard)
+        {
+            return Err(ProduceError::Refused(ErrorCode::INVALID_TXN_STATE));
+        }
         let context = AppendContext { leader_epoch: role.leader_epoch(), now, origin };
         let appended = log.append_admitted(admitted, context).map_err(ProduceError::Append)?;
+        // What the coordinator said is used up, or does not hold for the next transaction.
+        if let Bound::Inside(producer, _) | Bound::Ends(producer) = bound {
+            verifications.end(producer.id);
+        }
         self.open_from.store(open_from(log), Ordering::Release);
         let end = appended.last_offset.plus(1);
         let must_flush = log.config().flush_messages == 1;
@@ -273,7 +359,7 @@ impl Partition {
     fn synced(&self) {
         let flushed = self.flush.flushed_offset();
         let mut state = self.state.lock();
-        let State { log, role } = &mut *state;
+        let State { log, role, .. } = &mut *state;
         let high_watermark = role.appended(flushed.min(log.log_end_offset()));
         log.update_high_watermark(high_watermark);
         drop(state);
