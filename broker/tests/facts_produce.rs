@@ -46,7 +46,7 @@ fn a_bad_batch_is_refused_with_its_code_and_nothing_is_stored() {
         (good.slice(..good.len() - 1), ErrorCode::CORRUPT_MESSAGE),
         (twice, ErrorCode::INVALID_RECORD),
         (large, ErrorCode::MESSAGE_TOO_LARGE),
-        (transactional, ErrorCode::TRANSACTION_ABORTABLE),
+        (transactional, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         (control, ErrorCode::INVALID_RECORD),
         (Bytes::from(old), ErrorCode::INVALID_RECORD),
         (Bytes::new(), ErrorCode::INVALID_RECORD),

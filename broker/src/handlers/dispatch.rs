@@ -208,7 +208,7 @@ fn begin_produce(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
         Outcome::Asking(asking) => {
             let broker = broker.clone();
             Ok(Begun::Other(Box::pin(async move {
-                let response = asking.answered(&broker, &context).await;
+                let response = asking.answered().await;
                 finish_produce(&broker, &context, acks, &response)
             })))
         }

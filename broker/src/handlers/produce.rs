@@ -38,6 +38,8 @@ pub enum Outcome {
 
 /// A request that has to ask the coordinator of its transaction.
 pub struct Asking {
+    broker: Arc<Broker>,
+    context: Context,
     question: Question,
     request: ProduceRequest,
 }
@@ -64,16 +66,19 @@ pub fn begin(broker: &Arc<Broker>, context: &Context, request: ProduceRequest) -
     match clearance::look(broker, context, &request) {
         Look::Cleared(clearances) => append(broker, context, request, clearances, None),
         Look::Refused(code) => append(broker, context, request, Clearances::new(), Some(code)),
-        Look::Ask(question) => Outcome::Asking(Asking { question, request }),
+        Look::Ask(question) => {
+            let (broker, context) = (broker.clone(), context.clone());
+            Outcome::Asking(Asking { broker, context, question, request })
+        }
     }
 }
 
 impl Asking {
     /// Asks, appends, and waits for the acknowledgement.
-    pub async fn answered(self, broker: &Arc<Broker>, context: &Context) -> ProduceResponse {
-        let Self { question, request } = self;
-        let clearances = question.ask(broker, context).await;
-        match append(broker, context, request, clearances, None) {
+    pub async fn answered(self) -> ProduceResponse {
+        let Self { broker, context, question, request } = self;
+        let clearances = question.ask(&broker, &context).await;
+        match append(&broker, &context, request, clearances, None) {
             Outcome::Done(response) => response,
             Outcome::Waiting(waiting) => waiting.acknowledged().await,
             Outcome::Asking(_) => unreachable!("an append asks nobody"),

@@ -145,6 +145,7 @@ impl Appended {
         let response = match outcome {
             Outcome::Done(response) => response,
             Outcome::Waiting(waiting) => waiting.acknowledged().await,
+            Outcome::Asking(asking) => asking.answered().await,
         };
         let topic = response.responses.first();
         let answer = topic.and_then(|topic| topic.partition_responses.first());
