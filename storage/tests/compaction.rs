@@ -260,6 +260,32 @@ fn the_last_sequence_of_a_producer_survives() {
     assert_eq!(Batch::parse(&batches(&world.log)[0]).unwrap().0.base_offset(), Offset(22));
 }
 
+/// A fenced producer could write again once its last marker was compacted and the broker restarted.
+#[test]
+fn the_last_epoch_of_a_producer_survives() {
+    let mut world = world(compacted());
+    let writer = Writer { producer: 5, epoch: 0, sequence: 0, is_transactional: true, ..NOBODY };
+    write(&mut world.log, writer, &[pair("k", Some("1"))]);
+    // The marker begins the next epoch (KIP-890).
+    end(&mut world.log, 5, 1, ControlType::Commit);
+    write(&mut world.log, NOBODY, &[pair("k", Some("2"))]);
+    for now in [0, 10, 2000] {
+        world.settle_and_compact(after(now));
+    }
+    let kept = batches(&world.log);
+    let first = Batch::parse(&kept[0]).unwrap().0;
+    assert!(first.attributes().is_control());
+    assert_eq!((first.base_offset(), first.record_count()), (Offset(1), 0));
+    let epochs = |world: &World| -> Vec<_> {
+        let producers = world.log.producers().into_iter();
+        producers.map(|producer| (producer.producer_id, producer.producer_epoch)).collect()
+    };
+    let before = epochs(&world);
+    assert_eq!(before.len(), 1);
+    let world = rebuilt(world);
+    assert_eq!(epochs(&world), before);
+}
+
 /// Records would be compacted that a transaction may still abort, that may be lost with a leader,
 /// or that a consumer was promised to see for a while.
 #[test]
