@@ -131,8 +131,11 @@ impl LogReader {
     pub fn read(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {
         for _ in 0..READ_ATTEMPTS {
             match self.read_now(from, limit) {
-                // Retention or compaction was faster: the list of segments is another now.
-                Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {}
+                // Retention or compaction was faster. Once it is through, the list of segments is
+                // another; to answer with nothing meanwhile would end somebody's reading.
+                Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {
+                    drop(self.state.replacing.lock());
+                }
                 slice => return slice,
             }
         }
