@@ -139,8 +139,18 @@ impl LogReader {
                 slice => return slice,
             }
         }
-        self.check_range(from)?;
-        Ok(ReadSlice::empty(from))
+        // Once more while nobody may take segments away: what is missing now, or is too short, was
+        // taken by somebody else.
+        let _alone = self.state.replacing.lock();
+        match self.read_now(from, limit) {
+            Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {
+                let segments = self.state.segments.load();
+                let segment = segments.get(LogState::segment_index(&segments, from));
+                let segment = segment.map_or(from, |segment| segment.base_offset);
+                Err(ReadError::Corrupt { segment, position: 0 })
+            }
+            slice => slice,
+        }
     }
 
     fn read_now(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {

@@ -272,8 +272,14 @@ impl Segment {
             return Err(StorageError::Deleted);
         }
         let map = match mapped {
-            // Removed by retention, compaction or with its log since the caller looked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Removed by retention, compaction or with its log since the caller looked. The name
+            // may be another file's by then, of a cut log or of the next of its name: a shorter one.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
                 return Err(StorageError::Deleted);
             }
             map => environment.judge("map a segment", map)?,

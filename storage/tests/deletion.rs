@@ -5,7 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Uuid};
-use milena_storage::{DirectoryOptions, LogConfig, LogDirectory, RealDisk};
+use milena_storage::{
+    DirectoryOptions, LogConfig, LogDirectory, ReadError, ReadLimit, RealDisk, StorageError,
+};
 use support::*;
 
 /// A thread that saves or syncs a log while it is deleted would find its files gone and take the
@@ -93,4 +95,46 @@ fn each_removed_file_waits_for_its_own_time() {
     let is_there =
         |offset: i64| root.path().join(format!("orders-0/{offset:020}.log.deleted")).exists();
     assert!(is_there(0) && !is_there(1));
+}
+
+/// A reader of a deleted log would take the next log of that name, which is shorter, for a broken
+/// disk, and the whole directory out of service.
+#[test]
+fn a_reader_of_a_deleted_log_meets_a_shorter_one_of_its_name() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, LogConfig::default());
+    append(&mut log, &[vec![1; 1000]]).unwrap();
+    log.flush().unwrap();
+    drop((log, directory));
+    // After a restart nothing is mapped until somebody reads.
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let old = open_log(&directory, LogConfig::default());
+    directory.delete_log(TOPIC, PARTITION).unwrap();
+    let other = Uuid::from_u128(5 << 64);
+    let new = directory.open_log(TOPIC, other, PARTITION, LogConfig::default()).unwrap();
+    let limit = ReadLimit { upper: Offset(1), max_bytes: 100, at_least_one_batch: true };
+    let read = old.reader().read(Offset(0), limit);
+    assert!(matches!(read, Err(ReadError::Storage(StorageError::Deleted))), "{read:?}");
+    assert!(!directory.is_offline(), "{:?}", directory.usage());
+    assert_eq!(new.log_end_offset(), Offset(0));
+}
+
+/// A file that somebody cut would take the other logs of the directory with it.
+#[test]
+fn a_file_that_somebody_cut_is_one_damaged_log() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, LogConfig::default());
+    append(&mut log, &[vec![1; 1000]]).unwrap();
+    log.flush().unwrap();
+    drop((log, directory));
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let log = open_log(&directory, LogConfig::default());
+    let path = root.path().join("orders-0/00000000000000000000.log");
+    std::fs::File::options().write(true).open(path).unwrap().set_len(10).unwrap();
+    let limit = ReadLimit { upper: Offset(1), max_bytes: 100, at_least_one_batch: true };
+    let read = log.reader().read(Offset(0), limit);
+    assert!(matches!(read, Err(ReadError::Corrupt { .. })), "{read:?}");
+    assert!(!directory.is_offline(), "{:?}", directory.usage());
 }
