@@ -16,7 +16,7 @@
 //! | `reserve` | space that is there when there is none |
 //! | `environment` | what the logs of a directory share |
 //! | `segment`, `swap`, `state` | one file with its indexes; one that takes the place of several; one log |
-//! | `admission`, `flush`, `save`, `recovery`, `truncate`, `start`, `retention`, `reader`, `compaction`, `log` | one verb each |
+//! | `admission`, `flush`, `save`, `recovery`, `truncate`, `retention`, `start`, `reader`, `compaction`, `log` | one verb each |
 //! | `inspect` | what stands in the small files, for tools |
 //! | `registry`, `directory` | all logs of a directory, its threads, its identity |
 

@@ -17,7 +17,7 @@ use crate::error::{AppendError, StorageError};
 use crate::flush::FlushHandle;
 use crate::producers::{ActiveProducer, ProducerWrite};
 use crate::reader::LogReader;
-use crate::retention::{self, RemovedSegment};
+use crate::retention::RemovedSegment;
 use crate::start::StartHandle;
 use crate::state::{Incoming, LogState, Tail};
 
@@ -301,7 +301,7 @@ impl Log {
         self.start_handle().advance(offset)
     }
 
-    /// A handle to raise the log start offset with, outside of the partition's lock.
+    /// A handle to move the log's start with, outside of the partition's lock.
     #[must_use]
     pub fn start_handle(&self) -> StartHandle {
         StartHandle::new(Arc::clone(&self.state))
@@ -316,32 +316,12 @@ impl Log {
         self.state.roll(&mut tail, self.state.log_end(), now)
     }
 
-    /// Removes the segments that the log start offset, `retention.bytes` or `retention.ms` give
-    /// up, oldest first, never beyond the high watermark. Their files keep a `.deleted` name for
-    /// `file.delete.delay.ms`.
+    /// Removes segments, as [`StartHandle::retain`] does.
     ///
     /// # Errors
-    /// When the disk refuses; the same call may be made again.
+    /// When the disk refuses.
     pub fn retain(&mut self, now: Timestamp) -> Result<Vec<RemovedSegment>, StorageError> {
-        let state = &*self.state;
-        let _alone = state.replacing.lock();
-        let mut tail = state.tail.lock();
-        state.check()?;
-        let expiration = tail.config.producer_id_expiration_ms;
-        tail.producers.expire(now, expiration);
-        let config = Arc::clone(&tail.config);
-        let plan = retention::plan(state, &tail, &config, now)?;
-        if plan.is_empty() {
-            return Ok(plan);
-        }
-        let segments = state.segments.load_full();
-        if plan.len() == segments.len() {
-            // Even an idle log empties: its last segment is replaced first.
-            state.roll(&mut tail, state.log_end(), now)?;
-        }
-        let first_kept = plan.len();
-        state.remove_oldest(&mut tail, first_kept)?;
-        Ok(plan)
+        self.start_handle().retain(now)
     }
 
     /// Cuts the log to end at `end`: of the batch that holds it nothing is kept. Readers keep

@@ -1,19 +1,21 @@
-//! Where a log begins: raising its first readable offset, and remembering it.
+//! Where a log begins: raising its first readable offset, and giving up its oldest segments.
 //!
 //! The mark is written before it is shown, so that a restart never shows records again that were
-//! deleted.
+//! deleted. Neither the mark nor the names of removed files are written under a lock that appends
+//! wait for.
 
 use std::sync::Arc;
 
-use milena_protocol::ids::Offset;
+use milena_protocol::ids::{Offset, Timestamp};
 
 use crate::checkpoint::Survives;
 use crate::error::StorageError;
 use crate::ledger::Page;
+use crate::retention::{self, RemovedSegment};
 use crate::state::LogState;
 
-/// Raises a log's first readable offset (DeleteRecords, or a leader that did). Cheap to clone;
-/// blocks, so call it where blocking is allowed, outside of the partition's lock.
+/// Moves a log's start. Cheap to clone; blocks, so call it where blocking is allowed, outside of
+/// the partition's lock.
 #[derive(Clone, Debug)]
 pub struct StartHandle {
     state: Arc<LogState>,
@@ -24,13 +26,23 @@ impl StartHandle {
         Self { state }
     }
 
-    /// Lets the log begin at `offset`, unless it begins behind it or ends before it. The segments
+    /// Lets the log begin at `offset` (DeleteRecords, or a leader that did), unless it begins behind it or ends before it. The segments
     /// below go with the next retention. A full disk does not keep anyone from it.
     ///
     /// # Errors
     /// When the mark cannot be kept; the log begins where it did.
     pub fn advance(&self, offset: Offset) -> Result<(), StorageError> {
         self.state.advance_log_start(offset)
+    }
+
+    /// Removes the segments that the log start offset, `retention.bytes` or `retention.ms` give
+    /// up, oldest first, never beyond the high watermark. Their files keep a `.deleted` name for
+    /// `file.delete.delay.ms`.
+    ///
+    /// # Errors
+    /// When the disk refuses; the same call may be made again.
+    pub fn retain(&self, now: Timestamp) -> Result<Vec<RemovedSegment>, StorageError> {
+        self.state.retain(now)
     }
 }
 
@@ -56,6 +68,29 @@ impl LogState {
             tail.epochs_changed = true;
         }
         Ok(())
+    }
+
+    fn retain(&self, now: Timestamp) -> Result<Vec<RemovedSegment>, StorageError> {
+        let _alone = self.replacing.lock();
+        let mut tail = self.tail.lock();
+        self.check()?;
+        let expiration = tail.config.producer_id_expiration_ms;
+        tail.producers.expire(now, expiration);
+        let config = Arc::clone(&tail.config);
+        let plan = retention::plan(self, &tail, &config, now)?;
+        if plan.is_empty() {
+            return Ok(plan);
+        }
+        if plan.len() == self.segments.load().len() {
+            // Even an idle log empties: its last segment is replaced first.
+            self.roll(&mut tail, self.log_end(), now)?;
+        }
+        let removed = self.take_oldest(&mut tail, plan.len());
+        drop(tail);
+        for segment in &removed {
+            self.discard(segment)?;
+        }
+        Ok(plan)
     }
 
     /// Remembers a log start offset across restarts.

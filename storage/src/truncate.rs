@@ -26,10 +26,11 @@ use crate::state::{LogState, Segments, Tail};
 const DELETED_SUFFIX: &str = ".deleted";
 
 impl LogState {
-    /// Removes the `count` oldest segments; there must be more than that.
-    pub(crate) fn remove_oldest(&self, tail: &mut Tail, count: usize) -> Result<(), StorageError> {
+    /// Takes the `count` oldest segments out of the log; there must be more than that. Their files
+    /// are left to the caller, who holds `replacing`.
+    pub(crate) fn take_oldest(&self, tail: &mut Tail, count: usize) -> Segments {
         let segments = self.segments.load_full();
-        let Some(first_kept) = segments.get(count) else { return Ok(()) };
+        let Some(first_kept) = segments.get(count) else { return Segments::new() };
         let start = first_kept.base_offset;
         // Readers first: an offset below the new start is out of range from here on.
         self.raise_log_start(start);
@@ -39,10 +40,7 @@ impl LogState {
             tail.epochs_changed = true;
         }
         self.environment.attention.awake(self.number);
-        for segment in segments.iter().take(count) {
-            self.discard(segment)?;
-        }
-        Ok(())
+        segments.iter().take(count).cloned().collect()
     }
 
     /// Renames a segment's files, so that they are unlinked later.
