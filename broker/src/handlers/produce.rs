@@ -299,12 +299,11 @@ impl Run<'_> {
         topic_at: usize,
         partition_at: usize,
     ) -> ProducePartitionResponse {
-        let high_watermark = partition.reader().offsets().high_watermark;
         if self.acks != -1 && placed.must_flush {
             // Nobody waits for it, but consumers do: it is visible once it is on stable storage.
             tokio::spawn(make_visible(partition.clone(), placed.acknowledged_at));
         }
-        if self.acks == -1 && high_watermark < placed.acknowledged_at {
+        if self.acks == -1 && !placed.counts(partition.reader().offsets()) {
             let end = placed.acknowledged_at;
             self.appends.push(Append { partition, end, topic_at, partition_at });
         }

@@ -10,7 +10,7 @@ use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionIm
 use milena_cluster::replica::{Begin, Leader};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
-use milena_storage::{LogDirectory, OpenLogError, RecordValidation, StorageError};
+use milena_storage::{Log, LogDirectory, OpenLogError, RecordValidation, StorageError};
 use parking_lot::{Mutex, RwLock};
 
 use super::log_config::{TopicConfig, resolve};
@@ -59,6 +59,12 @@ fn is_for_want_of_room(error: &OpenLogError) -> bool {
     let passing =
         |error: &StorageError| matches!(error, StorageError::Full | StorageError::Exhausted { .. });
     matches!(error, OpenLogError::Storage(error) if passing(error))
+}
+
+/// Puts a log that is to be led where its topic wants what is acknowledged, because its leader
+/// takes all of it for acknowledged. A kill leaves records that nobody has synced.
+fn make_count(log: &Log) -> Result<(), StorageError> {
+    if log.config().flush_messages == 1 { log.flush() } else { Ok(()) }
 }
 
 impl Replicas {
@@ -262,6 +268,7 @@ impl Replicas {
             }
             opened => opened?,
         };
+        make_count(&log)?;
         let role = Leader::begin(Begin {
             node: self.node,
             epoch: partition.leader_epoch,
@@ -311,6 +318,43 @@ impl Replicas {
             for partition in self.registry.of_topic(topic.id()) {
                 partition.configure(config.log.clone(), config.min_insync_replicas);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
+    use milena_protocol::record::builder::{BatchBuilder, BatchOptions};
+    use milena_storage::{AppendContext, DirectoryOptions, LogConfig, Origin, RealDisk};
+
+    use super::*;
+
+    fn open(root: &std::path::Path, flush_messages: u64) -> Log {
+        let options = DirectoryOptions { runs_threads: false, ..DirectoryOptions::new(NodeId(1)) };
+        let directory = LogDirectory::open(root, options, Arc::new(RealDisk)).unwrap();
+        let config = LogConfig { flush_messages, ..LogConfig::default() };
+        directory.open_log("t", Uuid::from_u128(9 << 64), PartitionIndex(0), config).unwrap()
+    }
+
+    /// After a kill a durable topic would acknowledge, and show, records that a power cut takes.
+    #[test]
+    fn what_a_kill_left_unsynced_does_not_count_on_a_durable_topic() {
+        let root = tempfile::tempdir().unwrap();
+        let mut log = open(root.path(), 1);
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch.append(Timestamp(1), None, Some(b"v"), &[]);
+        let context = AppendContext {
+            leader_epoch: LeaderEpoch(0),
+            now: Timestamp(1),
+            origin: Origin::Client,
+        };
+        log.append_as_leader(&batch.build().unwrap(), context).unwrap();
+        drop(log);
+        for (flush_messages, flushed) in [(u64::MAX, Offset(0)), (1, Offset(1))] {
+            let log = open(root.path(), flush_messages);
+            make_count(&log).unwrap();
+            assert_eq!((log.flushed_offset(), log.log_end_offset()), (flushed, Offset(1)));
         }
     }
 }

@@ -14,6 +14,7 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestam
 use milena_protocol::record::control::{ControlType, end_transaction_marker};
 use milena_storage::{
     ActiveProducer, AppendContext, AppendError, Appended, Compaction, FlushHandle, Log, LogConfig,
+    LogOffsets,
     LogReader, Origin, StorageError,
 };
 use parking_lot::Mutex;
@@ -84,6 +85,16 @@ pub struct Placed {
     pub acknowledged_at: Offset,
     /// Whether it must be on stable storage before it counts.
     pub must_flush: bool,
+}
+
+impl Placed {
+    /// Whether it counts for acks=all where the log stands now. The high watermark alone does not
+    /// tell of a retry on a topic that has asked for stable storage since the first time.
+    #[must_use]
+    pub fn counts(&self, offsets: LogOffsets) -> bool {
+        offsets.high_watermark >= self.acknowledged_at
+            && (!self.must_flush || offsets.flushed_offset >= self.acknowledged_at)
+    }
 }
 
 /// Why records were not deleted.
@@ -437,5 +448,33 @@ fn open_from(log: &Log) -> i64 {
 impl std::fmt::Debug for Partition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Partition({}-{})", self.topic, self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A retry would be acknowledged while the first attempt still waits for its sync.
+    #[test]
+    fn a_retry_counts_when_its_records_do() {
+        let appended = Appended {
+            base_offset: Offset(4),
+            last_offset: Offset(4),
+            log_append_time: None,
+            log_start_offset: Offset(0),
+            duplicate: true,
+        };
+        let counts = |must_flush, high_watermark, flushed_offset| {
+            let placed = Placed { appended, records: 1, acknowledged_at: Offset(5), must_flush };
+            placed.counts(LogOffsets {
+                log_start_offset: Offset(0),
+                log_end_offset: Offset(9),
+                high_watermark: Offset(high_watermark),
+                flushed_offset: Offset(flushed_offset),
+            })
+        };
+        assert!(counts(false, 5, 0) && !counts(false, 4, 9));
+        assert!(counts(true, 5, 5) && !counts(true, 9, 4) && !counts(true, 4, 9));
     }
 }
