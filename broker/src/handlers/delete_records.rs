@@ -25,6 +25,17 @@ pub async fn handle(
     context: Context,
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
+    // Each offset is written down before it is answered.
+    let deleted = tokio::task::spawn_blocking(move || delete_all(&broker, &context, request));
+    // It does not end only if the broker does.
+    deleted.await.unwrap_or_default()
+}
+
+fn delete_all(
+    broker: &Broker,
+    context: &Context,
+    request: DeleteRecordsRequest,
+) -> DeleteRecordsResponse {
     let topics = request
         .topics
         .into_iter()
@@ -32,7 +43,7 @@ pub async fn handle(
             partitions: topic
                 .partitions
                 .iter()
-                .map(|asked| match delete(&broker, &context, &topic.name, asked) {
+                .map(|asked| match delete(broker, context, &topic.name, asked) {
                     Ok(low_watermark) => DeleteRecordsPartitionResult {
                         partition_index: asked.partition_index,
                         low_watermark,

@@ -14,8 +14,7 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestam
 use milena_protocol::record::control::{ControlType, end_transaction_marker};
 use milena_storage::{
     ActiveProducer, AppendContext, AppendError, Appended, Compaction, FlushHandle, Log, LogConfig,
-    LogOffsets,
-    LogReader, Origin, StorageError,
+    LogOffsets, LogReader, Origin, StartHandle, StorageError,
 };
 use parking_lot::Mutex;
 
@@ -40,6 +39,7 @@ pub struct Partition {
     state: Mutex<State>,
     flush: FlushHandle,
     compaction: Compaction,
+    start: StartHandle,
     durable: Durable,
     progress: Progress,
     is_retired: AtomicBool,
@@ -137,6 +137,7 @@ impl Partition {
         let reader = log.reader();
         let flush = log.flush_handle();
         let compaction = log.compaction();
+        let start = log.start_handle();
         let leader_epoch = role.leader_epoch();
         log.update_high_watermark(role.high_watermark());
         Self {
@@ -151,6 +152,7 @@ impl Partition {
             state: Mutex::new(State { log, role, verifications: Verifications::default() }),
             flush,
             compaction,
+            start,
             durable: Durable::default(),
             progress: Progress::default(),
             is_retired: AtomicBool::new(false),
@@ -378,24 +380,25 @@ impl Partition {
     }
 
     /// Moves the log start offset forward, as DeleteRecords asks; −1 means the high watermark.
-    /// Answers the new log start offset.
+    /// Answers the new log start offset. Blocks.
     ///
     /// # Errors
     /// [`DeleteRecordsError`]; nothing is deleted then.
     pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, DeleteRecordsError> {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let cleanup = state.log.config().cleanup;
         if cleanup.compact && !cleanup.delete {
             return Err(DeleteRecordsError::OnlyCompacted);
         }
         let high_watermark = state.log.high_watermark();
+        drop(state);
         let target = if offset == Offset::NONE { high_watermark } else { offset };
         if target > high_watermark || target < Offset::ZERO {
             return Err(DeleteRecordsError::OutOfRange);
         }
-        state.log.advance_log_start_offset(target).map_err(DeleteRecordsError::Storage)?;
-        let start = state.log.log_start_offset();
-        drop(state);
+        // The disk is waited for without the lock: the high watermark never falls.
+        self.start.advance(target).map_err(DeleteRecordsError::Storage)?;
+        let start = self.reader.offsets().log_start_offset;
         self.progress.wake();
         Ok(start)
     }
@@ -410,12 +413,12 @@ impl Partition {
         self.progress.wake();
     }
 
-    /// Removes what retention allows; answers how many segments went.
+    /// Removes what retention allows; answers how many segments went. Blocks.
     ///
     /// # Errors
     /// When the disk refused.
     pub fn retain(&self, now: Timestamp) -> Result<usize, StorageError> {
-        let removed = self.state.lock().log.retain(now)?.len();
+        let removed = self.start.retain(now)?.len();
         if removed > 0 {
             self.progress.wake();
         }
