@@ -1,6 +1,5 @@
 //! Reading a log, by offset, by time, by epoch: shared, without the partition's lock.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +10,6 @@ use crate::admission::{self, AdmittedBatch, Origin};
 use crate::epochs::EpochEntry;
 use crate::error::{AppendError, ReadError, StorageError};
 use crate::index::AbortedTransaction;
-use crate::map::SegmentMap;
 use crate::segment::{Largest, Segment};
 use crate::state::LogState;
 
@@ -50,25 +48,19 @@ pub struct ReadSlice {
     pub records: Bytes,
     /// Base offset of the first batch, which may lie before the offset asked for.
     pub first_offset: Offset,
-    map: Option<(Arc<SegmentMap>, Range<usize>)>,
 }
 
 impl ReadSlice {
     fn empty(first_offset: Offset) -> Self {
-        Self { records: Bytes::new(), first_offset, map: None }
+        Self { records: Bytes::new(), first_offset }
     }
+}
 
-    /// Reads the pages of the slice into memory. Blocks on the disk; do it before a thread that
-    /// must not block touches the bytes.
-    ///
-    /// # Errors
-    /// When the disk cannot give the bytes back. They must not be touched then.
-    pub fn fault_in(&self) -> std::io::Result<()> {
-        match &self.map {
-            Some((map, range)) => map.fault_in(range.clone()),
-            None => Ok(()),
-        }
-    }
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    Never,
+    ForDisk,
 }
 
 /// A record found by time.
@@ -124,13 +116,33 @@ impl LogReader {
         self.state.size_bytes()
     }
 
-    /// Reads batches, from the one that holds `from` on, out of one segment.
+    /// Reads batches, from the one that holds `from` on, out of one segment. Where
+    /// [`may_block`](Self::may_block) says so, [`read_blocking`](Self::read_blocking) is to be used
+    /// instead, on a thread that may wait.
     ///
     /// # Errors
     /// `OutOfRange` below the log's start or above its end; at the end the slice is empty.
     pub fn read(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {
+        self.read_as(from, limit, Waits::Never)
+    }
+
+    /// Reads as [`read`](Self::read) does, and sees to it that all that was read is in memory, so
+    /// that touching it does not wait for the disk.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) does; `Corrupt` where the disk cannot give the bytes back.
+    pub fn read_blocking(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {
+        self.read_as(from, limit, Waits::ForDisk)
+    }
+
+    fn read_as(
+        &self,
+        from: Offset,
+        limit: ReadLimit,
+        waits: Waits,
+    ) -> Result<ReadSlice, ReadError> {
         for _ in 0..READ_ATTEMPTS {
-            match self.read_now(from, limit) {
+            match self.read_now(from, limit, waits) {
                 // Retention or compaction was faster. Once it is through, the list of segments is
                 // another; to answer with nothing meanwhile would end somebody's reading.
                 Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {
@@ -142,7 +154,7 @@ impl LogReader {
         // Once more while nobody may take segments away: what is missing now, or is too short, was
         // taken by somebody else.
         let _alone = self.state.replacing.lock();
-        match self.read_now(from, limit) {
+        match self.read_now(from, limit, waits) {
             Err(ReadError::Storage(StorageError::Deleted)) if !self.state.is_deleted() => {
                 let segments = self.state.segments.load();
                 let segment = segments.get(LogState::segment_index(&segments, from));
@@ -153,17 +165,27 @@ impl LogReader {
         }
     }
 
-    fn read_now(&self, from: Offset, limit: ReadLimit) -> Result<ReadSlice, ReadError> {
+    fn read_now(
+        &self,
+        from: Offset,
+        limit: ReadLimit,
+        waits: Waits,
+    ) -> Result<ReadSlice, ReadError> {
         let upper = limit.upper.min(self.check_range(from)?);
         if from >= upper {
             return Ok(ReadSlice::empty(from));
         }
         let segments = self.state.segments.load_full();
-        for segment in segments.iter().skip(LogState::segment_index(&segments, from)) {
+        let first = LogState::segment_index(&segments, from);
+        for (index, segment) in segments.iter().enumerate().skip(first) {
             if segment.base_offset >= upper {
                 break;
             }
-            if let Some(slice) = self.read_segment(segment, from, upper, limit)? {
+            // All of a segment that ends before the bound may be shown; its end need not be looked
+            // for, which would touch pages that nobody asked for.
+            let ends_below = segments.get(index + 1).is_some_and(|next| next.base_offset <= upper);
+            let upper = if ends_below { Offset(i64::MAX) } else { upper };
+            if let Some(slice) = self.read_segment(segment, from, upper, limit, waits)? {
                 // Deleted in between, its name may have been another log's when it was mapped.
                 return match self.state.is_deleted() {
                     true => Err(StorageError::Deleted.into()),
@@ -190,9 +212,14 @@ impl LogReader {
         from: Offset,
         upper: Offset,
         limit: ReadLimit,
+        waits: Waits,
     ) -> Result<Option<ReadSlice>, ReadError> {
         let environment = &self.state.environment;
         let Some(map) = segment.map(environment)? else { return Ok(None) };
+        if waits == Waits::ForDisk {
+            // Before anything is touched: what the disk cannot give is told here, not by a fault.
+            segment.fault_in(environment, &map, from, limit.max_bytes)?;
+        }
         let Some(first) = segment.locate(environment, &map, from)? else { return Ok(None) };
         if first.base_offset >= upper {
             return Ok(None);
@@ -204,26 +231,37 @@ impl LogReader {
             }
         } else {
             let wanted = first.position.saturating_add(limit.max_bytes);
-            end = segment.position_of_end(environment, &map, upper)?.min(wanted);
+            end = match upper {
+                Offset(i64::MAX) => segment.limit(&map),
+                upper => segment.position_of_end(environment, &map, upper)?,
+            };
+            end = end.min(wanted);
+        }
+        let damage = |position: usize| ReadError::Corrupt {
+            segment: segment.base_offset,
+            position: position as u64,
+        };
+        if waits == Waits::ForDisk {
+            map.fault_in(first.position..end).map_err(|_| damage(first.position))?;
         }
         let range = first.position..segment.checked_end(&map, first.position..end)?;
-        let records = map.view(range.clone()).ok_or(ReadError::Corrupt {
-            segment: segment.base_offset,
-            position: first.position as u64,
-        })?;
-        Ok(Some(ReadSlice { records, first_offset: first.base_offset, map: Some((map, range)) }))
+        let records = map.view(range).ok_or_else(|| damage(first.position))?;
+        Ok(Some(ReadSlice { records, first_offset: first.base_offset }))
     }
 
-    /// Whether reading at `from` may have to wait for the disk, so that it should be done, with
-    /// [`ReadSlice::fault_in`], on a thread that may block. What was appended by this process or
-    /// read lately counts as being in memory.
+    /// Whether reading at `from` may have to wait, for the disk or for checksums, so that it should
+    /// be done with [`read_blocking`](Self::read_blocking) on a thread that may. What was appended
+    /// by this process or read lately counts as being in memory.
     #[must_use]
-    pub fn may_block(&self, from: Offset, max_bytes: usize) -> bool {
+    pub fn may_block(&self, from: Offset, limit: ReadLimit) -> bool {
+        if from >= limit.upper.min(self.state.log_end()) {
+            return false;
+        }
         let segments = self.state.segments.load();
         let Some(segment) = segments.get(LogState::segment_index(&segments, from)) else {
             return false;
         };
-        segment.may_block(&self.state.environment, from, max_bytes)
+        segment.may_block(&self.state.environment, from, limit.max_bytes)
     }
 
     /// Bytes of batches between two offsets, for deciding whether a fetch is worth an answer.

@@ -103,6 +103,44 @@ const HOT_TAIL_BYTES: usize = 8 << 20;
 /// One byte in so many is asked for when asking whether a range is in memory.
 const PROBE_BYTES: usize = 128 << 10;
 
+/// So many ranges of a segment are remembered as verified: one for each reader that reads on.
+const VERIFIED_RANGES: usize = 16;
+/// A read may begin so far before what is verified and still count as verified: a search begins at
+/// an index entry.
+const VERIFIED_SLACK_BYTES: usize = 64 << 10;
+
+/// Ranges of whole batches, apart from each other, the newest last.
+#[derive(Clone, Debug, Default)]
+struct Verified(Vec<Range<usize>>);
+
+impl Verified {
+    /// Where the range ends that holds a position.
+    fn end_at(&self, position: usize) -> Option<usize> {
+        self.0.iter().find(|range| range.contains(&position)).map(|range| range.end)
+    }
+
+    fn nearly_covers(&self, wanted: &Range<usize>) -> bool {
+        self.0.iter().any(|range| {
+            range.start <= wanted.start.saturating_add(VERIFIED_SLACK_BYTES)
+                && range.end >= wanted.end
+        })
+    }
+
+    fn add(&mut self, mut added: Range<usize>) {
+        self.0.retain(|range| {
+            let is_apart = range.end < added.start || added.end < range.start;
+            if !is_apart {
+                added = range.start.min(added.start)..range.end.max(added.end);
+            }
+            is_apart
+        });
+        if self.0.len() == VERIFIED_RANGES {
+            self.0.remove(0);
+        }
+        self.0.push(added);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) base_offset: Offset,
@@ -112,6 +150,8 @@ pub(crate) struct Segment {
     size: AtomicU64,
     /// Bytes from here on were checked by this process, when it appended or recovered them.
     checked_from: AtomicU64,
+    /// Bytes before that whose checksums were verified since the map was made.
+    verified: Mutex<Verified>,
     map: ArcSwapOption<SegmentMap>,
     used_at: AtomicU32,
     pub(crate) offset_index: ArcSwap<OffsetIndex>,
@@ -151,6 +191,7 @@ impl Segment {
             file_id: environment.descriptors.next_id(),
             size: AtomicU64::new(size),
             checked_from: AtomicU64::new(size),
+            verified: Mutex::default(),
             map: ArcSwapOption::empty(),
             used_at: AtomicU32::new(environment.seconds()),
             offset_index: ArcSwap::default(),
@@ -207,7 +248,12 @@ impl Segment {
         let checked_from = usize::try_from(self.checked_from.load(Ordering::Acquire));
         let until = range.end.min(checked_from.unwrap_or(usize::MAX));
         let mut position = range.start;
+        let verified = self.verified.lock().clone();
         while position < until {
+            if let Some(end) = verified.end_at(position) {
+                position = end;
+                continue;
+            }
             let is_good = match self.batch_at(map, position, limit) {
                 Ok(Some(batch)) if batch.verify_crc().is_ok() => Some(batch.total_bytes()),
                 _ => None,
@@ -215,8 +261,14 @@ impl Segment {
             match is_good {
                 Some(bytes) => position += bytes,
                 None if position == range.start => return Err(self.corrupt(position)),
-                None => return Ok(position),
+                None => {
+                    self.verified.lock().add(range.start..position);
+                    return Ok(position);
+                }
             }
+        }
+        if range.start < until {
+            self.verified.lock().add(range.start..position);
         }
         Ok(range.end)
     }
@@ -247,6 +299,8 @@ impl Segment {
         let is_idle = now.saturating_sub(self.used_at.load(Ordering::Relaxed)) >= idle_seconds;
         if is_idle {
             self.map.store(None);
+            // The disk gives the bytes anew when they are mapped again.
+            *self.verified.lock() = Verified::default();
             self.offset_index.load().unmap();
         }
         is_idle
@@ -359,7 +413,8 @@ impl Segment {
         Ok(found.map_or(limit, |located| located.position))
     }
 
-    /// Whether pages from an offset's batch on may have to come from the disk.
+    /// Whether reading from an offset's batch on may have to wait: for the disk, or for checksums
+    /// that nobody has verified yet.
     pub(crate) fn may_block(
         &self,
         environment: &Environment,
@@ -368,16 +423,39 @@ impl Segment {
     ) -> bool {
         let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
         let index = self.offset_index.load();
+        let relative = self.relative(offset);
+        if self.map.load().is_none() || !index.is_at_hand(relative) {
+            return size > 0;
+        }
         let path = self.path(Kind::OffsetIndex);
-        let entry = index.floor(&path, &*environment.disk, self.relative(offset));
-        let start = entry.position as usize;
+        let start = index.floor(&path, &*environment.disk, relative).position as usize;
+        let end = start.saturating_add(max_bytes).min(size);
+        let checked_from = usize::try_from(self.checked_from.load(Ordering::Acquire));
+        let unchecked = start..end.min(checked_from.unwrap_or(usize::MAX));
+        if !unchecked.is_empty() && !self.verified.lock().nearly_covers(&unchecked) {
+            return true;
+        }
         let is_active = !self.sealed.load(Ordering::Acquire);
-        if is_active && self.map.load().is_some() && size - start.min(size) <= HOT_TAIL_BYTES {
+        if is_active && size - start.min(size) <= HOT_TAIL_BYTES {
             return false;
         }
         let Ok(file) = self.file(environment) else { return true };
-        let end = start.saturating_add(max_bytes).min(size);
         (start..end).step_by(PROBE_BYTES).any(|position| !is_resident(&file, position as u64))
+    }
+
+    /// Brings what a read from an offset on will touch into memory. Blocks.
+    pub(crate) fn fault_in(
+        &self,
+        environment: &Environment,
+        map: &SegmentMap,
+        offset: Offset,
+        max_bytes: usize,
+    ) -> Result<(), ReadError> {
+        let index = self.offset_index.load();
+        let path = self.path(Kind::OffsetIndex);
+        let start = index.floor(&path, &*environment.disk, self.relative(offset)).position as usize;
+        let end = start.saturating_add(max_bytes).min(self.limit(map));
+        map.fault_in(start.min(end)..end).map_err(|_| self.corrupt(start))
     }
 
     fn first_batch(

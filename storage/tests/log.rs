@@ -137,7 +137,7 @@ fn limits_of_a_read_hold() {
     ));
     assert_eq!(reader.bytes_between(Offset(2), Offset(5)), 3 * one as u64);
     assert_eq!(reader.size_bytes(), 10 * one as u64);
-    assert!(!reader.may_block(Offset(0), 1 << 20));
+    assert!(!reader.may_block(Offset(0), limit(Offset(10), 1 << 20, true)));
 }
 
 /// A view that a connection is still sending would change under it.
@@ -622,4 +622,32 @@ fn readers_beside_a_writer_see_whole_batches() {
     });
     assert_eq!(read_all(&log, 1 << 20).len(), total as usize);
     assert!(!directory.is_offline());
+}
+
+/// A thread that serves others would wait for the disk and for checksums, on the first read after a
+/// restart or on every one.
+#[test]
+fn what_may_block_is_known_before_the_read() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, small());
+    for number in 0..200 {
+        append(&mut log, &[value(number)]).unwrap();
+    }
+    let limit = limit(Offset(200), 2000, true);
+    assert!(!log.reader().may_block(Offset(190), limit), "just appended");
+    let expected = log.reader().read(Offset(20), limit).unwrap().records;
+    directory.maintain().unwrap();
+    drop((log, directory));
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let log = open_log(&directory, small());
+    let reader = log.reader();
+    assert!(!reader.may_block(Offset(200), limit), "there is nothing to read");
+    for offset in [20, 190] {
+        assert!(reader.may_block(Offset(offset), limit), "{offset}");
+        let slice = reader.read_blocking(Offset(offset), limit).unwrap();
+        assert!(offset != 20 || slice.records == expected);
+        assert!(!reader.may_block(Offset(offset), limit), "{offset} was read");
+    }
+    assert!(reader.may_block(Offset(100), limit), "another segment");
 }

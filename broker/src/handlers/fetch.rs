@@ -15,7 +15,7 @@ use milena_protocol::api::fetch::{
 use milena_protocol::codec::{Records, Text};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
-use milena_storage::{ReadError, ReadLimit, ReadSlice};
+use milena_storage::{LogOffsets, ReadError, ReadLimit};
 
 use super::error::read_code;
 use super::resolve;
@@ -59,11 +59,11 @@ pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest
         Fetching::Full(session, wanted) => (Some(session), wanted, false),
         Fetching::Incremental(session, wanted) => (Some(session), wanted, true),
     };
-    let look = Look { broker: &broker, context: &context, by_id, limits };
-    let targets: Vec<Target> =
+    let look = Look { broker, context, by_id, limits };
+    let targets: Arc<[Target]> =
         wanted.into_iter().map(|(key, wanted)| look.target(key, wanted)).collect();
     let results = look.read_or_wait(&targets, deadline).await;
-    look.respond(session, only_news, targets, results)
+    look.respond(session, only_news, &targets, results)
 }
 
 fn asked(request: FetchRequest, by_id: bool) -> Asked {
@@ -123,8 +123,6 @@ struct Found {
     diverging: Option<(LeaderEpoch, Offset)>,
     aborted: Option<Vec<FetchAbortedTransaction>>,
     records: Bytes,
-    /// What has to be faulted in before it is sent.
-    cold: Option<ReadSlice>,
 }
 
 impl Found {
@@ -143,14 +141,24 @@ impl Found {
     }
 }
 
-struct Look<'a> {
-    broker: &'a Arc<Broker>,
-    context: &'a Context,
+#[derive(Clone)]
+struct Look {
+    broker: Arc<Broker>,
+    context: Context,
     by_id: bool,
     limits: Limits,
 }
 
-impl Look<'_> {
+/// How the log may be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On a thread that others need: only what is in memory.
+    Reactor,
+    /// On a thread that may wait for the disk.
+    Blocking,
+}
+
+impl Look {
     fn target(&self, key: Key, wanted: Wanted) -> Target {
         let partition = self.find(&key);
         Target { key, wanted, partition }
@@ -171,22 +179,21 @@ impl Look<'_> {
     }
 
     /// Reads; where that is too little, waits for more and reads again (fact F1).
-    async fn read_or_wait(&self, targets: &[Target], deadline: Instant) -> Vec<Found> {
-        let results = self.read(targets);
+    async fn read_or_wait(&self, targets: &Arc<[Target]>, deadline: Instant) -> Vec<Found> {
+        let results = self.read(targets).await;
         if self.is_enough(&results, deadline) {
-            return self.warmed(results).await;
+            return results;
         }
         let partitions = targets.iter().filter_map(|target| target.partition.as_ref().ok());
         let waiting = Waiting::on(partitions.map(|partition| partition.progress()));
         loop {
-            let results = self.read(targets);
+            let results = self.read(targets).await;
             if self.is_enough(&results, deadline) {
-                return self.warmed(results).await;
+                return results;
             }
             let until = tokio::time::Instant::from_std(deadline);
             if tokio::time::timeout_at(until, waiting.moved()).await.is_err() {
-                let results = self.read(targets);
-                return self.warmed(results).await;
+                return self.read(targets).await;
             }
         }
     }
@@ -200,37 +207,60 @@ impl Look<'_> {
             || Instant::now() >= deadline
     }
 
-    /// Faults cold pages in on a thread that may block, so that the reactor never does.
-    async fn warmed(&self, mut results: Vec<Found>) -> Vec<Found> {
-        let cold: Vec<(usize, ReadSlice)> = results
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(at, found)| found.cold.take().map(|slice| (at, slice)))
-            .collect();
-        if cold.is_empty() {
-            return results;
+    /// Reads where that does not keep others waiting: all of it on a thread that may block, if any
+    /// of it may have to wait for the disk.
+    async fn read(&self, targets: &Arc<[Target]>) -> Vec<Found> {
+        if !targets.iter().any(|target| self.may_block(target)) {
+            return self.read_at(targets, Place::Reactor);
         }
-        let faulted = tokio::task::spawn_blocking(move || {
-            let failed = |(_, slice): &(usize, ReadSlice)| slice.fault_in().is_err();
-            cold.into_iter().filter(failed).map(|(at, _)| at).collect::<Vec<_>>()
-        });
-        // Bytes that the disk cannot give back must not be touched.
-        for at in faulted.await.unwrap_or_default() {
-            if let Some(found) = results.get_mut(at) {
-                *found = Found::fault(self.downgraded(ErrorCode::KAFKA_STORAGE_ERROR));
-            }
-        }
-        results
+        let (look, wanted) = (self.clone(), Arc::clone(targets));
+        let read = tokio::task::spawn_blocking(move || look.read_at(&wanted, Place::Blocking));
+        read.await.unwrap_or_else(|_| {
+            // The broker ends.
+            let fault = || Found::fault(self.downgraded(ErrorCode::KAFKA_STORAGE_ERROR));
+            targets.iter().map(|_| fault()).collect()
+        })
     }
 
-    fn read(&self, targets: &[Target]) -> Vec<Found> {
+    fn may_block(&self, target: &Target) -> bool {
+        target.partition.as_ref().is_ok_and(|partition| {
+            let offsets = partition.reader().offsets();
+            let left = (self.limits.max_bytes, true);
+            let limit = self.limit(partition, offsets, target.wanted, left);
+            partition.reader().may_block(target.wanted.fetch_offset, limit)
+        })
+    }
+
+    /// How much may be read of a partition.
+    fn limit(
+        &self,
+        partition: &Partition,
+        offsets: LogOffsets,
+        wanted: Wanted,
+        (bytes_left, first): (usize, bool),
+    ) -> ReadLimit {
+        let upper = if self.limits.to_log_end {
+            offsets.log_end_offset
+        } else if self.limits.committed_only {
+            partition.last_stable_offset()
+        } else {
+            offsets.high_watermark
+        };
+        ReadLimit {
+            upper,
+            max_bytes: bytes_left.min(wanted.max_bytes.max(0) as usize),
+            at_least_one_batch: first,
+        }
+    }
+
+    fn read_at(&self, targets: &[Target], place: Place) -> Vec<Found> {
         let mut left = self.limits.max_bytes;
         let mut first = true;
         targets
             .iter()
             .map(|target| {
                 let found = match &target.partition {
-                    Ok(partition) => self.read_one(partition, target.wanted, left, first),
+                    Ok(partition) => self.read_one(partition, target.wanted, (left, first), place),
                     Err(code) => Found::fault(self.downgraded(*code)),
                 };
                 left = left.saturating_sub(found.records.len());
@@ -244,8 +274,8 @@ impl Look<'_> {
         &self,
         partition: &Partition,
         wanted: Wanted,
-        bytes_left: usize,
-        first: bool,
+        left: (usize, bool),
+        place: Place,
     ) -> Found {
         if partition.is_retired() {
             return Found::fault(self.no_such_topic());
@@ -270,25 +300,15 @@ impl Look<'_> {
             }
             return found;
         }
-        let upper = if self.limits.to_log_end {
-            offsets.log_end_offset
-        } else if self.limits.committed_only {
-            partition.last_stable_offset()
-        } else {
-            offsets.high_watermark
+        let limit = self.limit(partition, offsets, wanted, left);
+        let read = match place {
+            Place::Reactor => reader.read(wanted.fetch_offset, limit),
+            Place::Blocking => reader.read_blocking(wanted.fetch_offset, limit),
         };
-        let limit = ReadLimit {
-            upper,
-            max_bytes: bytes_left.min(wanted.max_bytes.max(0) as usize),
-            at_least_one_batch: first,
-        };
-        match reader.read(wanted.fetch_offset, limit) {
+        match read {
             Ok(slice) => {
                 if self.limits.committed_only && !slice.records.is_empty() {
-                    found.aborted = Some(aborted(partition, &slice, upper));
-                }
-                if reader.may_block(wanted.fetch_offset, slice.records.len()) {
-                    found.cold = Some(slice.clone());
+                    found.aborted = Some(aborted(partition, &slice, limit.upper));
                 }
                 found.records = slice.records;
                 found
@@ -327,12 +347,12 @@ impl Look<'_> {
         &self,
         session: Option<Arc<parking_lot::Mutex<Session>>>,
         only_news: bool,
-        targets: Vec<Target>,
+        targets: &[Target],
         results: Vec<Found>,
     ) -> FetchResponse {
         let mut session = session.as_ref().map(|session| session.lock());
         let mut responses: Vec<FetchTopicResponse> = Vec::new();
-        for (target, found) in targets.into_iter().zip(results) {
+        for (target, found) in targets.iter().zip(results) {
             let news = News {
                 said: Said {
                     high_watermark: found.high_watermark,
@@ -352,14 +372,14 @@ impl Look<'_> {
                     self.broker.metrics.failed_fetch(partition.topic());
                 }
             }
-            let key = target.key;
+            let key = &target.key;
             let partition = partition_response(key.partition, found);
             match responses.last_mut() {
                 Some(last) if last.topic == key.topic && last.topic_id == key.topic_id => {
                     last.partitions.push(partition);
                 }
                 _ => responses.push(FetchTopicResponse {
-                    topic: key.topic,
+                    topic: key.topic.clone(),
                     topic_id: key.topic_id,
                     partitions: vec![partition],
                 }),

@@ -108,6 +108,15 @@ impl OffsetIndex {
             .unwrap_or(OffsetEntry { relative_offset: 0, position: 0 })
     }
 
+    /// Whether [`floor`](Self::floor) needs no file that is not mapped yet.
+    pub(crate) fn is_at_hand(&self, relative_offset: u32) -> bool {
+        let is_in_memory = || {
+            self.recent.len() > 0
+                && OffsetEntry::from_bits(self.recent.at(0)).relative_offset <= relative_offset
+        };
+        self.in_file == 0 || self.map.load().is_some() || is_in_memory()
+    }
+
     fn floor_in_file(&self, path: &Path, disk: &dyn Disk, offset: u32) -> Option<OffsetEntry> {
         if self.in_file == 0 {
             return None;
