@@ -97,9 +97,10 @@ impl<'a, R: Read> Lines<'a, R> {
                 };
                 return Ok(is_record.then_some(line));
             }
-            if total > self.max_bytes as u64 {
-                // A delimiter may have begun.
-                let kept = line.len().min(self.delimiter.len() - 1);
+            // A delimiter may have begun.
+            let begun = self.delimiter.len() - 1;
+            if total > (self.max_bytes + begun) as u64 {
+                let kept = line.len().min(begun);
                 dropped += (line.len() - kept) as u64;
                 line.drain(..line.len() - kept);
             }
