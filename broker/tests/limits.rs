@@ -1,6 +1,7 @@
 //! What connections may cost, against a real broker process over bare sockets.
 
 mod process;
+mod rest_client;
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use milena_protocol::api::api_versions::ApiVersionsRequest;
 use milena_protocol::api::metadata::MetadataRequest;
 use milena_protocol::ids::Timestamp;
 use milena_protocol::record::{BatchBuilder, BatchOptions, Compression};
-use process::broker::{Broker, batch, create, fetch_request};
+use process::broker::{Broker, batch, create, fetch_request, produce};
 use process::{Connection, Process};
+use rest_client::Rest;
 
 /// What the test asks for, in milliseconds.
 const IDLE_MS: u64 = 300;
@@ -80,6 +82,47 @@ fn a_batch_that_expands_is_looked_at_piece_by_piece() {
     }
     let grown = peak_kib(&broker.process) - before;
     assert!(grown < 40 * 1024, "{grown} KiB");
+}
+
+/// Readers over HTTP would take the memory for whole batches, each of them again.
+#[test]
+fn pages_of_a_batch_that_expands_do_not_pile_up() {
+    let rest = Rest::start();
+    let mut connection = rest.process.connect();
+    let record_batch = |records: usize, value_bytes: usize| {
+        let options = BatchOptions { compression: Compression::Zstd, ..Default::default() };
+        let mut builder = BatchBuilder::new(options);
+        let value = vec![0; value_bytes];
+        for _ in 0..records {
+            builder.append(Timestamp(1), None, Some(&value), &[]);
+        }
+        builder.build().unwrap()
+    };
+    for (topic, records, value_bytes) in
+        [("many", 1000, 58_000), ("large", 1, 4 << 20), ("endless", 1, 58_000_000)]
+    {
+        create(&mut connection, topic, 1, &[]);
+        let answer = produce(&mut connection, topic, record_batch(records, value_bytes), -1);
+        assert!(answer.error_code.is_none(), "{answer:?}");
+    }
+    let path = |topic: &str| rest.at(&format!("/topics/{topic}/partitions/0/records"));
+    assert_eq!(rest.get(&path("large")).0, 200);
+    let (status, said) = rest.get(&path("endless"));
+    assert_eq!(status, 500);
+    assert!(said["message"].as_str().unwrap().contains("go on at 1"), "{said}");
+    let before = peak_kib(&rest.process);
+    std::thread::scope(|scope| {
+        for reader in 0..40 {
+            let (rest, path) = (&rest, path(if reader % 8 == 0 { "large" } else { "many" }));
+            scope.spawn(move || {
+                let status = rest.call("GET", &path, "").status;
+                // A large record waits for room, for a while.
+                assert!(status == 200 || (status == 503 && path.contains("large")), "{status}");
+            });
+        }
+    });
+    let grown = peak_kib(&rest.process) - before;
+    assert!(grown < 200 * 1024, "{grown} KiB");
 }
 
 /// A client that asks and never reads would fill the memory with its answers.

@@ -247,6 +247,17 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
+/// The offset delta of a record, from its first bytes behind its length.
+///
+/// # Errors
+/// When they are none.
+pub fn offset_delta(front: &[u8]) -> Result<i32, RecordError> {
+    let mut cursor = Cursor::new(front);
+    cursor.byte()?;
+    cursor.varlong()?;
+    cursor.varint()
+}
+
 /// The records of plain (not compressed) record bytes.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod page;
+mod pieces;
 pub mod stream;
 pub mod watch;
 

@@ -1,9 +1,12 @@
 //! A page of records.
 
-use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tokio::sync::SemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 use super::read::{MAX_LIMIT, Wanted};
@@ -57,7 +60,7 @@ pub struct PageMetadata {
 pub async fn read(
     at: At<PartitionPath>,
     query: Result<Query<Range>, QueryRejection>,
-) -> Result<Json<RecordList>, Failure> {
+) -> Result<Response, Failure> {
     let Query(range) = query.map_err(Failure::bad_query)?;
     let PartitionPath { topic_name: topic, partition_id: index, .. } = &at.path;
     let mut wanted = at.wanted(topic, *index).await?;
@@ -70,12 +73,29 @@ pub async fn read(
     let Wanted { offset, limit, .. } = wanted;
     let path = format!("/topics/{topic}/partitions/{index}/records");
     let page = |offset| at.url(&format!("{path}?offset={offset}&limit={limit}"));
-    Ok(Json(RecordList {
+    let room = shown.room;
+    let list = RecordList {
         kind: "KafkaRecordList",
         metadata: PageMetadata { itself: page(offset), next: page(shown.next_offset) },
         next_offset: shown.next_offset,
         log_start_offset: shown.log_start_offset,
         high_watermark: shown.high_watermark,
         data: shown.records,
-    }))
+    };
+    // Plain data: strings, numbers, and JSON.
+    let json = serde_json::to_vec(&list).expect("plain data can be written");
+    let body = Body::from(Bytes::from_owner(Held { json, _room: room }));
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// A page on its way to its reader, with the room that it takes.
+struct Held {
+    json: Vec<u8>,
+    _room: Option<SemaphorePermit<'static>>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
 }

@@ -83,8 +83,8 @@ pub struct ShownHeader {
     value: Option<String>,
 }
 
-/// A key or a value: a JSON object or array as `JSON`, other text as `STRING`, other bytes as
-/// `BINARY`. It can be sent back as it is.
+/// A key or a value: a JSON object or array as `JSON`, other text as `STRING`, other bytes, and
+/// text with control characters, as `BINARY`. It can be sent back as it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShownData {
     #[serde(rename = "type")]
@@ -95,7 +95,9 @@ pub struct ShownData {
 
 impl ShownData {
     fn of(bytes: &[u8]) -> Self {
-        let text = std::str::from_utf8(bytes).ok();
+        // Control characters take six bytes each in JSON.
+        let is_control = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte);
+        let text = std::str::from_utf8(bytes).ok().filter(|_| !bytes.iter().any(is_control));
         if let Some(json) = text.and_then(document) {
             return Self { format: Format::Json, data: json };
         }
@@ -158,5 +160,6 @@ mod tests {
         assert_eq!(shown(b"a\nb"), (Format::String, r#""a\nb""#.into()));
         assert_eq!(shown(b""), (Format::String, r#""""#.into()));
         assert_eq!(shown(&[0xff, 0]), (Format::Binary, r#""/wA=""#.into()));
+        assert_eq!(shown(&[0]), (Format::Binary, r#""AA==""#.into()));
     }
 }

@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
+use tokio::sync::SemaphorePermit;
 use utoipa::IntoParams;
 
 use super::read::Wanted;
@@ -36,6 +37,8 @@ struct Watch {
     call: Call,
     wanted: Wanted,
     ready: std::vec::IntoIter<ShownRecord>,
+    /// What they take of the room for large records.
+    _room: Option<SemaphorePermit<'static>>,
     has_failed: bool,
 }
 
@@ -71,8 +74,8 @@ pub async fn watch(
     let first = at.read(&wanted).await?;
     wanted.offset = first.next_offset;
     wanted.max_wait_ms = WAIT_MS;
-    let ready = first.records.into_iter();
-    let watch = Watch { call: at.clone(), wanted, ready, has_failed: false };
+    let (ready, room) = (first.records.into_iter(), first.room);
+    let watch = Watch { call: at.clone(), wanted, ready, _room: room, has_failed: false };
     let events = futures_util::stream::unfold(watch, async |mut watch| {
         let event = watch.next().await?;
         Some((Ok(event), watch))
@@ -90,10 +93,12 @@ impl Watch {
                 let id = record.offset.to_string();
                 return Some(event("record", &record).id(id));
             }
+            self._room = None;
             match self.call.read(&self.wanted).await {
                 Ok(shown) => {
                     self.wanted.offset = shown.next_offset;
                     self.ready = shown.records.into_iter();
+                    self._room = shown.room;
                 }
                 Err(failure) => {
                     self.has_failed = true;
