@@ -93,8 +93,9 @@ fn escape(characters: &mut std::str::Chars<'_>) -> Result<Vec<u8>, String> {
         Some('\\') => b"\\".to_vec(),
         Some('x') => {
             let digits: String = characters.take(2).collect();
-            let byte = u8::from_str_radix(&digits, 16);
-            vec![byte.map_err(|_| format!("\\x{digits} is no byte; write two digits, as \\x0a"))?]
+            let are_digits = digits.len() == 2 && digits.bytes().all(|one| one.is_ascii_hexdigit());
+            let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| are_digits);
+            vec![byte.ok_or(format!("\\x{digits} is no byte; write two digits, as \\x0a"))?]
         }
         Some(other) => {
             return Err(format!("there is no \\{other}; there are \\n \\r \\t \\\\ \\xHH"));
@@ -186,9 +187,9 @@ mod tests {
         assert_eq!(shown("%S %K %T %h"), b"-1 1 1700000000000 a=1,b=NULL");
         assert_eq!(shown("%R\\x00\\t"), b"\xff\xff\xff\xff\0\t");
         assert_eq!(shown("gr\u{fc}n"), "grün".as_bytes());
-        for bad in ["%", "%z", "\\", "\\q", "\\xg0", "\\x1"] {
-            let format = bad.parse::<Format>();
-            assert!(format.is_err() || bad == "\\x1", "{bad}: {format:?}");
+        for bad in ["%", "%z", "\\", "\\q", "\\xg0", "\\x1", "\\x+1", "\\x"] {
+            assert!(bad.parse::<Format>().is_err(), "{bad}");
+            assert!(bad.starts_with('%') || separator(bad).is_err(), "{bad}");
         }
     }
 }
