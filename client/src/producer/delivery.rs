@@ -1,4 +1,4 @@
-//! What became of a record. The records of a batch share one outcome, until the batch is cut in two.
+//! What became of a record. The records of a batch share one outcome, until it is cut in two.
 
 use std::sync::{Arc, OnceLock};
 
