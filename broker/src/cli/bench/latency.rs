@@ -82,7 +82,7 @@ pub async fn run(arguments: &Latency) -> Result<(Report, bool), CliError> {
     Ok((Report::new(titles, &meter, began.elapsed(), (before, after)), target.json))
 }
 
-/// Sends each record when it is due; where they cannot be sent that fast, as many as the time is for.
+/// Sends each record when it is due; where that is too fast, as many as there is time for.
 async fn send(
     producer: Producer,
     topic: Arc<str>,
