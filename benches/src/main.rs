@@ -132,12 +132,17 @@ where
             .map(|index| {
                 let (barrier, make) = (&barrier, &make);
                 scope.spawn(move || -> Result<(Histogram<u64>, u64), Failure> {
-                    let mut connection = Connection::open(&line.bootstrap)?;
-                    let mut request = make(index);
-                    settled(|| request(&mut connection))?;
-                    let mut histogram = Histogram::new(3)?;
-                    let mut bytes = 0;
+                    let prepare = || -> Result<_, Failure> {
+                        let mut connection = Connection::open(&line.bootstrap)?;
+                        let mut request = make(index);
+                        settled(|| request(&mut connection))?;
+                        Ok((connection, request, Histogram::new(3)?))
+                    };
+                    let prepared = prepare();
+                    // Also where it failed: the others wait for this one.
                     barrier.wait();
+                    let (mut connection, mut request, mut histogram) = prepared?;
+                    let mut bytes = 0;
                     let end = Instant::now() + span;
                     while Instant::now() < end {
                         let began = Instant::now();
@@ -231,4 +236,18 @@ fn touch(line: &Line, topic: &str, partitions: i32) -> Result<(), Failure> {
         })
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run whose broker is not there would never end.
+    #[test]
+    fn a_connection_that_fails_ends_the_run() {
+        let arguments = ["load", "--bootstrap", "127.0.0.1:1", "touch", "t", "-p", "1"];
+        let line = Line::parse_from(arguments);
+        let request = |_: usize| |_: &mut Connection| -> Result<usize, Failure> { Ok(0) };
+        assert!(drive(&line, 3, 0.01, request).is_err());
+    }
 }
