@@ -93,10 +93,11 @@ fn file_faults(source: &Source, faults: &mut Vec<String>) {
         || source.name.contains("/examples/")
         || source.name.starts_with("testing/");
     let is_example = source.name.contains("/examples/");
-    let mut in_tests = is_test_file;
+    let mut tests = Tests::Outside;
     for (at, line) in source.text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
-        in_tests |= line.trim() == "#[cfg(test)]";
+        tests = tests.behind(line);
+        let in_tests = is_test_file || tests != Tests::Outside;
         let mut fault = |what: &str| faults.push(format!("{}:{}: {what}", source.name, at + 1));
         // A row of a table cannot be broken.
         let is_table = line.trim_start().starts_with(['/', '|']) && line.trim_end().ends_with('|');
@@ -113,9 +114,52 @@ fn file_faults(source: &Source, faults: &mut Vec<String>) {
         if !in_tests && (code.contains(".unwrap()") || code.contains("todo!(")) {
             fault("nothing is unwrapped or left to do outside of tests");
         }
-        let waits_by_the_clock = code.contains("thread::sleep(");
+        let waits_by_the_clock =
+            ["sleep(", "sleep_until("].iter().any(|wait| is_called(code, wait));
         if in_tests && waits_by_the_clock && !is_example && !source.name.starts_with("testing/") {
             fault("a test waits by the clock");
+        }
+    }
+}
+
+/// Whether code calls a function by this name and no longer one.
+fn is_called(code: &str, name: &str) -> bool {
+    let is_part = |before: char| before.is_alphanumeric() || before == '_';
+    code.match_indices(name).any(|(at, _)| {
+        let before = code.get(..at).unwrap_or_default();
+        !before.ends_with(is_part) && !before.ends_with("fn ")
+    })
+}
+
+/// Where a line stands: what `#[cfg(test)]` is written on reaches to the end of that item, which
+/// rustfmt indents as its first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tests {
+    Outside,
+    /// At the attributes of an item.
+    Begin,
+    /// In an item whose first line is indented so far.
+    Within {
+        indent: usize,
+    },
+    /// In its last line.
+    End,
+}
+
+impl Tests {
+    fn behind(self, line: &str) -> Self {
+        let code = line.trim();
+        let indent = line.len() - line.trim_start().len();
+        match self {
+            Self::Outside | Self::End if code == "#[cfg(test)]" => Self::Begin,
+            Self::Outside | Self::End => Self::Outside,
+            Self::Begin if code.starts_with("#[") || code.starts_with("//") => Self::Begin,
+            Self::Begin if code.ends_with([';', '}']) => Self::End,
+            Self::Begin => Self::Within { indent },
+            Self::Within { indent: first } if indent == first && code.starts_with(['}', ')']) => {
+                Self::End
+            }
+            within => within,
         }
     }
 }
@@ -169,7 +213,25 @@ mod tests {
         assert_eq!(found("broker/src/a.rs", "unsafe { f() }"), 1);
         assert_eq!(found(UNSAFE_FILE, "unsafe { f() }"), 0);
         assert_eq!(found("broker/tests/a.rs", "std::thread::sleep(second)"), 1);
+        assert_eq!(found("broker/tests/a.rs", "tokio::time::sleep(second).await;"), 1);
+        assert_eq!(found("broker/tests/a.rs", "    sleep_until(at).await;"), 1);
+        assert_eq!(found("broker/tests/a.rs", "fell_asleep(log); fn sleep() {}"), 0);
         assert_eq!(found("broker/src/a.rs", &"x".repeat(101)), 1);
+    }
+
+    /// One item for tests would free all that stands behind it.
+    #[test]
+    fn what_is_for_tests_ends_with_its_item() {
+        let unwrap = "let a = b.unwrap();";
+        for (item, count) in [
+            ("#[cfg(test)]\nmod tests;", 1),
+            ("#[cfg(test)]\n#[derive(Debug)]\nstruct A {\n    a: B,\n}", 1),
+            ("#[cfg(test)]\nfn f() {\n    a.unwrap();\n}", 1),
+            ("impl A {\n    #[cfg(test)]\n    fn f() {\n        a.unwrap();\n    }", 1),
+            ("#[cfg(test)]\nmod tests {\n    fn f() {\n        a.unwrap();\n    }", 0),
+        ] {
+            assert_eq!(found("broker/src/a.rs", &format!("{item}\n{unwrap}")), count, "{item}");
+        }
     }
 
     /// The tree would drift from its habits.
