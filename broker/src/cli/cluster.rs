@@ -36,7 +36,7 @@ pub struct ClusterInfo {
 pub fn run(command: ClusterCommand, out: &mut impl Write) -> Result<(), CliError> {
     let ClusterCommand::Info(info) = command;
     let report = block_on(Report::ask(&info.connect))?;
-    if info.json { write_json(&report.json(), out) } else { report.write(out) }
+    if info.json { Ok(write_json(&report.json(), out)?) } else { report.write(out) }
 }
 
 /// What is told of a broker.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::output::write_json;
 use crate::config::{
     Acting, Config, ConfigError, Declared, Scope, Sources, acting, all, at_run_time, find,
     legal_values, nearest,
@@ -95,7 +96,8 @@ pub fn explain(
         return Err(ExplainError::UnknownKey { key: key.to_owned(), nearest: nearest(key) });
     };
     let explanation = Explanation::of(config, key, declared);
-    if json { write_json(&explanation, out) } else { explanation.write(out).map_err(Into::into) }
+    let written = if json { write_json(&explanation, out) } else { explanation.write(out) };
+    written.map_err(Into::into)
 }
 
 /// Every declared key, and of internal keys and those for one listener what somebody set.
@@ -114,7 +116,7 @@ fn all_keys(config: &Config, json: bool, out: &mut impl Write) -> Result<(), Exp
         .map(|(key, declared)| Explanation::of(config, key, declared))
         .collect();
     if json {
-        return write_json(&explanations, out);
+        return Ok(write_json(&explanations, out)?);
     }
     let width = explanations.iter().map(|explanation| explanation.key.len()).max().unwrap_or(0);
     for explanation in &explanations {
@@ -181,13 +183,6 @@ impl<'a> Explanation<'a> {
             Some(reason) => writeln!(out, "  effect    none: {reason}"),
         }
     }
-}
-
-fn write_json(value: &impl Serialize, out: &mut impl Write) -> Result<(), ExplainError> {
-    serde_json::to_writer_pretty(&mut *out, value)
-        .map_err(|error| ExplainError::Output(error.into()))?;
-    writeln!(out)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,10 +96,9 @@ pub fn next_step_of(code: ErrorCode) -> Option<&'static str> {
 }
 
 /// Writes a value as JSON, for machines.
-pub fn write_json(value: &impl Serialize, out: &mut impl Write) -> Result<(), CliError> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
+pub fn write_json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
 }
 
 /// A size as people read it.

@@ -141,6 +141,6 @@ impl Report {
                 "rss_bytes": broker.rss_bytes,
             });
         }
-        write_json(&told, out)
+        Ok(write_json(&told, out)?)
     }
 }

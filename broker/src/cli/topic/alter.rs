@@ -58,7 +58,7 @@ pub fn run(arguments: &Alter, out: &mut impl Write) -> Result<(), CliError> {
     if *json {
         let told = json!({ "name": name, "settings_changed": changes.len(),
             "partitions": partitions });
-        return write_json(&told, out);
+        return Ok(write_json(&told, out)?);
     }
     if !changes.is_empty() {
         let plural = if changes.len() == 1 { "" } else { "s" };

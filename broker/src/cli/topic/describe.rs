@@ -41,7 +41,8 @@ pub fn run(arguments: &Describe, out: &mut impl Write) -> Result<(), CliError> {
         Ok(described)
     })?;
     if arguments.json {
-        return write_json(&described.iter().map(Described::json).collect::<Vec<_>>(), out);
+        let told: Vec<_> = described.iter().map(Described::json).collect();
+        return Ok(write_json(&told, out)?);
     }
     for (index, topic) in described.iter().enumerate() {
         if index > 0 {

@@ -43,7 +43,7 @@ pub fn run(arguments: &List, out: &mut impl Write) -> Result<(), CliError> {
                 })
             })
             .collect();
-        return write_json(&told, out);
+        return Ok(write_json(&told, out)?);
     }
     if topics.is_empty() {
         writeln!(out, "there are no topics; `milena topic create NAME` makes one")?;

@@ -49,7 +49,7 @@ pub fn run(arguments: &Trim, out: &mut impl Write) -> Result<(), CliError> {
                 |(partition, offset)| json!({ "partition": partition.0, "first_offset": offset.0 }),
             )
             .collect();
-        return write_json(&json!({ "name": arguments.name, "partitions": told }), out);
+        return Ok(write_json(&json!({ "name": arguments.name, "partitions": told }), out)?);
     }
     let mut table = Table::new(&[">PARTITION", ">FIRST OFFSET NOW"]);
     for (partition, offset) in trimmed {
