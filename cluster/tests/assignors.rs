@@ -104,6 +104,8 @@ impl Group {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Someone would have two partitions more than another, or partitions would move for nothing.
     #[test]
     fn uniform_is_even_and_moves_as_little_as_can_be(

@@ -455,6 +455,50 @@ fn most_members_choose_the_assignor() {
     assert_eq!(world.group.assignor(&world.settings).name(), "uniform", "the first configured");
 }
 
+/// What was decided and could not be written would be half in force: a new partition forgotten, or
+/// somebody waited for who never joined, for ever and at once.
+#[test]
+fn a_refused_append_leaves_nothing_behind() {
+    let mut world = World::new(&[("t", 2)]);
+    world.refuse(&join("a", &["t"]));
+    assert!(!world.group.is_recorded());
+    world.wait(60 * SECOND);
+    assert_eq!(world.group.deadline(), None);
+
+    world.send(&join("a", &["t"])).unwrap();
+    world.wait(SECOND);
+    world.topics.grow("t", 3);
+    world.refuse(&heartbeat("a", 1));
+    world.refuse(&join("b", &["t"]));
+    assert_eq!((world.group.epoch(), world.group.member_count()), (1, 1));
+    world.wait(SECOND);
+    let answer = world.send(&heartbeat("a", 1)).unwrap();
+    assert_eq!((answer.member_epoch, assigned(&answer)), (2, of("t", &[0, 1, 2])));
+    world.wait(60 * SECOND);
+    assert_eq!((world.state(), world.group.deadline()), ("Empty", None));
+}
+
+/// A static member that leaves while it is to give up partitions would be waited for over and over.
+#[test]
+fn who_leaves_for_a_while_is_not_asked_to_give_up() {
+    let mut world = World::new(&[("t", 2)]);
+    let named = |request: ConsumerGroupHeartbeatRequest| ConsumerGroupHeartbeatRequest {
+        instance_id: Some("i".into()),
+        ..request
+    };
+    world.send(&named(join("b", &["t"]))).unwrap();
+    world.wait(SECOND);
+    world.send(&join("c", &["t"])).unwrap();
+    world.send(&named(heartbeat("b", 1))).unwrap();
+    assert_eq!(world.group.member("b").unwrap().state, MemberState::UnrevokedPartitions);
+    world.send(&named(heartbeat("b", -2))).unwrap();
+    assert_eq!(assigned(&world.send(&heartbeat("c", 2)).unwrap()), of("t", &[1]));
+    world.wait(20 * SECOND);
+    assert!(world.group.member("b").is_some(), "its session is not over");
+    world.wait(30 * SECOND);
+    assert!(world.group.member("b").is_none());
+}
+
 /// A group of fifty would take as long to be assigned as it does elsewhere.
 #[test]
 fn fifty_members_and_one_more_are_assigned_within_half_a_second() {

@@ -240,6 +240,9 @@ fn old_clients_join_new_groups() {
     assert_eq!(world.state(), "Stable");
     assert_eq!(world.group.check_fetch(Some(&id), 1), Err(ErrorCode::ILLEGAL_GENERATION));
 
+    // Who was let go and does not know gives up what it reads before it comes back.
+    let lost = send_join(&mut world, &classic_join("lost", &[3])).unwrap_err();
+    assert_eq!(lost, ErrorCode::UNKNOWN_MEMBER_ID);
     let mut other = classic_join("other", &[]);
     other.protocols[0].name = "odd".into();
     assert_eq!(send_join(&mut world, &other).unwrap_err(), ErrorCode::INCONSISTENT_GROUP_PROTOCOL);

@@ -89,6 +89,15 @@ impl<R: Rules> World<R> {
         answer
     }
 
+    /// Decides, and does not append.
+    pub fn refuse(&mut self, request: &ConsumerGroupHeartbeatRequest) {
+        let caller = Caller { version: 1, ..Default::default() };
+        let (now, topics) = (self.now(), &self.topics.image);
+        let decision = self.group.heartbeat(now, &caller, request, topics, &self.settings);
+        assert!(!decision.records.is_empty());
+        self.group.check_invariants();
+    }
+
     /// Lets time go by, and does what falls due in it.
     pub fn wait(&mut self, span: Duration) {
         let end = self.now + u64::try_from(span.as_millis()).unwrap();

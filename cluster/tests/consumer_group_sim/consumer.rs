@@ -10,6 +10,8 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{PartitionIndex, Uuid};
 
+use crate::classic::Next;
+
 pub type Partition = (Uuid, i32);
 
 /// How long a client waits for an answer.
@@ -41,6 +43,10 @@ pub struct Consumer {
     pub is_stuck: bool,
     /// It says nothing any more, and reads on.
     pub is_silent: bool,
+    /// What it does next in the classic protocol, if it uses that.
+    pub classic: Option<Next>,
+    /// It gives up everything before it joins again.
+    pub is_eager: bool,
     pub next_at: u64,
     /// Requests of earlier epochs that may still be on their way.
     pub sent: Vec<ConsumerGroupHeartbeatRequest>,
@@ -62,6 +68,8 @@ impl Consumer {
             resubscribes: false,
             is_stuck: false,
             is_silent: false,
+            classic: None,
+            is_eager: false,
             next_at: now,
             sent: Vec::new(),
         }

@@ -5,6 +5,7 @@
 //! `CONSUMER_GROUP_SEED=S` shows one.
 
 mod bugs;
+mod classic;
 mod consumer;
 #[path = "../quorum_sim/rng.rs"]
 mod rng;
@@ -81,6 +82,9 @@ fn every_partition_has_one_reader_in_the_end_and_never_two() {
     let expected = [
         "answer lost",
         "append refused",
+        "classic joined",
+        "classic lost its place",
+        "classic told to join",
         "coordinator moved",
         "died",
         "fell silent",

@@ -15,6 +15,7 @@ use milena_protocol::api::consumer_group_heartbeat::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{PartitionIndex, Timestamp, Uuid};
 
+use crate::classic::Next;
 use crate::consumer::{Consumer, PATIENCE_MS, Partition, REBALANCE_TIMEOUT_MS};
 use crate::rng::Rng;
 use crate::topics::Topics;
@@ -38,13 +39,13 @@ const SUBSCRIPTIONS: [(&[&str], Option<&str>); 5] = [
 type Answer = Result<ConsumerGroupHeartbeatResponse, Refused>;
 
 pub struct World<R: Rules> {
-    rng: Rng,
-    now: u64,
-    group: Group<R>,
+    pub rng: Rng,
+    pub now: u64,
+    pub group: Group<R>,
     log: Vec<Record>,
-    topics: Topics,
-    settings: Settings,
-    consumers: Vec<Consumer>,
+    pub topics: Topics,
+    pub settings: Settings,
+    pub consumers: Vec<Consumer>,
     born: usize,
     is_bad: bool,
     is_traced: bool,
@@ -93,23 +94,23 @@ impl<R: Rules> World<R> {
         self.check_healed()
     }
 
-    fn trace(&mut self, line: impl FnOnce() -> String) {
+    pub fn trace(&mut self, line: impl FnOnce() -> String) {
         if self.is_traced {
             let line = format!("{:>8} {}", self.now, line());
             self.transcript.push(line);
         }
     }
 
-    fn meet(&mut self, what: &'static str) {
+    pub fn meet(&mut self, what: &'static str) {
         *self.met.entry(what).or_default() += 1;
         self.trace(|| what.to_owned());
     }
 
-    fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         Now { instant: Instant(self.now), wall: Timestamp(self.now as i64) }
     }
 
-    fn append(&mut self, records: Vec<Record>) -> Result<(), String> {
+    pub fn append(&mut self, records: Vec<Record>) -> Result<(), String> {
         for record in &records {
             let content = Content::read(&record.key, record.value.as_deref())
                 .ok_or("a record cannot be read")?;
@@ -121,7 +122,7 @@ impl<R: Rules> World<R> {
     }
 
     /// Nobody reads what the group does not know it has: then no two read the same.
-    fn check_owners(&self) -> Result<(), String> {
+    pub fn check_owners(&self) -> Result<(), String> {
         for consumer in &self.consumers {
             let Some(member) = self.group.member(&consumer.id) else { continue };
             let known: BTreeSet<Partition> =
@@ -160,7 +161,9 @@ impl<R: Rules> World<R> {
             8 => {
                 let subscription = self.rng.pick(&SUBSCRIPTIONS).copied();
                 let Some((topics, expression)) = subscription else { return };
-                if let Some(consumer) = self.consumers.get_mut(at) {
+                if let Some(consumer) = self.consumers.get_mut(at)
+                    && consumer.classic.is_none()
+                {
                     consumer.topics = topics.to_vec();
                     consumer.expression = expression;
                     consumer.resubscribes = true;
@@ -195,7 +198,12 @@ impl<R: Rules> World<R> {
         }
         let id = format!("m{}", self.born);
         self.trace(|| format!("{id} {instance_id:?} begins"));
-        self.consumers.push(Consumer::new(id, instance_id, self.now));
+        let mut consumer = Consumer::new(id, instance_id, self.now);
+        if consumer.instance_id.is_none() && self.rng.chance(250) {
+            consumer.classic = Some(Next::Join);
+            consumer.is_eager = self.rng.chance(300);
+        }
+        self.consumers.push(consumer);
     }
 
     /// One leaves for good, or for a while if it has a name.
@@ -204,6 +212,9 @@ impl<R: Rules> World<R> {
             return;
         }
         let consumer = self.consumers.remove(at);
+        if consumer.classic.is_some() {
+            return;
+        }
         let member_epoch = if consumer.instance_id.is_some() { -2 } else { -1 };
         let request = ConsumerGroupHeartbeatRequest {
             group_id: "g".into(),
@@ -251,7 +262,7 @@ impl<R: Rules> World<R> {
         }
     }
 
-    fn goes_wrong(&mut self, per_mille: u64) -> bool {
+    pub fn goes_wrong(&mut self, per_mille: u64) -> bool {
         self.is_bad && self.rng.chance(per_mille)
     }
 
@@ -278,6 +289,9 @@ impl<R: Rules> World<R> {
     fn beat(&mut self, at: usize) -> Result<(), String> {
         self.try_commit(at)?;
         self.send_an_old_request(at)?;
+        if let Some(next) = self.consumers.get(at).and_then(|it| it.classic) {
+            return self.step_classic(at, next);
+        }
         let now = self.now;
         let Some(consumer) = self.consumers.get_mut(at) else { return Ok(()) };
         consumer.is_silent = false;

@@ -82,6 +82,13 @@ impl<R: Rules> Group<R> {
             return Ok((Vec::new(), answer));
         }
         let found = self.find_classic(id, is_nameless, request)?;
+        // Whoever was let go and does not know yet must give up what it reads first, as it must in
+        // a classic group.
+        let is_unknown = found.replaced.is_none() && !self.members.contains_key(&found.before.id);
+        let owns_some = said.owned_partitions.iter().any(|owned| !owned.partitions.is_empty());
+        if is_unknown && owns_some {
+            return Err(self.unknown_member(&found.before.id));
+        }
         let updated = told(&found.before, caller, request, &said);
         let reported: Vec<ConsumerGroupHeartbeatTopicPartitions> = said
             .owned_partitions

@@ -32,9 +32,10 @@ impl<R: Rules> Group<R> {
     /// at again: where the records cannot be appended, the group is to be rebuilt.
     pub fn tick(&mut self, now: Now, topics: &MetadataImage, settings: &Settings) -> Vec<Record> {
         let gone = self.late(now.instant);
-        for id in &gone {
-            self.soft.timers.remove(id);
-        }
+        // Where the records of a join were not appended, there are times of somebody who is no
+        // member.
+        let members = &self.members;
+        self.soft.timers.retain(|id, _| members.contains_key(id) && !gone.contains(id));
         for timer in self.soft.timers.values_mut() {
             // What is left of these is of an epoch that the member has left since.
             timer.revocation = timer.revocation.filter(|(_, at)| *at > now.instant);
@@ -100,6 +101,9 @@ impl<R: Rules> Group<R> {
         settings: &Settings,
     ) {
         self.extend_session(now, member, settings);
+        if member.classic.is_none() {
+            self.note_classic_step(&member.id);
+        }
         if !member.stands_like(before) {
             self.watch_revocation(now, member);
         }
