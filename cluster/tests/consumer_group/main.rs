@@ -22,31 +22,31 @@ fn pair() -> (World, i32) {
     world.send(&join("a", &["t"])).unwrap();
     world.wait(SECOND);
     world.send(&join("b", &["t"])).unwrap();
-    world.send(&heartbeat("a", 1)).unwrap();
-    let answer = world.send(&owning("a", 1, &[("t", &[0, 1])])).unwrap();
-    assert_eq!(answer.member_epoch, 2);
-    assert_eq!(assigned(&world.send(&heartbeat("b", 2)).unwrap()), of("t", &[2, 3]));
+    world.send(&heartbeat("a", 2)).unwrap();
+    let answer = world.send(&owning("a", 2, &[("t", &[0, 1])])).unwrap();
+    assert_eq!(answer.member_epoch, 3);
+    assert_eq!(assigned(&world.send(&heartbeat("b", 3)).unwrap()), of("t", &[2, 3]));
     assert_eq!(world.state(), "Stable");
-    (world, 2)
+    (world, 3)
 }
 
 /// A lone consumer would wait for its partitions, or be told of them again and again.
 #[test]
 fn whoever_comes_first_gets_everything_at_once() {
     let mut world = World::new(&[("t", 3), ("other", 2)]);
-    assert_eq!(code(world.send(&heartbeat("a", 1))), ErrorCode::GROUP_ID_NOT_FOUND);
+    assert_eq!(code(world.send(&heartbeat("a", 2))), ErrorCode::GROUP_ID_NOT_FOUND);
     let answer = world.send(&join("a", &["t"])).unwrap();
     assert_eq!(answer.member_id.as_deref(), Some("a"));
-    assert_eq!(answer.member_epoch, 1);
+    assert_eq!(answer.member_epoch, 2);
     assert_eq!(assigned(&answer), of("t", &[0, 1, 2]));
     assert_eq!(world.state(), "Stable");
     let before = world.log.len();
-    assert_eq!(assigned(&world.send(&heartbeat("a", 1)).unwrap()), None);
+    assert_eq!(assigned(&world.send(&heartbeat("a", 2)).unwrap()), None);
     assert_eq!(world.log.len(), before, "nothing changes, nothing is written");
     // A full request is answered in full.
     let full = ConsumerGroupHeartbeatRequest {
-        member_epoch: 1,
-        topic_partitions: owning("a", 1, &[("t", &[0, 1, 2])]).topic_partitions,
+        member_epoch: 2,
+        topic_partitions: owning("a", 2, &[("t", &[0, 1, 2])]).topic_partitions,
         ..join("a", &["t"])
     };
     assert_eq!(assigned(&world.send(&full).unwrap()), of("t", &[0, 1, 2]));
@@ -61,7 +61,7 @@ fn version_0_is_given_an_id() {
     let answer = world.send_as(0, &join("", &["t"])).unwrap();
     let id = answer.member_id.unwrap();
     assert_eq!(id.len(), 22);
-    world.send_as(0, &heartbeat(&id, 1)).unwrap();
+    world.send_as(0, &heartbeat(&id, 2)).unwrap();
     assert_eq!(code(world.send_as(0, &heartbeat("", 1))), ErrorCode::INVALID_REQUEST);
 }
 
@@ -72,22 +72,22 @@ fn a_partition_changes_hands_after_it_is_given_up() {
     world.send(&join("a", &["t"])).unwrap();
     world.wait(SECOND);
     let joined = world.send(&join("b", &["t"])).unwrap();
-    assert_eq!(joined.member_epoch, 2, "a newcomer is in the new epoch at once");
+    assert_eq!(joined.member_epoch, 3, "a newcomer is in the new epoch at once");
     assert_eq!(assigned(&joined), Some(Vec::new()), "and owns nothing yet");
     assert_eq!(world.group.member("b").unwrap().state, MemberState::UnreleasedPartitions);
     assert_eq!(world.state(), "Reconciling");
 
-    let told = world.send(&heartbeat("a", 1)).unwrap();
-    assert_eq!(told.member_epoch, 1, "it stays in its epoch until it has given up");
+    let told = world.send(&heartbeat("a", 2)).unwrap();
+    assert_eq!(told.member_epoch, 2, "it stays in its epoch until it has given up");
     assert_eq!(assigned(&told), of("t", &[0, 1]));
     assert_eq!(world.group.member("a").unwrap().state, MemberState::UnrevokedPartitions);
     // Silence says nothing, and neither does a report that still has them.
-    assert_eq!(world.send(&heartbeat("a", 1)).unwrap().member_epoch, 1);
-    assert_eq!(world.send(&owning("a", 1, &[("t", &[0, 1, 2, 3])])).unwrap().member_epoch, 1);
-    assert_eq!(assigned(&world.send(&heartbeat("b", 2)).unwrap()), None);
+    assert_eq!(world.send(&heartbeat("a", 2)).unwrap().member_epoch, 2);
+    assert_eq!(world.send(&owning("a", 2, &[("t", &[0, 1, 2, 3])])).unwrap().member_epoch, 2);
+    assert_eq!(assigned(&world.send(&heartbeat("b", 3)).unwrap()), None);
 
-    assert_eq!(world.send(&owning("a", 1, &[("t", &[0, 1])])).unwrap().member_epoch, 2);
-    assert_eq!(assigned(&world.send(&heartbeat("b", 2)).unwrap()), of("t", &[2, 3]));
+    assert_eq!(world.send(&owning("a", 2, &[("t", &[0, 1])])).unwrap().member_epoch, 3);
+    assert_eq!(assigned(&world.send(&heartbeat("b", 3)).unwrap()), of("t", &[2, 3]));
     assert_eq!(world.state(), "Stable");
 }
 
@@ -119,7 +119,7 @@ fn contradictory_requests_are_refused() {
     assert_eq!(code(world.send(&odd)), ErrorCode::UNSUPPORTED_ASSIGNOR);
     assert!(!world.group.is_recorded());
     world.send(&full).unwrap();
-    let other = ConsumerGroupHeartbeatRequest { member_id: "x".into(), ..heartbeat("x", 1) };
+    let other = ConsumerGroupHeartbeatRequest { member_id: "x".into(), ..heartbeat("x", 2) };
     assert_eq!(code(world.send(&other)), ErrorCode::UNKNOWN_MEMBER_ID);
 }
 
@@ -143,16 +143,16 @@ fn several_answers_may_be_lost() {
     world.send(&join("a", &["t"])).unwrap();
     world.wait(SECOND);
     world.send(&join("b", &["t"])).unwrap();
-    world.send(&heartbeat("a", 1)).unwrap();
+    world.send(&heartbeat("a", 2)).unwrap();
     world.wait(SECOND);
     world.send(&join("c", &["t"])).unwrap();
     // It gives up, moves on, and does not hear of it, three times.
     for _ in 0..3 {
-        let answer = world.send(&owning("a", 1, &[("t", &[0, 1])])).unwrap();
-        assert_eq!(answer.member_epoch, 3);
+        let answer = world.send(&owning("a", 2, &[("t", &[0, 1])])).unwrap();
+        assert_eq!(answer.member_epoch, 4);
         world.wait(Duration::from_millis(10));
     }
-    world.send(&heartbeat("a", 3)).unwrap();
+    world.send(&heartbeat("a", 4)).unwrap();
 }
 
 /// A fenced client, which comes back with the id it had, could not come back at all.
@@ -179,10 +179,10 @@ fn what_a_leaver_had_is_free_at_once() {
     let answer = world.send(&heartbeat("a", -1)).unwrap();
     assert_eq!((answer.member_epoch, answer.member_id.as_deref()), (-1, Some("a")));
     assert_eq!(code(world.send(&heartbeat("a", -1))), ErrorCode::UNKNOWN_MEMBER_ID);
-    assert_eq!(code(world.send(&heartbeat("a", 2))), ErrorCode::UNKNOWN_MEMBER_ID);
-    let answer = world.send(&heartbeat("b", 2)).unwrap();
+    assert_eq!(code(world.send(&heartbeat("a", 3))), ErrorCode::UNKNOWN_MEMBER_ID);
+    let answer = world.send(&heartbeat("b", 3)).unwrap();
     assert_eq!(assigned(&answer), of("t", &[0, 1, 2, 3]));
-    assert_eq!(answer.member_epoch, 3);
+    assert_eq!(answer.member_epoch, 4);
     world.send(&heartbeat("b", -1)).unwrap();
     assert_eq!(world.state(), "Empty");
     let tombstones = world.group.tombstones();
@@ -195,11 +195,11 @@ fn what_a_leaver_had_is_free_at_once() {
 fn a_silent_member_is_let_go_after_its_session() {
     let (mut world, _) = pair();
     world.wait(44 * SECOND);
-    world.send(&heartbeat("b", 2)).unwrap();
+    world.send(&heartbeat("b", 3)).unwrap();
     world.wait(2 * SECOND);
     assert_eq!(world.group.member_count(), 1);
-    assert_eq!(code(world.send(&heartbeat("a", 2))), ErrorCode::UNKNOWN_MEMBER_ID);
-    assert_eq!(assigned(&world.send(&heartbeat("b", 2)).unwrap()), of("t", &[0, 1, 2, 3]));
+    assert_eq!(code(world.send(&heartbeat("a", 3))), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(assigned(&world.send(&heartbeat("b", 3)).unwrap()), of("t", &[0, 1, 2, 3]));
     // A new coordinator gives everyone the whole time again.
     world.restart();
     world.wait(44 * SECOND);
@@ -241,7 +241,7 @@ fn what_is_left_out_stays() {
         ..join("a", &["t"])
     };
     world.send(&first).unwrap();
-    world.send(&heartbeat("a", 1)).unwrap();
+    world.send(&heartbeat("a", 2)).unwrap();
     let member = world.group.member("a").unwrap();
     assert_eq!(member.rack_id.as_deref(), Some("r"));
     assert_eq!(member.assignor.as_deref(), Some("range"));
@@ -251,12 +251,12 @@ fn what_is_left_out_stays() {
     // Another subscription is another group epoch.
     let other = ConsumerGroupHeartbeatRequest {
         subscribed_topic_names: Some(vec!["u".into()]),
-        ..heartbeat("a", 1)
+        ..heartbeat("a", 2)
     };
     let answer = world.send(&other).unwrap();
-    assert_eq!((answer.member_epoch, assigned(&answer)), (1, Some(Vec::new())));
-    let answer = world.send(&owning("a", 1, &[])).unwrap();
-    assert_eq!((answer.member_epoch, assigned(&answer)), (2, of("u", &[0, 1])));
+    assert_eq!((answer.member_epoch, assigned(&answer)), (2, Some(Vec::new())));
+    let answer = world.send(&owning("a", 2, &[])).unwrap();
+    assert_eq!((answer.member_epoch, assigned(&answer)), (3, of("u", &[0, 1])));
 }
 
 /// New partitions of a topic would be read by nobody until somebody joins or leaves.
@@ -266,22 +266,22 @@ fn topics_that_change_are_noticed() {
     world.send(&join("a", &["t", "later"])).unwrap();
     world.wait(SECOND);
     world.topics.grow("t", 3);
-    let answer = world.send(&heartbeat("a", 1)).unwrap();
-    assert_eq!((answer.member_epoch, assigned(&answer)), (2, of("t", &[0, 1, 2])));
+    let answer = world.send(&heartbeat("a", 2)).unwrap();
+    assert_eq!((answer.member_epoch, assigned(&answer)), (3, of("t", &[0, 1, 2])));
     world.wait(SECOND);
     world.topics.grow("unrelated", 3);
-    assert_eq!(world.send(&heartbeat("a", 2)).unwrap().member_epoch, 2);
+    assert_eq!(world.send(&heartbeat("a", 3)).unwrap().member_epoch, 3);
     world.topics.grow("later", 1);
     let records = world.group.metadata_changed(world.now(), &world.topics.image, &world.settings);
     world.append(records);
-    assert_eq!(world.group.epoch(), 3, "also without a heartbeat");
-    let answer = world.send(&heartbeat("a", 2)).unwrap();
+    assert_eq!(world.group.epoch(), 4, "also without a heartbeat");
+    let answer = world.send(&heartbeat("a", 3)).unwrap();
     assert_eq!(assigned(&answer).unwrap().len(), 4);
     world.wait(SECOND);
     world.topics.remove("t");
-    let answer = world.send(&heartbeat("a", 3)).unwrap();
+    let answer = world.send(&heartbeat("a", 4)).unwrap();
     assert_eq!(assigned(&answer), of("later", &[0]));
-    assert_eq!(world.send(&owning("a", 3, &[("later", &[0])])).unwrap().member_epoch, 4);
+    assert_eq!(world.send(&owning("a", 4, &[("later", &[0])])).unwrap().member_epoch, 5);
 }
 
 /// A subscription by expression would miss topics, or keep those that are gone.
@@ -301,7 +301,7 @@ fn expressions_follow_the_topics() {
     assert!(world.group.subscribes("orders-1") && !world.group.subscribes("my-orders-1"));
     world.wait(SECOND);
     world.topics.grow("orders-2", 2);
-    assert_eq!(assigned(&world.send(&heartbeat("a", 1)).unwrap()).unwrap().len(), 3);
+    assert_eq!(assigned(&world.send(&heartbeat("a", 2)).unwrap()).unwrap().len(), 3);
     world.restart();
     assert!(world.group.subscribes("orders-2"));
     // An empty expression takes it back.
@@ -327,40 +327,40 @@ fn a_static_member_comes_back_to_what_it_had() {
     world.wait(SECOND);
     world.send(&named("s", 0)).unwrap();
     for (id, owned) in [("a", vec![0, 1]), ("b", vec![2, 3])] {
-        let answer = world.send(&heartbeat(id, 2)).unwrap();
+        let answer = world.send(&heartbeat(id, 3)).unwrap();
         let owned = assigned(&answer).map_or(owned, |it| it.iter().map(|it| it.1).collect());
-        world.send(&owning(id, 2, &[("t", &owned)])).unwrap();
+        world.send(&owning(id, 3, &[("t", &owned)])).unwrap();
     }
-    let mine = assigned(&world.send(&named("s", 3)).unwrap()).unwrap();
+    let mine = assigned(&world.send(&named("s", 4)).unwrap()).unwrap();
     assert!(!mine.is_empty());
     assert_eq!(world.state(), "Stable");
     // While it is there, nobody else is it.
     assert_eq!(code(world.send(&named("s2", 0))), ErrorCode::UNRELEASED_INSTANCE_ID);
-    assert_eq!(code(world.send(&named("s2", 3))), ErrorCode::FENCED_INSTANCE_ID);
+    assert_eq!(code(world.send(&named("s2", 4))), ErrorCode::FENCED_INSTANCE_ID);
     assert_eq!(code(world.send(&named("s2", -2))), ErrorCode::FENCED_INSTANCE_ID);
     // Its answer to the join was lost: it is still the same process.
     assert_eq!(assigned(&world.send(&named("s", 0)).unwrap()), Some(mine.clone()));
 
     let epoch = world.group.epoch();
     assert_eq!(world.send(&named("s", -2)).unwrap().member_epoch, -2);
-    assert_eq!(code(world.send(&named("s", 3))), ErrorCode::FENCED_MEMBER_EPOCH);
+    assert_eq!(code(world.send(&named("s", 4))), ErrorCode::FENCED_MEMBER_EPOCH);
     assert!(world.group.owner(mine[0].0, PartitionIndex(mine[0].1)).is_some(), "it is kept");
     world.restart();
     let back = world.send(&named("s2", 0)).unwrap();
-    assert_eq!((back.member_epoch, assigned(&back)), (3, Some(mine)));
+    assert_eq!((back.member_epoch, assigned(&back)), (4, Some(mine)));
     assert_eq!(world.group.epoch(), epoch, "nothing is assigned anew");
     assert!(world.group.member("s").is_none());
     assert_eq!(world.state(), "Stable");
-    assert_eq!(code(world.send(&named("s", 3))), ErrorCode::FENCED_INSTANCE_ID);
+    assert_eq!(code(world.send(&named("s", 4))), ErrorCode::FENCED_INSTANCE_ID);
     // It leaves for a while, and does not come back in time.
     world.send(&named("s2", -2)).unwrap();
     world.wait(Duration::from_secs(40));
     for id in ["a", "b"] {
-        world.send(&heartbeat(id, 3)).unwrap();
+        world.send(&heartbeat(id, 4)).unwrap();
     }
     world.wait(Duration::from_secs(10));
     assert_eq!(world.group.member_count(), 2);
-    assert_eq!(code(world.send(&named("s2", 3))), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(code(world.send(&named("s2", 4))), ErrorCode::UNKNOWN_MEMBER_ID);
 }
 
 /// A group would grow beyond what it may.
@@ -388,26 +388,26 @@ fn commits_of_an_older_epoch_count_only_for_what_the_member_has_had_since() {
         world.group.check_commit_of(committer, topic_id("t"), PartitionIndex(index))
     };
     let stale = Err(ErrorCode::STALE_MEMBER_EPOCH);
-    let (current, older) = (by("a", 2), by("a", 1));
+    let (current, older) = (by("a", 3), by("a", 2));
     for committer in [&current, &older] {
         assert_eq!(world.group.check_commit(committer), Ok(()));
         assert_eq!(of_t(&world, committer, 1), Ok(()));
     }
     assert_eq!(of_t(&world, &current, 3), Ok(()), "the client is trusted in its own epoch");
     assert_eq!(of_t(&world, &older, 3), stale, "it has been given away");
-    assert_eq!(of_t(&world, &by("b", 1), 3), stale, "it was given in epoch 2");
-    assert_eq!(code(world.group.check_commit(&by("a", 3))), ErrorCode::STALE_MEMBER_EPOCH);
-    assert_eq!(code(world.group.check_commit(&by("x", 2))), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(of_t(&world, &by("b", 2), 3), stale, "it was given in epoch 3");
+    assert_eq!(code(world.group.check_commit(&by("a", 4))), ErrorCode::STALE_MEMBER_EPOCH);
+    assert_eq!(code(world.group.check_commit(&by("x", 3))), ErrorCode::UNKNOWN_MEMBER_ID);
     assert_eq!(code(world.group.check_commit(&by("", -1))), ErrorCode::UNKNOWN_MEMBER_ID);
-    let old_client = Committer { version: 8, ..by("a", 2) };
+    let old_client = Committer { version: 8, ..by("a", 3) };
     assert_eq!(code(world.group.check_commit(&old_client)), ErrorCode::UNSUPPORTED_VERSION);
     let in_transaction = Committer { in_transaction: true, version: 3, ..by("", -1) };
     assert_eq!(world.group.check_commit(&in_transaction), Ok(()));
     assert_eq!(of_t(&world, &in_transaction, 0), Ok(()));
 
     assert_eq!(world.group.check_fetch(None, -1), Ok(()));
-    assert_eq!(world.group.check_fetch(Some("a"), 2), Ok(()));
-    assert_eq!(world.group.check_fetch(Some("a"), 1), stale);
+    assert_eq!(world.group.check_fetch(Some("a"), 3), Ok(()));
+    assert_eq!(world.group.check_fetch(Some("a"), 2), stale);
     assert_eq!(world.group.check_fetch(Some("x"), 1), Err(ErrorCode::UNKNOWN_MEMBER_ID));
     // Tools may set the offsets of a group that nobody is in.
     world.send(&heartbeat("a", -1)).unwrap();
@@ -423,7 +423,7 @@ fn a_description_says_who_has_what() {
     world.send(&join("c", &["t"])).unwrap();
     let group = world.group.describe(&world.topics.image, &world.settings);
     assert_eq!((group.group_id.as_str(), group.group_state.as_str()), ("g", "Reconciling"));
-    assert_eq!((group.group_epoch, group.assignment_epoch), (3, 3));
+    assert_eq!((group.group_epoch, group.assignment_epoch), (4, 4));
     assert_eq!(group.assignor_name.as_str(), "uniform");
     let ids: Vec<&str> = group.members.iter().map(|member| member.member_id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c"]);
@@ -431,7 +431,7 @@ fn a_description_says_who_has_what() {
     assert_eq!((member.client_id.as_str(), member.client_host.as_str()), ("client", "/127.0.0.1"));
     assert_eq!(member.assignment.topic_partitions[0].topic_name.as_str(), "t");
     assert_eq!(member.assignment.topic_partitions[0].partitions.len(), 2);
-    assert_eq!((member.member_type, member.member_epoch), (1, 2));
+    assert_eq!((member.member_type, member.member_epoch), (1, 3));
     assert!(group.members[2].assignment.topic_partitions.is_empty());
     assert_eq!(group.members[2].target_assignment.topic_partitions.len(), 1);
     // Something has changed and is not assigned yet.
@@ -468,12 +468,12 @@ fn a_refused_append_leaves_nothing_behind() {
     world.send(&join("a", &["t"])).unwrap();
     world.wait(SECOND);
     world.topics.grow("t", 3);
-    world.refuse(&heartbeat("a", 1));
+    world.refuse(&heartbeat("a", 2));
     world.refuse(&join("b", &["t"]));
-    assert_eq!((world.group.epoch(), world.group.member_count()), (1, 1));
+    assert_eq!((world.group.epoch(), world.group.member_count()), (2, 1));
     world.wait(SECOND);
-    let answer = world.send(&heartbeat("a", 1)).unwrap();
-    assert_eq!((answer.member_epoch, assigned(&answer)), (2, of("t", &[0, 1, 2])));
+    let answer = world.send(&heartbeat("a", 2)).unwrap();
+    assert_eq!((answer.member_epoch, assigned(&answer)), (3, of("t", &[0, 1, 2])));
     world.wait(60 * SECOND);
     assert_eq!((world.state(), world.group.deadline()), ("Empty", None));
 }
@@ -489,10 +489,10 @@ fn who_leaves_for_a_while_is_not_asked_to_give_up() {
     world.send(&named(join("b", &["t"]))).unwrap();
     world.wait(SECOND);
     world.send(&join("c", &["t"])).unwrap();
-    world.send(&named(heartbeat("b", 1))).unwrap();
+    world.send(&named(heartbeat("b", 2))).unwrap();
     assert_eq!(world.group.member("b").unwrap().state, MemberState::UnrevokedPartitions);
     world.send(&named(heartbeat("b", -2))).unwrap();
-    assert_eq!(assigned(&world.send(&heartbeat("c", 2)).unwrap()), of("t", &[1]));
+    assert_eq!(assigned(&world.send(&heartbeat("c", 3)).unwrap()), of("t", &[1]));
     world.wait(20 * SECOND);
     assert!(world.group.member("b").is_some(), "its session is not over");
     world.wait(30 * SECOND);

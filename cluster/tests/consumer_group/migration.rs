@@ -229,16 +229,16 @@ fn old_clients_join_new_groups() {
     let id = named.member_id.to_string();
     assert!(world.group.member(&id).is_none());
     let answer = send_join(&mut world, &classic_join(&id, &[])).unwrap();
-    assert_eq!((answer.generation_id, answer.error_code), (2, ErrorCode::NONE));
-    assert_eq!(sync(&mut world, &id, 2), Ok(assignment(&[])), "nothing is free yet");
-    assert_eq!(beat(&mut world, &id, 2), ErrorCode::NONE, "and nothing is to be had by joining");
-    world.send(&heartbeat("n", 1)).unwrap();
-    world.send(&owning("n", 1, &[("t", &[0, 1])])).unwrap();
-    assert_eq!(beat(&mut world, &id, 2), ErrorCode::REBALANCE_IN_PROGRESS, "now there is");
+    assert_eq!((answer.generation_id, answer.error_code), (3, ErrorCode::NONE));
+    assert_eq!(sync(&mut world, &id, 3), Ok(assignment(&[])), "nothing is free yet");
+    assert_eq!(beat(&mut world, &id, 3), ErrorCode::NONE, "and nothing is to be had by joining");
+    world.send(&heartbeat("n", 2)).unwrap();
+    world.send(&owning("n", 2, &[("t", &[0, 1])])).unwrap();
+    assert_eq!(beat(&mut world, &id, 3), ErrorCode::REBALANCE_IN_PROGRESS, "now there is");
     send_join(&mut world, &classic_join(&id, &[])).unwrap();
-    assert_eq!(sync(&mut world, &id, 2), Ok(assignment(&[2, 3])));
+    assert_eq!(sync(&mut world, &id, 3), Ok(assignment(&[2, 3])));
     assert_eq!(world.state(), "Stable");
-    assert_eq!(world.group.check_fetch(Some(&id), 1), Err(ErrorCode::ILLEGAL_GENERATION));
+    assert_eq!(world.group.check_fetch(Some(&id), 2), Err(ErrorCode::ILLEGAL_GENERATION));
 
     // Who was let go and does not know gives up what it reads before it comes back.
     let lost = send_join(&mut world, &classic_join("lost", &[3])).unwrap_err();
@@ -250,7 +250,7 @@ fn old_clients_join_new_groups() {
     other.protocol_type = "connect".into();
     assert_eq!(send_join(&mut world, &other).unwrap_err(), ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
     // Members of the new protocol are none of the old.
-    assert_eq!(beat(&mut world, "n", 2), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(beat(&mut world, "n", 3), ErrorCode::UNKNOWN_MEMBER_ID);
     world.settings.migration = Migration::Disabled;
     assert_eq!(
         send_join(&mut world, &classic_join("x", &[])).unwrap_err(),
@@ -265,10 +265,10 @@ fn a_member_that_does_not_sync_is_let_go() {
     send_join(&mut world, &classic_join("a", &[])).unwrap();
     for _ in 0..7 {
         world.wait(SECOND);
-        assert_eq!(beat(&mut world, "a", 1), ErrorCode::NONE);
+        assert_eq!(beat(&mut world, "a", 2), ErrorCode::NONE);
     }
     world.wait(2 * SECOND);
-    assert_eq!(beat(&mut world, "a", 1), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(beat(&mut world, "a", 2), ErrorCode::UNKNOWN_MEMBER_ID);
 }
 
 /// A static member that is restarted with the other protocol would be locked out.

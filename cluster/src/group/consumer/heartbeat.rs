@@ -281,7 +281,10 @@ impl<R: Rules> Group<R> {
     }
 
     fn not_found(&self) -> Refused {
-        Refused::new(ErrorCode::GROUP_ID_NOT_FOUND, format!("Group {} not found.", self.id))
+        Refused::new(
+            ErrorCode::GROUP_ID_NOT_FOUND,
+            format!("Consumer group {} not found.", self.id),
+        )
     }
 
     pub(super) fn unknown_member(&self, id: &Text) -> Refused {

@@ -18,6 +18,9 @@ use crate::group::assignor::{Assignment, Kind, Partitions, Spec, Subscriber};
 use crate::metadata::image::MetadataImage;
 use crate::time::Now;
 
+/// The epoch of a group that nobody has joined yet, as Kafka counts: the first is 2.
+const UNUSED_EPOCH: i32 = 1;
+
 /// What a decision is made in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
@@ -107,7 +110,7 @@ impl<R: Rules> Group<R> {
         let hashed = self.hash(scene, &names);
         let metadata_hash = hashed.hash;
         let grows = change.must_grow || self.epoch == 0 || metadata_hash != self.metadata_hash;
-        let epoch = if grows { self.epoch.saturating_add(1) } else { self.epoch };
+        let epoch = if grows { self.epoch.max(UNUSED_EPOCH).saturating_add(1) } else { self.epoch };
         if grows {
             records.group(Some(&ConsumerGroupMetadataValue { epoch, metadata_hash }));
             if self.has_topics_record {
