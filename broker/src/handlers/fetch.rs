@@ -165,7 +165,7 @@ impl Look {
     }
 
     fn find(&self, key: &Key) -> Result<Arc<Partition>, ErrorCode> {
-        let topic = resolve::topic(self.broker, self.by_id, &key.topic, key.topic_id)?;
+        let topic = resolve::topic(&self.broker, self.by_id, &key.topic, key.topic_id)?;
         let principal = &self.context.peer.principal;
         let resource = Resource::Topic(&topic.name);
         if !self.broker.authorizer.allows(principal, Operation::Read, resource) {
