@@ -17,10 +17,11 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch};
 
+use super::attempt::Attempt;
 use super::case::{Case, Verdict};
 use super::known::{RAISES_EPOCH, TopicPartition, Transaction};
 use super::marking::{FIRST_ATTEMPT, Marking};
-use super::request::{Answer, Ask, Asked, Attempt, Effect, MarkerReport, Markers, Request};
+use super::request::{Answer, Ask, Asked, Effect, MarkerReport, Markers, Request};
 use super::rules::{Kafka, Rules};
 use super::settings::Settings;
 use super::state::State;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset};
 
+use super::attempt::Attempt;
 use super::known::TopicPartition;
-use super::request::{Attempt, MarkerOutcome};
+use super::request::MarkerOutcome;
 use super::rules::Rules;
 
 /// How long a report is waited for before the markers are written once more, where that is safe.

@@ -1,6 +1,7 @@
 //! Transactions: one [`Coordinator`] for each partition of `__transaction_state`.
 
 mod add_partitions;
+mod attempt;
 mod case;
 mod describe;
 mod end_transaction;
@@ -14,11 +15,10 @@ mod rules;
 mod settings;
 mod state;
 
+pub use attempt::Attempt;
 pub use known::{TopicPartition, Transaction};
 pub use machine::{Coordinator, Machine};
-pub use request::{
-    Answer, Ask, Asked, Attempt, Effect, MarkerOutcome, MarkerReport, Markers, Request,
-};
+pub use request::{Answer, Ask, Asked, Effect, MarkerOutcome, MarkerReport, Markers, Request};
 pub use rules::{Kafka, Rules};
 pub use settings::Settings;
 pub use state::State;

@@ -13,8 +13,9 @@ use milena_protocol::api::init_producer_id::{InitProducerIdRequest, InitProducer
 use milena_protocol::api::list_transactions::{ListTransactionsRequest, ListTransactionsResponse};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId};
+use milena_protocol::ids::{PartitionIndex, ProducerId};
 
+use super::attempt::Attempt;
 use super::known::TopicPartition;
 use super::settings::Settings;
 use crate::coordinator::Producer;
@@ -99,23 +100,12 @@ pub enum Effect {
     WriteMarkers(Markers),
 }
 
-/// One attempt to write markers: what is reported of another one does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The epoch of the coordinator.
-    pub coordinator_epoch: LeaderEpoch,
-    /// Which decision of the transactional id: where the log ended when it was made.
-    pub decision: Offset,
-    /// Which attempt of it.
-    pub number: u32,
-}
-
 /// Markers of one decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Markers {
     /// Whose transaction it is.
     pub transactional_id: Text,
-    /// Which attempt it is, to be given back in the report; the coordinator's epoch is the marker's.
+    /// Which attempt it is, to be given back in the report; the marker has its epoch.
     pub attempt: Attempt,
     /// The producer whose transaction ends; its epoch is the marker's.
     pub producer: Producer,

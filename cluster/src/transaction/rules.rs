@@ -5,7 +5,7 @@
 
 use milena_protocol::ids::ProducerEpoch;
 
-use super::request::Attempt;
+use super::attempt::Attempt;
 
 /// The rules of transactions.
 pub trait Rules: 'static {
