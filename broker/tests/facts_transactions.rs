@@ -150,6 +150,26 @@ fn older_clients_add_their_partitions_first() {
     assert_eq!(write(&mut broker, producer, 1, 11), ErrorCode::NONE);
 }
 
+/// The first batch of a transaction would be refused because the marker of the one before came in
+/// while its coordinator was asked.
+#[test]
+fn transactions_follow_each_other_without_a_pause() {
+    let mut broker = Broker::start(&[]);
+    broker.create("t", &[]);
+    let mut producer = init(&mut broker, 60_000);
+    for round in 0..50 {
+        assert_eq!(write(&mut broker, producer, 0, 12), ErrorCode::NONE, "{round}");
+        producer = ended(&mut broker, producer, round % 3 > 0);
+    }
+    for round in 0..50 {
+        assert_eq!(add(&mut broker, producer), ErrorCode::NONE, "{round}");
+        assert_eq!(write(&mut broker, producer, round, 11), ErrorCode::NONE, "{round}");
+        let answer = end(&mut broker, producer, round % 3 > 0, 4);
+        assert_eq!(answer.error_code, ErrorCode::NONE);
+    }
+    until("the markers are written", || stable(&mut broker) == 200);
+}
+
 /// A decision would be forgotten by a kill, or an open transaction be decided by it.
 #[test]
 fn a_kill_changes_no_decision() {

@@ -47,11 +47,23 @@ pub enum Look {
     Refused(ErrorCode),
 }
 
+/// How often a coordinator is asked where each answer is overtaken by a marker.
+const MAX_ASKED: usize = 3;
+
 /// What the coordinator is asked.
 pub struct Question {
     transaction: AddPartitionsToTxnTransaction,
+    producer: Producer,
     /// The partitions, with what the answer will be good for.
-    places: Vec<(Place, Text, PartitionIndex, Guard)>,
+    places: Vec<Unopened>,
+}
+
+/// A partition in which a producer has no transaction open.
+struct Unopened {
+    at: Place,
+    topic: Text,
+    partition: Arc<Partition>,
+    guard: Guard,
 }
 
 /// The producer of a batch that belongs to a transaction.
@@ -89,14 +101,16 @@ pub fn look(broker: &Arc<Broker>, context: &Context, request: &ProduceRequest) -
         return Look::Cleared(Clearances::new());
     }
     if !is_implicit && !broker.config.transaction.partition_verification_enable {
-        return Look::Cleared(places.into_iter().map(|(at, .., guard)| (at, Ok(guard))).collect());
+        return Look::Cleared(places.into_iter().map(|one| (one.at, Ok(one.guard))).collect());
     }
     let mut topics: Vec<AddPartitionsToTxnTopic> = Vec::new();
-    for (_, name, partition, _) in &places {
+    for Unopened { topic: name, partition, .. } in &places {
         match topics.iter_mut().find(|topic| topic.name == *name) {
-            Some(topic) => topic.partitions.push(*partition),
-            None => topics
-                .push(AddPartitionsToTxnTopic { name: name.clone(), partitions: vec![*partition] }),
+            Some(topic) => topic.partitions.push(partition.index()),
+            None => {
+                let partitions = vec![partition.index()];
+                topics.push(AddPartitionsToTxnTopic { name: name.clone(), partitions });
+            }
         }
     }
     let transaction = AddPartitionsToTxnTransaction {
@@ -106,7 +120,7 @@ pub fn look(broker: &Arc<Broker>, context: &Context, request: &ProduceRequest) -
         verify_only: !is_implicit,
         topics,
     };
-    Look::Ask(Question { transaction, places })
+    Look::Ask(Question { transaction, producer, places })
 }
 
 /// The partitions in which the producer has no transaction open. Those that cannot be written to
@@ -116,16 +130,16 @@ fn unopened(
     context: &Context,
     request: &ProduceRequest,
     producer: Producer,
-) -> Vec<(Place, Text, PartitionIndex, Guard)> {
+) -> Vec<Unopened> {
     let mut places = Vec::new();
     for (topic_at, topic) in request.topic_data.iter().enumerate() {
         for (partition_at, data) in topic.partition_data.iter().enumerate() {
-            let Some((name, partition)) = partition_of(broker, context, topic, data) else {
-                continue;
-            };
-            if let Some(guard) = partition.begin_verification(producer) {
-                places.push(((topic_at, partition_at), name, data.index, guard));
-            }
+            let at = (topic_at, partition_at);
+            let found = partition_of(broker, context, topic, data);
+            places.extend(found.and_then(|(topic, partition)| {
+                let guard = partition.begin_verification(producer)?;
+                Some(Unopened { at, topic, partition, guard })
+            }));
         }
     }
     places
@@ -152,23 +166,47 @@ fn partition_of(
 }
 
 impl Question {
-    /// Asks the coordinator.
+    /// Asks the coordinator, and again where a marker came between its answer and now: the answer
+    /// may have waited for that marker, and count all the same.
     pub async fn ask(self, broker: &Broker, context: &Context) -> Clearances {
-        let Self { transaction, places } = self;
-        let result = transactions::ask_partitions(broker, ASKED_VERSION, transaction).await;
-        let code_of = |name: &Text, index: PartitionIndex| {
-            let topic = result.topic_results.iter().find(|topic| topic.name == *name)?;
-            let results = topic.results_by_partition.iter();
-            let found = results.into_iter().find(|result| result.partition_index == index)?;
-            Some(found.partition_error_code)
-        };
-        let clear = |(at, name, index, guard)| {
-            let code = code_of(&name, index).unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
-            let cleared = if code.is_none() { Ok(guard) } else { Err(shown(code, context)) };
-            (at, cleared)
-        };
-        places.into_iter().map(clear).collect()
+        let Self { transaction, producer, mut places } = self;
+        for _ in 1..MAX_ASKED {
+            let clearances = ask_once(broker, context, &transaction, &places).await;
+            let is_overtaken = |place: &Unopened| {
+                let is_cleared = clearances.get(&place.at).is_some_and(Result::is_ok);
+                is_cleared && !place.partition.is_verified(producer, place.guard)
+            };
+            if !places.iter().any(is_overtaken) {
+                return clearances;
+            }
+            for place in &mut places {
+                place.guard = place.partition.begin_verification(producer).unwrap_or(place.guard);
+            }
+        }
+        ask_once(broker, context, &transaction, &places).await
     }
+}
+
+async fn ask_once(
+    broker: &Broker,
+    context: &Context,
+    transaction: &AddPartitionsToTxnTransaction,
+    places: &[Unopened],
+) -> Clearances {
+    let result = transactions::ask_partitions(broker, ASKED_VERSION, transaction.clone()).await;
+    let code_of = |name: &Text, index: PartitionIndex| {
+        let topic = result.topic_results.iter().find(|topic| topic.name == *name)?;
+        let mut results = topic.results_by_partition.iter();
+        let found = results.find(|result| result.partition_index == index)?;
+        Some(found.partition_error_code)
+    };
+    let clear = |place: &Unopened| {
+        let code = code_of(&place.topic, place.partition.index());
+        let code = code.unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
+        let cleared = if code.is_none() { Ok(place.guard) } else { Err(shown(code, context)) };
+        (place.at, cleared)
+    };
+    places.iter().map(clear).collect()
 }
 
 /// A coordinator's code as producers know it: what is its trouble alone makes them try again.

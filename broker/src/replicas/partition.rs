@@ -281,7 +281,13 @@ impl Partition {
         if state.log.has_open_transaction(producer.id, producer.epoch) {
             return None;
         }
-        Some(state.verifications.begin(producer.id))
+        Some(state.verifications.begin(producer))
+    }
+
+    /// Whether what was asked for under a guard still counts.
+    #[must_use]
+    pub fn is_verified(&self, producer: Producer, guard: Guard) -> bool {
+        self.state.lock().verifications.holds(producer, Some(guard))
     }
 
     /// Appends one batch of a client in its transaction, which is open here, or of which the
@@ -331,15 +337,16 @@ impl Partition {
         role.admit(acks).map_err(ProduceError::Refused)?;
         if let Bound::Inside(producer, guard) = bound
             && !log.has_open_transaction(producer.id, producer.epoch)
-            && !verifications.holds(producer.id, guard)
+            && !verifications.holds(producer, guard)
         {
             return Err(ProduceError::Refused(ErrorCode::INVALID_TXN_STATE));
         }
         let context = AppendContext { leader_epoch: role.leader_epoch(), now, origin };
         let appended = log.append_admitted(admitted, context).map_err(ProduceError::Append)?;
-        // What the coordinator said is used up, or does not hold for the next transaction.
-        if let Bound::Inside(producer, _) | Bound::Ends(producer) = bound {
-            verifications.end(producer.id);
+        match bound {
+            Bound::Free => {}
+            Bound::Inside(producer, _) => verifications.opened(producer),
+            Bound::Ends(producer) => verifications.marked(producer, origin == Origin::RaisedMarker),
         }
         self.open_from.store(open_from(log), Ordering::Release);
         let end = appended.last_offset.plus(1);
