@@ -203,7 +203,7 @@ impl Node {
                     let static_values = &static_values;
                     limits.follow(&Resolver { node: node_id, static_values, image });
                 }
-                metadata.publish(image.clone());
+                metadata.publish(image.clone(), changes);
                 if !changes.removed_topics.is_empty() {
                     // Nobody listens any more only when the process ends.
                     let _ = deleted.send(changes.removed_topics.values().cloned().collect());

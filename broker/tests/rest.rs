@@ -102,6 +102,8 @@ fn health_metrics_and_foreign_hosts() {
     for name in ["kafka_server_brokertopicmetrics_messagesin_total", "activecontrollercount"] {
         assert!(metrics.body.contains(name), "{name} is missing");
     }
+    let kafka = format!("kafka_broker_info{{id=\"1\",address=\"{}\"}} 1", rest.process.address);
+    assert!(metrics.body.contains(&kafka), "{kafka} is missing: {}", metrics.body);
     let foreign = "GET /v3/clusters HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(rest.raw(foreign.as_bytes()).status, 421);
 }

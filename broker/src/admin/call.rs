@@ -98,12 +98,6 @@ impl Call {
         }
     }
 
-    /// This node's end of the connection.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.peer.local
-    }
-
     /// The address of all clusters.
     #[must_use]
     pub fn clusters_url(&self) -> String {
@@ -147,6 +141,19 @@ impl Call {
             local: SocketAddr::new(self.peer.local.ip(), endpoint.port),
             ..(*self.peer).clone()
         })
+    }
+
+    /// Where a Kafka client that reached this connection's address reaches this node, as
+    /// `host:port`; nothing where it has no Kafka listener.
+    #[must_use]
+    pub fn kafka_address(&self) -> Option<String> {
+        let peer = self.as_kafka_client()?;
+        let image = self.broker.metadata.image_owned();
+        let endpoint =
+            self.broker.endpoints.of_broker(image.broker(self.broker.node_id)?, &peer)?;
+        let (host, port) = (&endpoint.host, endpoint.port);
+        let is_v6 = host.contains(':');
+        Some(if is_v6 { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
     }
 
     /// All topics, by name.

@@ -1,5 +1,9 @@
 //! The node's state for a scrape.
 
+use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
+use milena_protocol::ids::NodeId;
+
+use crate::drivers::controller::QuorumView;
 use crate::telemetry::state::{LogDirectoryState, NodeState, PartitionState, QuorumState};
 
 use super::call::Call;
@@ -37,7 +41,7 @@ pub(super) fn of_node(call: &Call) -> NodeState {
     NodeState {
         node_id: broker.node_id,
         cluster_id: broker.cluster_id.to_string(),
-        address: call.address().to_string(),
+        address: call.kafka_address().unwrap_or_default(),
         is_active_controller: quorum.leader == broker.node_id,
         active_brokers: image.brokers().filter(|node| !node.fenced).count(),
         fenced_brokers: image.brokers().filter(|node| node.fenced).count(),
@@ -45,11 +49,14 @@ pub(super) fn of_node(call: &Call) -> NodeState {
             .topics()
             .map(|topic| (topic.name().to_string(), topic.partitions().len()))
             .collect(),
+        offline_partitions: count(&image, |one| one.leader == NodeId::NONE),
+        preferred_replica_imbalance: count(&image, |one| one.replicas.first() != Some(&one.leader)),
+        unclean_leader_elections: broker.metadata.unclean_elections(),
         quorum: QuorumState {
             leader: quorum.leader,
             epoch: quorum.epoch,
-            voted_for: quorum.leader,
-            role: "leader",
+            voted_for: voted_for(&quorum, broker.node_id),
+            role: role(&quorum, broker.node_id),
             high_watermark: quorum.high_watermark,
             log_end_offset: quorum.log_end_offset,
         },
@@ -70,6 +77,78 @@ pub(super) fn of_node(call: &Call) -> NodeState {
         partitions,
         fetch_sessions: broker.sessions.count(),
         request_bytes_held: broker.request_budget.held_bytes(),
-        ..Default::default()
+    }
+}
+
+/// Partitions of the cluster of which something holds.
+fn count(image: &MetadataImage, holds: impl Fn(&PartitionImage) -> bool) -> usize {
+    let partitions = image.topics().flat_map(|topic| topic.partitions());
+    partitions.filter(|(_, partition)| holds(partition)).count()
+}
+
+/// A leader has voted for itself; of others the view does not tell.
+fn voted_for(quorum: &QuorumView, node: NodeId) -> NodeId {
+    if quorum.leader == node { node } else { NodeId::NONE }
+}
+
+/// A node's role, as Kafka names it.
+fn role(quorum: &QuorumView, node: NodeId) -> &'static str {
+    let is_voter = quorum.voters.iter().any(|voter| voter.id == node);
+    match (quorum.leader, is_voter) {
+        (leader, _) if leader == node => "leader",
+        (_, false) => "observer",
+        (NodeId::NONE, true) => "unattached",
+        (_, true) => "follower",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_cluster::metadata::delta::Delta;
+    use milena_cluster::quorum::ReplicaKey;
+    use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
+    use milena_protocol::metadata_record::{PartitionRecord, TopicRecord};
+
+    use super::*;
+
+    /// Partitions that nobody can write to would not be seen on any dashboard.
+    #[test]
+    fn partitions_in_trouble_are_counted() {
+        let topic_id = Uuid::from_u128(7);
+        let mut delta = Delta::new(&MetadataImage::default());
+        let topic = TopicRecord { name: "t".into(), topic_id };
+        delta.replay(Offset(0), LeaderEpoch(1), &topic.into()).unwrap();
+        for (index, leader) in (0..).zip([1, 2, -1, 1]) {
+            let partition = PartitionRecord {
+                partition_id: PartitionIndex(index),
+                topic_id,
+                replicas: vec![NodeId(1), NodeId(2)],
+                directories: vec![Uuid::ZERO; 2],
+                isr: vec![NodeId(1), NodeId(2)],
+                leader: NodeId(leader),
+                ..Default::default()
+            };
+            delta.replay(Offset(1), LeaderEpoch(1), &partition.into()).unwrap();
+        }
+        let image = delta.image();
+        assert_eq!(count(image, |one| one.leader == NodeId::NONE), 1);
+        assert_eq!(count(image, |one| one.replicas.first() != Some(&one.leader)), 2);
+    }
+
+    /// Every node would call itself the leader of the quorum.
+    #[test]
+    fn a_node_knows_its_role() {
+        let view = |leader| QuorumView {
+            epoch: LeaderEpoch(3),
+            leader: NodeId(leader),
+            high_watermark: Offset(1),
+            log_end_offset: Offset(1),
+            voters: [1, 2].map(|id| ReplicaKey { id: NodeId(id), directory_id: Uuid::ZERO }).into(),
+        };
+        let roles = [1, 2, 3].map(|node| role(&view(1), NodeId(node)));
+        assert_eq!(roles, ["leader", "follower", "observer"]);
+        assert_eq!(role(&view(-1), NodeId(2)), "unattached");
+        assert_eq!(voted_for(&view(1), NodeId(1)), NodeId(1));
+        assert_eq!(voted_for(&view(1), NodeId(2)), NodeId::NONE);
     }
 }
