@@ -6,6 +6,7 @@
 //! tells whether an expectation is Kafka's or only ours.
 
 pub mod check;
+pub mod client;
 pub mod clients;
 pub mod dump;
 pub mod files;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{clients, files, tools};
+use super::{client, clients, files, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -25,6 +25,12 @@ pub struct Suite {
 
 /// All suites, in the order in which they run.
 pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "client",
+        about: "our own client and command line",
+        runs_on_kafka: true,
+        run: client::run,
+    },
     Suite {
         name: "kcat",
         about: "kcat (librdkafka): every codec, kill -9",
