@@ -269,15 +269,11 @@ impl Lane {
         self.renew();
     }
 
-    /// Remembers why nothing leaves for now.
-    pub fn wait_for(&mut self, error: ClientError) {
-        self.trouble = Some(error);
-    }
-
     /// Remembers why nothing leaves; an error that waiting does not heal ends all that is queued.
-    fn hinder(&mut self, error: &ClientError) {
+    pub fn hinder(&mut self, error: &ClientError) {
         if error.is_retriable() {
-            return self.wait_for(error.clone());
+            self.trouble = Some(error.clone());
+            return;
         }
         while let Some(batch) = self.queue.pop_front() {
             self.give_up(batch, error.clone());

@@ -128,12 +128,12 @@ impl Sender {
         let again = lane::lock(&shared.lanes).visit(now, options, |key, lane| {
             let Some((node_id, _)) = metadata.leader(&key.0, key.1) else {
                 self.stale.insert(Arc::clone(&key.0));
-                if !lane.is_hindered() {
-                    let code = metadata.troubles.get(&key.0).copied();
-                    let code = code.unwrap_or(ErrorCode::LEADER_NOT_AVAILABLE);
-                    let refused = Refused { code, message: None };
-                    // Also where the topic is gone: it may be made again.
-                    lane.wait_for(refused.of(format!("the leader of {} {}", key.0, key.1)));
+                let code = metadata.troubles.get(&key.0).copied();
+                let code = code.unwrap_or(ErrorCode::LEADER_NOT_AVAILABLE);
+                let refused = Refused { code, message: None };
+                let error = refused.of(format!("the leader of {} {}", key.0, key.1));
+                if !error.is_retriable() || !lane.is_hindered() {
+                    lane.hinder(&error);
                 }
                 return;
             };
@@ -434,41 +434,67 @@ fn find<'a>(
 mod tests {
     use std::sync::Mutex;
 
+    use milena_protocol::api::metadata::{MetadataResponse, MetadataTopic};
     use milena_protocol::ids::PartitionIndex;
     use tokio::sync::{Notify, Semaphore};
 
     use super::*;
     use crate::client::{Client, ClientOptions};
     use crate::metadata::Topic;
-    use crate::producer::{NewRecord, ProducerOptions};
+    use crate::producer::{Delivery, NewRecord, ProducerOptions};
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared {
+            client: Client::unconnected(ClientOptions::new("127.0.0.1:1")),
+            options: ProducerOptions { linger: Duration::ZERO, ..ProducerOptions::default() },
+            lanes: Mutex::default(),
+            wake: Notify::new(),
+            memory: Arc::new(Semaphore::new(1000)),
+        })
+    }
+
+    /// Hands in a record for topic t.
+    fn append(shared: &Shared) -> Delivery {
+        let topic =
+            Topic { name: "t".into(), id: Uuid::ZERO, is_internal: false, partitions: Vec::new() };
+        let permit = Arc::clone(&shared.memory).try_acquire_many_owned(100).unwrap();
+        let (partition, record) = (PartitionIndex(0), NewRecord::new("t"));
+        let mut lanes = lane::lock(&shared.lanes);
+        lanes.append(&topic, partition, &record, permit, &shared.options).unwrap().0
+    }
 
     /// A producer that may not write would keep every record until its time is over, and not say
     /// why then.
     #[tokio::test]
     async fn a_refused_producer_id_is_told_at_once() {
-        let shared = Arc::new(Shared {
-            client: Client::unconnected(ClientOptions::new("127.0.0.1:1")),
-            options: ProducerOptions::default(),
-            lanes: Mutex::default(),
-            wake: Notify::new(),
-            memory: Arc::new(Semaphore::new(1000)),
-        });
-        let topic =
-            Topic { name: "t".into(), id: Uuid::ZERO, is_internal: false, partitions: Vec::new() };
-        let permit = Arc::clone(&shared.memory).try_acquire_many_owned(100).unwrap();
-        let record = NewRecord::new("t");
-        let appended = lane::lock(&shared.lanes).append(
-            &topic,
-            PartitionIndex(0),
-            &record,
-            permit,
-            &shared.options,
-        );
-        let delivery = appended.unwrap().0;
+        let shared = shared();
+        let delivery = append(&shared);
         let mut sender = Sender::new(shared);
         let code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
         let refused = Refused { code, message: None };
         sender.handle(Event::Identified(Err(refused.of("a producer id"))));
+        assert_eq!(delivery.wait().await.unwrap_err().code(), Some(code));
+    }
+
+    /// The same for a topic that the producer may not write to any more; one whose leader is only
+    /// missing for now keeps its records.
+    #[tokio::test]
+    async fn a_refused_topic_is_told_at_once() {
+        let shared = shared();
+        let delivery = append(&shared);
+        let mut sender = Sender::new(Arc::clone(&shared));
+        let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+        for error_code in [ErrorCode::LEADER_NOT_AVAILABLE, code] {
+            let topic = MetadataTopic { error_code, name: Some("t".into()), ..Default::default() };
+            let answer = MetadataResponse { topics: vec![topic], ..Default::default() };
+            shared.client.learn(&answer, false);
+            let has_more = |lanes: &mut lane::Lanes| {
+                let key = ("t".into(), PartitionIndex(0));
+                lanes.lane(&key).is_some_and(|lane| lane.has_more())
+            };
+            sender.collect(Instant::now());
+            assert_eq!(has_more(&mut lane::lock(&shared.lanes)), error_code != code);
+        }
         assert_eq!(delivery.wait().await.unwrap_err().code(), Some(code));
     }
 }
