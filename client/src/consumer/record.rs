@@ -80,7 +80,7 @@ pub(super) fn read(
     let mut reading = Reading { key, from, options, records: Vec::new() };
     let mut next = from;
     let mut batches = Batches::new(&bytes);
-    while let Some(batch) = batches.next() {
+    for batch in batches.by_ref() {
         let records = reading.records.len();
         if let Err(why) = reading.checked(&bytes, &batch, &mut aborted) {
             reading.records.truncate(records);
@@ -332,7 +332,7 @@ mod tests {
             (Bytes::from(vec![0; 100]), "at offset 1: the broker gave zeros"),
             (Bytes::from(vec![9; 100]), "at offset 1: magic 9"),
         ] {
-            let alone = answer(&[bytes.clone()], &[]);
+            let alone = answer(std::slice::from_ref(&bytes), &[]);
             let why = read(&key, Offset(1), &alone, &options).unwrap_err();
             assert!(why.starts_with(expected), "{why}");
             let behind = answer(&[good.clone(), bytes], &[]);
