@@ -15,7 +15,7 @@ use super::reconcile::{Aim, Reported, owns_only};
 use super::record::Records;
 use super::rules::Rules;
 use super::settings::Settings;
-use super::topics;
+use super::{expression, topics};
 use crate::coordinator::Record;
 use crate::group::assignor::{Kind, Partitions};
 use crate::group::request::Caller;
@@ -420,7 +420,7 @@ impl<R: Rules> Group<R> {
         if expression.len() > MAX_KEY_TEXT {
             return Err(invalid("it is too long".to_owned()));
         }
-        topics::compile(expression).map(drop).map_err(invalid)
+        expression::compile(expression).map(drop).map_err(invalid)
     }
 
     /// Notes what is not in the log of a plan that is about to be.

@@ -13,6 +13,7 @@
 mod classic;
 mod commit;
 mod describe;
+mod expression;
 mod group;
 mod heartbeat;
 mod interest;

@@ -13,7 +13,7 @@ use super::member::Member;
 use super::record::Records;
 use super::rules::Rules;
 use super::settings::Settings;
-use super::topics;
+use super::{expression, topics};
 use crate::group::assignor::{Assignment, Kind, Partitions, Spec, Subscriber};
 use crate::metadata::image::MetadataImage;
 use crate::time::Now;
@@ -178,7 +178,7 @@ impl<R: Rules> Group<R> {
                 continue;
             }
             // One that another version took and this one does not stands for nothing.
-            let topics = topics::compile(text)
+            let topics = expression::compile(text)
                 .map(|expression| topics::matching(&expression, scene.topics))
                 .unwrap_or_default();
             let expression = Expression { topics, version: version.0, timestamp: scene.now.wall };

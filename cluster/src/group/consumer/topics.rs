@@ -4,58 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use milena_protocol::codec::Text;
 use milena_protocol::ids::Uuid;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::group::Expression;
 use super::member::Member;
 use crate::metadata::image::MetadataImage;
-
-/// How much memory an expression may take: a client's line must not cost more.
-const MAX_EXPRESSION_BYTES: usize = 1 << 20;
-
-/// Makes an expression ready to match whole names.
-///
-/// # Errors
-/// When it is none, or too large; says why.
-pub(super) fn compile(expression: &str) -> Result<Regex, String> {
-    let unquoted = unquote(expression);
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern).octal(true).size_limit(MAX_EXPRESSION_BYTES).build()
-    };
-    // Alone first: an expression may not close the bracket that is put around it.
-    build(&unquoted)
-        .and_then(|_| build(&format!(r"\A(?:{unquoted})\z")))
-        .map_err(|why| why.to_string().lines().last().unwrap_or_default().to_owned())
-}
-
-/// Writes what stands between `\Q` and `\E`, which RE2 takes as it is, with escapes instead.
-fn unquote(expression: &str) -> String {
-    let mut unquoted = String::with_capacity(expression.len());
-    let mut rest = expression;
-    while let Some(at) = find_quote(rest) {
-        let (before, quoted) = rest.split_at(at);
-        let quoted = quoted.get(2..).unwrap_or_default();
-        let (quoted, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
-        unquoted.push_str(before);
-        unquoted.push_str(&regex::escape(quoted));
-        rest = after;
-    }
-    unquoted.push_str(rest);
-    unquoted
-}
-
-/// Where a quotation begins; a backslash that is itself escaped begins none.
-fn find_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, character) in text.char_indices() {
-        match (escaped, character) {
-            (true, 'Q') => return Some(at - 1),
-            (false, '\\') => escaped = true,
-            _ => escaped = false,
-        }
-    }
-    None
-}
 
 /// The topics whose names an expression matches.
 pub(super) fn matching(expression: &Regex, topics: &MetadataImage) -> BTreeSet<Text> {
@@ -119,32 +72,5 @@ impl Fold {
     /// Never 0, which stands for nothing, where there was something.
     fn finish(&self) -> i64 {
         self.0.map_or(0, |hash| hash.max(1).cast_signed())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matches(expression: &str, name: &str) -> bool {
-        compile(expression).unwrap().is_match(name)
-    }
-
-    /// A subscription would reach topics that only contain what it names, or miss its own.
-    #[test]
-    fn expressions_match_whole_names() {
-        assert!(matches("a|b", "b") && !matches("a|b", "ab"));
-        assert!(matches("orders-.*", "orders-1") && !matches("orders-.*", "my-orders-1"));
-        assert!(!matches("a", "a\n") && matches("(?i)A[[:alpha:]]\\d", "ab1"));
-        assert!(matches(r"\Qa.b\E.", "a.bc") && !matches(r"\Qa.b\E", "axb"));
-        assert!(matches(r"a\\Q", r"a\Q") && matches(r"\Q(", "("));
-    }
-
-    /// A line from a client could take a broker's memory, or be obeyed in part.
-    #[test]
-    fn what_is_no_expression_is_refused() {
-        for bad in ["[", "a)(b", "(?:", r"\", "*", "(?=a)", "(a{1000}){1000}"] {
-            assert!(compile(bad).is_err(), "{bad}");
-        }
     }
 }
