@@ -1,12 +1,12 @@
 //! What every handler works with: the state of one broker, shared by all its connections.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use milena_cluster::{group, transaction};
 use milena_protocol::codec::Text;
-use milena_protocol::ids::{NodeId, Timestamp};
+use milena_protocol::ids::NodeId;
 
+use crate::clock::WallClock;
 use crate::config::Config;
 use crate::drivers::controller::ControllerHandle;
 use crate::drivers::coordinator::Shards;
@@ -54,17 +54,4 @@ pub struct Broker {
     pub metrics: Metrics,
     /// The wall clock.
     pub clock: WallClock,
-}
-
-/// The wall clock: record timestamps and retention only, never a timeout.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WallClock;
-
-impl WallClock {
-    /// Milliseconds since 1970.
-    #[must_use]
-    pub fn now(self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(since.as_millis() as i64)
-    }
 }

@@ -32,11 +32,12 @@ use milena_storage::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::broker::{Broker, WallClock};
+use crate::broker::Broker;
+use crate::clock::WallClock;
 use crate::config::{Config, GroupConfig, HostPort};
 use crate::drivers::cleaner;
 use crate::drivers::controller::{Driver, Fatal, Parts, SnapshotRules};
-use crate::drivers::coordinator::{InternalTopic, Shards};
+use crate::drivers::coordinator::{Ground, InternalTopic, Shards};
 use crate::drivers::housekeeping;
 use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::producer_ids::ProducerIds;
@@ -221,14 +222,19 @@ impl Node {
             took: began.elapsed(),
             program: std::env::args().next().unwrap_or_else(|| "milena".to_owned()),
         };
+        let ground = Ground {
+            metadata: metadata.clone(),
+            replicas: replicas.clone(),
+            controller: controller.clone(),
+        };
         let broker = Arc::new_cyclic(|broker| Broker {
             node_id,
             cluster_id: cluster_id.as_str().into(),
             replicas,
             controller,
             producer_ids: ProducerIds::default(),
-            groups: groups(&config.group, &metadata),
-            transactions: transactions::coordinators(&config.transaction, broker.clone()),
+            groups: groups(&config.group, ground.clone()),
+            transactions: transactions::coordinators(&config.transaction, ground, broker.clone()),
             metadata,
             sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
             endpoints: Endpoints::new(node_id, advertised(&config)),
@@ -305,7 +311,7 @@ fn check_supported(config: &Config) -> Result<(), StartError> {
 }
 
 /// The coordinators of groups, none of which is loaded yet.
-fn groups(config: &GroupConfig, metadata: &Arc<Published>) -> Shards<group::Coordinator> {
+fn groups(config: &GroupConfig, ground: Ground) -> Shards<group::Coordinator> {
     let topic = InternalTopic {
         name: "__consumer_offsets",
         partitions: config.offsets_topic_partitions,
@@ -317,9 +323,10 @@ fn groups(config: &GroupConfig, metadata: &Arc<Published>) -> Shards<group::Coor
         ],
     };
     let settings = Arc::new(config.settings.clone());
-    let metadata = Arc::clone(metadata);
+    let metadata = Arc::clone(&ground.metadata);
     Shards::new(
         topic,
+        ground,
         move |_| group::Coordinator::new(Arc::clone(&settings), metadata.image_owned()),
         |_, effect| match effect {},
     )

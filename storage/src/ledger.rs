@@ -8,13 +8,13 @@
 //! | `cleaner-offset-checkpoint` | topic partition offset | compaction was through with everything below | power |
 //! | `milena-tail-checkpoint` | see below | everything below was whole when the line was written | process |
 //!
-//! The first four are Kafka's. The last is ours: after a kill -9 the page cache is still what
-//! it was, so a log needs to be looked at only behind the place that was last written here. Its
-//! first line is `milena 1 BOOT MOUNT CRC`: the kernel's boot id, the mount's id, and the CRC-32
-//! of the rest; under another kernel or mount the file says nothing. The rest is a checkpoint of
-//! lines `topic partition topicId offset segment position producers timestamp offset`: up to
-//! `offset` the log was whole, which is byte `position` of segment `segment`; producers is 1 if a
-//! file of producers lies at `offset` and 0 if there was no producer; then the segment's largest timestamp
+//! The first four are Kafka's. The last is ours: after a kill -9 the page cache is still what it
+//! was, so a log needs to be looked at only behind the place that was last written here. Its first
+//! line is `milena 1 BOOT MOUNT CRC`: the kernel's boot id, the mount's id, and the CRC-32 of the
+//! rest; under another kernel or mount the file says nothing. The rest is a checkpoint of lines
+//! `topic partition topicId offset segment position producers timestamp offset`: up to `offset` the
+//! log was whole, which is byte `position` of segment `segment`; producers is 1 if a file of
+//! producers lies at `offset` and 0 if there was no producer; then the segment's largest timestamp
 //! and the last offset of its batch.
 //!
 //! Lines of the first three say nothing of the topic's id. So a log whose name had one before it

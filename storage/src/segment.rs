@@ -327,7 +327,8 @@ impl Segment {
         }
         let map = match mapped {
             // Removed by retention, compaction or with its log since the caller looked. The name
-            // may be another file's by then, of a cut log or of the next of its name: a shorter one.
+            // may be another file's by then, of a cut log or of the next of its name: a shorter
+            // one.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -544,8 +545,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Makes the index files of a sealed segment durable. The first two exist afterwards, empty where there
-    /// is no entry: Kafka's tools open the one beside the other.
+    /// Makes the index files of a sealed segment durable. The first two exist afterwards, empty
+    /// where there is no entry: Kafka's tools open the one beside the other.
     pub(crate) fn sync_indexes(&self, environment: &Environment) -> io::Result<()> {
         for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
             let file = open_or_create(environment, &self.path(kind))?;

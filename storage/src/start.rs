@@ -26,8 +26,9 @@ impl StartHandle {
         Self { state }
     }
 
-    /// Lets the log begin at `offset` (DeleteRecords, or a leader that did), unless it begins behind it or ends before it. The segments
-    /// below go with the next retention. A full disk does not keep anyone from it.
+    /// Lets the log begin at `offset` (DeleteRecords, or a leader that did), unless it begins
+    /// behind it or ends before it. The segments below go with the next retention. A full disk does
+    /// not keep anyone from it.
     ///
     /// # Errors
     /// When the mark cannot be kept; the log begins where it did.

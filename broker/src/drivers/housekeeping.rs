@@ -33,11 +33,11 @@ pub async fn open_again(broker: Arc<Broker>) {
 /// Loads the coordinators that this broker has, so that what is due in their groups is done before
 /// anyone asks; then lets them forget the offsets of topics as these are deleted.
 pub async fn keep_groups(broker: Arc<Broker>, mut deleted: UnboundedReceiver<Vec<Text>>) {
-    if let Err(code) = broker.groups.all(&broker).await {
+    if let Err(code) = broker.groups.all().await {
         tracing::warn!(%code, "not all groups could be loaded; they are when they are asked for");
     }
     while let Some(topics) = deleted.recv().await {
-        let shards = broker.groups.all(&broker).await.unwrap_or_default();
+        let shards = broker.groups.all().await.unwrap_or_default();
         for shard in shards {
             let asked = shard.ask(Request::TopicsDeleted(topics.clone())).await;
             if let Err(code) = asked {

@@ -11,7 +11,7 @@ use milena_cluster::transaction::{
 };
 use milena_protocol::error_code::ErrorCode;
 
-use super::coordinator::{InternalTopic, Shard, Shards};
+use super::coordinator::{Ground, InternalTopic, Shard, Shards};
 use crate::broker::Broker;
 use crate::config::TransactionConfig;
 use crate::handlers::error::produce_code;
@@ -30,6 +30,7 @@ const RAISES_EPOCH: i16 = 2;
 #[must_use]
 pub fn coordinators(
     config: &TransactionConfig,
+    ground: Ground,
     broker: Weak<Broker>,
 ) -> Shards<transaction::Coordinator> {
     let topic = InternalTopic {
@@ -49,14 +50,13 @@ pub fn coordinators(
         id_expiration: config.id_expiration,
         ..transaction::Settings::default()
     };
-    let image_of = broker.clone();
+    let metadata = Arc::clone(&ground.metadata);
     let make = move |partition: &Partition| {
-        let level = image_of.upgrade().map(|broker| broker.metadata.image().feature(FEATURE));
-        let transaction_version = level.unwrap_or(settings.transaction_version);
+        let transaction_version = metadata.image().feature(FEATURE);
         let settings = transaction::Settings { transaction_version, ..settings.clone() };
         transaction::Coordinator::new(settings, partition.leader_epoch())
     };
-    Shards::new(topic, make, move |shard, Effect::WriteMarkers(markers)| {
+    Shards::new(topic, ground, make, move |shard, Effect::WriteMarkers(markers)| {
         if let Some(broker) = broker.upgrade() {
             tokio::spawn(write(broker, Arc::clone(shard), markers));
         }
@@ -66,7 +66,7 @@ pub fn coordinators(
 /// Loads the coordinators that this broker has: what was decided before it stopped has to be told
 /// to the partitions before anyone asks, and what is open may be due.
 pub async fn load(broker: Arc<Broker>) {
-    if let Err(code) = broker.transactions.all(&broker).await {
+    if let Err(code) = broker.transactions.all().await {
         tracing::warn!(%code, "not all transactions could be loaded; they are when asked for");
     }
 }
@@ -141,7 +141,7 @@ pub async fn append_marker(
     }
     let Marker { producer, is_commit, .. } = marker;
     let append = |partition: &Partition| partition.append_marker(marker, now);
-    let decided = match broker.groups.of_partition(broker, partition.index()).await {
+    let decided = match broker.groups.of_partition(partition.index()).await {
         Ok(groups) => groups.decide(producer, is_commit, append),
         Err(code) => Err(ProduceError::Refused(code)),
     };

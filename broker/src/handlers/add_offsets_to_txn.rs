@@ -39,7 +39,7 @@ async fn add(
     if !allows(Operation::Read, Resource::Group(&request.group_id)) {
         return Err(ErrorCode::GROUP_AUTHORIZATION_FAILED);
     }
-    let count = broker.groups.topic().ensure(broker).await?;
+    let count = broker.groups.ensure_topic().await?;
     let offsets_partition = partition_for(&request.group_id, count);
     let ask = Ask::AddOffsets { request, offsets_partition };
     match transactions::ask(broker, &id, context.version, ask).await? {

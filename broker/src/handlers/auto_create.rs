@@ -24,11 +24,18 @@ pub async fn create_missing<'a>(
     let image = broker.metadata.image_owned();
     let missing: BTreeSet<&Text> = names.filter(|name| image.topic(name).is_none()).collect();
     // The coordinators' topics have a shape of their own.
-    for topic in [broker.groups.topic()] {
-        if missing.contains(&Text::from_static(topic.name))
-            && let Err(code) = topic.ensure(broker).await
-        {
-            tracing::debug!(topic = topic.name, %code, "topic not auto-created");
+    let is_missing = |name: &'static str| missing.contains(&Text::from_static(name));
+    let (groups, transactions) = (&broker.groups, &broker.transactions);
+    let mut made = Vec::new();
+    if is_missing(groups.topic()) {
+        made.push((groups.topic(), groups.ensure_topic().await));
+    }
+    if is_missing(transactions.topic()) {
+        made.push((transactions.topic(), transactions.ensure_topic().await));
+    }
+    for (topic, made) in made {
+        if let Err(code) = made {
+            tracing::debug!(topic, %code, "topic not auto-created");
         }
     }
     let topics: Vec<CreateTopicsTopic> = missing

@@ -47,7 +47,7 @@ async fn describe(
     broker: &Broker,
     id: &Text,
 ) -> Result<DescribeTransactionsTransaction, ErrorCode> {
-    let coordinator = broker.transactions.of_key(broker, id).await?;
+    let coordinator = broker.transactions.of_key(id).await?;
     match coordinator.ask(Request::Describe(id.clone())).await? {
         Answer::Describe(described) => Ok(described),
         other => unreachable!("a coordinator answers what it was asked, and not {other:?}"),

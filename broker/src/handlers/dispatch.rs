@@ -51,7 +51,7 @@ pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
         peer: peer.clone(),
         version: header.api_version,
         correlation_id: header.correlation_id,
-        // In memory of its own: a produce that waits for its acknowledgement must not hold its frame.
+        // In memory of its own: a produce that waits must not hold its frame.
         client_id: header.client_id.map(|id| id.detach()).unwrap_or_default(),
         received_at: Instant::now(),
         frame_bytes,
@@ -98,6 +98,7 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::CreateTopics => later(broker, opened, create_topics::handle),
         ApiKey::DeleteTopics => later(broker, opened, delete_topics::handle),
         ApiKey::DeleteRecords => later(broker, opened, delete_records::handle),
+        ApiKey::TxnOffsetCommit => later(broker, opened, txn_offset_commit::handle),
         ApiKey::DescribeConfigs => later(broker, opened, describe_configs::handle),
         ApiKey::AlterConfigs => later(broker, opened, alter_configs::handle),
         ApiKey::DescribeLogDirs => later(broker, opened, describe_log_dirs::handle),

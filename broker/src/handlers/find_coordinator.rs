@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::coordinator::partition_for;
+use milena_cluster::coordinator::{Machine, partition_for};
 use milena_protocol::api::find_coordinator::{
     FindCoordinatorCoordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
@@ -14,7 +14,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::NodeId;
 
 use crate::broker::Broker;
-use crate::drivers::coordinator::InternalTopic;
+use crate::drivers::coordinator::Shards;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -55,8 +55,9 @@ async fn find(
     key_type: i8,
     key: Text,
 ) -> FindCoordinatorCoordinator {
-    let found = match coordinators_topic(broker, context, key_type, &key) {
-        Ok(topic) => locate(broker, context, topic, &key).await,
+    let found = match may_ask(broker, context, key_type, &key) {
+        Ok(()) if key_type == GROUP => locate(broker, context, &broker.groups, &key).await,
+        Ok(()) => locate(broker, context, &broker.transactions, &key).await,
         Err(code) => Err(code),
     };
     found.unwrap_or_else(|error_code| FindCoordinatorCoordinator {
@@ -69,36 +70,31 @@ async fn find(
     })
 }
 
-fn coordinators_topic<'a>(
-    broker: &'a Broker,
-    context: &Context,
-    key_type: i8,
-    key: &Text,
-) -> Result<&'a InternalTopic, ErrorCode> {
-    let principal = &context.peer.principal;
-    let may_describe =
-        |resource| broker.authorizer.allows(principal, Operation::Describe, resource);
-    match key_type {
-        GROUP if may_describe(Resource::Group(key)) => Ok(broker.groups.topic()),
-        GROUP => Err(ErrorCode::GROUP_AUTHORIZATION_FAILED),
-        TRANSACTION if may_describe(Resource::TransactionalId(key)) => {
-            Ok(broker.transactions.topic())
+/// Whether there are such coordinators, and the client may know of this one.
+fn may_ask(broker: &Broker, context: &Context, key_type: i8, key: &Text) -> Result<(), ErrorCode> {
+    let (resource, denied) = match key_type {
+        GROUP => (Resource::Group(key), ErrorCode::GROUP_AUTHORIZATION_FAILED),
+        TRANSACTION => {
+            (Resource::TransactionalId(key), ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         }
-        TRANSACTION => Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-        _ => Err(ErrorCode::INVALID_REQUEST),
-    }
+        _ => return Err(ErrorCode::INVALID_REQUEST),
+    };
+    let principal = &context.peer.principal;
+    let may_know = broker.authorizer.allows(principal, Operation::Describe, resource);
+    may_know.then_some(()).ok_or(denied)
 }
 
-async fn locate(
+async fn locate<M: Machine>(
     broker: &Arc<Broker>,
     context: &Context,
-    topic: &InternalTopic,
+    coordinators: &Shards<M>,
     key: &Text,
 ) -> Result<FindCoordinatorCoordinator, ErrorCode> {
     let unavailable = ErrorCode::COORDINATOR_NOT_AVAILABLE;
-    let count = topic.ensure(broker).await?;
+    let count = coordinators.ensure_topic().await?;
     let image = broker.metadata.image();
-    let partition = image.topic(topic.name).and_then(|t| t.partition(partition_for(key, count)));
+    let partition =
+        image.topic(coordinators.topic()).and_then(|t| t.partition(partition_for(key, count)));
     let leader = partition.map(|partition| partition.leader).ok_or(unavailable)?;
     let leader = image.broker(leader).ok_or(unavailable)?;
     let endpoint = broker.endpoints.of_broker(leader, &context.peer).ok_or(unavailable)?;

@@ -35,7 +35,7 @@ pub async fn ask<T>(
     if !broker.authorizer.allows(principal, operation, Resource::Group(group)) {
         return Err(ErrorCode::GROUP_AUTHORIZATION_FAILED);
     }
-    let coordinator = broker.groups.of_key(broker, group).await?;
+    let coordinator = broker.groups.of_key(group).await?;
     let answer = coordinator.ask(request).await?;
     Ok(pick(answer).expect("a coordinator answers what it was asked"))
 }

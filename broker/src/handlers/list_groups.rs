@@ -18,7 +18,7 @@ pub async fn handle(
     request: ListGroupsRequest,
 ) -> ListGroupsResponse {
     let fault = |error_code| ListGroupsResponse { error_code, ..Default::default() };
-    let shards = match broker.groups.all(&broker).await {
+    let shards = match broker.groups.all().await {
         Ok(shards) => shards,
         Err(code) => return fault(code),
     };

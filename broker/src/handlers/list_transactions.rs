@@ -29,7 +29,7 @@ async fn list(
     request: &ListTransactionsRequest,
 ) -> Result<ListTransactionsResponse, ErrorCode> {
     let mut all = ListTransactionsResponse::default();
-    for shard in broker.transactions.all(broker).await? {
+    for shard in broker.transactions.all().await? {
         if let Answer::List(listed) = shard.ask(Request::List(request.clone())).await? {
             if !listed.error_code.is_none() {
                 return Err(listed.error_code);

@@ -47,6 +47,7 @@ pub mod resolve;
 pub mod served;
 pub mod sync_group;
 pub mod transactions;
+pub mod txn_offset_commit;
 pub mod update_features;
 mod verdict;
 pub mod write_txn_markers;

@@ -37,6 +37,7 @@ served! {
     DescribeTransactions: api::describe_transactions::DescribeTransactionsRequest,
     ListTransactions: api::list_transactions::ListTransactionsRequest,
     OffsetForLeaderEpoch: api::offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+    TxnOffsetCommit: api::txn_offset_commit::TxnOffsetCommitRequest,
     DescribeConfigs: api::describe_configs::DescribeConfigsRequest,
     AlterConfigs: api::alter_configs::AlterConfigsRequest,
     DescribeLogDirs: api::describe_log_dirs::DescribeLogDirsRequest,

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why the coordinator does not answer, or why there is no producer id.
 pub async fn ask(broker: &Broker, id: &str, version: i16, ask: Ask) -> Result<Answer, ErrorCode> {
-    let coordinator = broker.transactions.of_key(broker, id).await?;
+    let coordinator = broker.transactions.of_key(id).await?;
     let mut asked = Asked { version, patience: PATIENCE, fresh_producer_id: None, ask };
     let answer = coordinator.ask(Request::Ask(asked.clone())).await?;
     if answer != Answer::NeedsProducerId {

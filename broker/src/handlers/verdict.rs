@@ -77,4 +77,5 @@ of_its_parts!(
     offset_commit::OffsetCommitResponse,
     offset_for_leader_epoch::OffsetForLeaderEpochResponse,
     produce::ProduceResponse,
+    txn_offset_commit::TxnOffsetCommitResponse,
 );

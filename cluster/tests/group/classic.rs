@@ -73,7 +73,7 @@ fn everyone_gets_the_part_that_the_leader_assigned() {
     }
 }
 
-/// Members would not notice that the group shares anew, or be sent away for what is all right (A11).
+/// Members would not notice that the group shares anew, or be sent away for nothing (A11).
 #[test]
 fn heartbeats_say_what_to_do() {
     let mut world = World::new();

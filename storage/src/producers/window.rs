@@ -2,8 +2,8 @@
 //!
 //! Kafka's snapshot has only the last batch of a producer, so a process that begins with one would
 //! not recognise a retry of an older batch, although the client may send all five again. This file
-//! has them. It is `<offset>.producers`, describes the log up to that offset, is never synced and is
-//! believed only together with a tail mark at its offset. All big-endian:
+//! has them. It is `<offset>.producers`, describes the log up to that offset, is never synced and
+//! is believed only together with a tail mark at its offset. All big-endian:
 //!
 //! | size | field |
 //! |---|---|

@@ -18,7 +18,7 @@ use milena_protocol::record::{BatchBuilder, BatchOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use crate::broker::WallClock;
+use crate::clock::WallClock;
 use crate::handlers::error::produce_code;
 use crate::replicas::partition::{Partition, Placed};
 

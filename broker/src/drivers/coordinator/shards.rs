@@ -11,10 +11,10 @@ use milena_protocol::ids::PartitionIndex;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::ground::Ground;
 use super::load;
 use super::shard::{Effects, Shard};
 use super::topic::InternalTopic;
-use crate::broker::Broker;
 use crate::replicas::partition::Partition;
 
 /// Makes the machine for a partition, before anything is replayed.
@@ -24,6 +24,7 @@ type Slot<M> = Arc<OnceCell<Arc<Shard<M>>>>;
 /// The coordinators of one kind on this broker.
 pub struct Shards<M: Machine> {
     topic: InternalTopic,
+    ground: Ground,
     make: Make<M>,
     effects: Effects<M>,
     slots: Mutex<BTreeMap<PartitionIndex, Slot<M>>>,
@@ -35,11 +36,13 @@ impl<M: Machine> Shards<M> {
     #[must_use]
     pub fn new(
         topic: InternalTopic,
+        ground: Ground,
         make: impl Fn(&Partition) -> M + Send + Sync + 'static,
         effects: impl Fn(&Arc<Shard<M>>, M::Effect) + Send + Sync + 'static,
     ) -> Self {
         Self {
             topic,
+            ground,
             make: Box::new(make),
             effects: Arc::new(effects),
             slots: Mutex::default(),
@@ -47,10 +50,18 @@ impl<M: Machine> Shards<M> {
         }
     }
 
-    /// The topic that they write.
+    /// The name of the topic that they write.
     #[must_use]
-    pub fn topic(&self) -> &InternalTopic {
-        &self.topic
+    pub fn topic(&self) -> &'static str {
+        self.topic.name
+    }
+
+    /// Makes their topic if it is missing, and says how many partitions it has.
+    ///
+    /// # Errors
+    /// What the controller says.
+    pub async fn ensure_topic(&self) -> Result<usize, ErrorCode> {
+        self.topic.ensure(&self.ground).await
     }
 
     /// The coordinator of a group or a transactional id. While it is being loaded, whoever asks is
@@ -59,24 +70,23 @@ impl<M: Machine> Shards<M> {
     /// # Errors
     /// NOT_COORDINATOR where this broker does not lead its partition, COORDINATOR_NOT_AVAILABLE
     /// where there is no such topic or it cannot be read.
-    pub async fn of_key(&self, broker: &Broker, key: &str) -> Result<Arc<Shard<M>>, ErrorCode> {
-        let count = self.topic.count(broker).ok_or(ErrorCode::NOT_COORDINATOR)?;
-        self.of_partition(broker, partition_for(key, count)).await
+    pub async fn of_key(&self, key: &str) -> Result<Arc<Shard<M>>, ErrorCode> {
+        let count = self.topic.count(&self.ground).ok_or(ErrorCode::NOT_COORDINATOR)?;
+        self.of_partition(partition_for(key, count)).await
     }
 
     /// The coordinator of a partition.
     ///
     /// # Errors
     /// As [`Shards::of_key`].
-    pub async fn of_partition(
-        &self,
-        broker: &Broker,
-        index: PartitionIndex,
-    ) -> Result<Arc<Shard<M>>, ErrorCode> {
-        let topic_id = broker.metadata.image().topic(self.topic.name).map(|topic| topic.id());
+    pub async fn of_partition(&self, index: PartitionIndex) -> Result<Arc<Shard<M>>, ErrorCode> {
+        let topic_id = self.ground.metadata.image().topic(self.topic.name).map(|topic| topic.id());
         let topic_id = topic_id.ok_or(ErrorCode::NOT_COORDINATOR)?;
-        let partition =
-            broker.replicas.leading(&topic_id, index).map_err(|_| ErrorCode::NOT_COORDINATOR)?;
+        let partition = self
+            .ground
+            .replicas
+            .leading(&topic_id, index)
+            .map_err(|_| ErrorCode::NOT_COORDINATOR)?;
         let slot = self.slot(index, &partition);
         let shard = slot.get_or_try_init(|| self.load(partition)).await?;
         Ok(Arc::clone(shard))
@@ -86,11 +96,11 @@ impl<M: Machine> Shards<M> {
     ///
     /// # Errors
     /// As [`Shards::of_key`].
-    pub async fn all(&self, broker: &Broker) -> Result<Vec<Arc<Shard<M>>>, ErrorCode> {
+    pub async fn all(&self) -> Result<Vec<Arc<Shard<M>>>, ErrorCode> {
         let mut shards = Vec::new();
-        for index in 0..self.topic.count(broker).unwrap_or(0) {
+        for index in 0..self.topic.count(&self.ground).unwrap_or(0) {
             let index = PartitionIndex(i32::try_from(index).unwrap_or(i32::MAX));
-            match self.of_partition(broker, index).await {
+            match self.of_partition(index).await {
                 Ok(shard) => shards.push(shard),
                 // Another broker has it.
                 Err(ErrorCode::NOT_COORDINATOR) => {}

@@ -1,12 +1,10 @@
 //! The topics that coordinators write: made when the first of them is asked for.
 
-use std::sync::Arc;
-
 use milena_cluster::controller::topics::NewTopic;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
-use crate::broker::Broker;
+use super::ground::Ground;
 use crate::entropy::new_uuid;
 
 /// A topic that coordinators write.
@@ -25,8 +23,8 @@ pub struct InternalTopic {
 impl InternalTopic {
     /// How many partitions the topic has; nothing while there is no topic.
     #[must_use]
-    pub fn count(&self, broker: &Broker) -> Option<usize> {
-        let image = broker.metadata.image();
+    pub fn count(&self, ground: &Ground) -> Option<usize> {
+        let image = ground.metadata.image();
         image.topic(self.name).map(|topic| topic.partitions().len())
     }
 
@@ -34,12 +32,12 @@ impl InternalTopic {
     ///
     /// # Errors
     /// What the controller says.
-    pub async fn ensure(&self, broker: &Arc<Broker>) -> Result<usize, ErrorCode> {
-        if let Some(count) = self.count(broker) {
+    pub async fn ensure(&self, ground: &Ground) -> Result<usize, ErrorCode> {
+        if let Some(count) = self.count(ground) {
             return Ok(count);
         }
         // One node is no reason to refuse groups to those who left the factor at its default.
-        let brokers = broker.metadata.image().brokers().filter(|broker| !broker.fenced).count();
+        let brokers = ground.metadata.image().brokers().filter(|broker| !broker.fenced).count();
         let brokers = i16::try_from(brokers.max(1)).unwrap_or(i16::MAX);
         let topic = NewTopic {
             name: Text::from_static(self.name),
@@ -53,7 +51,7 @@ impl InternalTopic {
                 .map(|(key, value)| (Text::from_static(key), Some(value.as_str().into())))
                 .collect(),
         };
-        let created = broker
+        let created = ground
             .controller
             .call(move |controller, _| {
                 controller.create_topics(std::slice::from_ref(&topic), false)
@@ -65,7 +63,7 @@ impl InternalTopic {
                 tracing::error!(topic = name, reason, "cannot make the coordinators' topic");
                 Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
             }
-            _ => self.count(broker).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+            _ => self.count(ground).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
         }
     }
 }

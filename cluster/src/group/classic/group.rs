@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_protocol::api::join_group::{JoinGroupRequestProtocol, JoinGroupResponse};
+use milena_protocol::api::sync_group::SyncGroupResponse;
 use milena_protocol::codec::Text;
 use milena_protocol::consumer_protocol::ConsumerProtocolSubscription;
 use milena_protocol::coordinator_record::offset::{GroupMetadataMember, GroupMetadataValue};
@@ -407,18 +408,23 @@ pub(super) fn refuse_waiting(member: &Member, id: &Text, why: ErrorCode, outputs
         outputs.push(Output::Answer(ticket, refused_join(why, id.clone())));
     }
     if let Some(ticket) = member.syncing {
-        outputs.push(Output::Answer(ticket, super::sync::refused(why)));
+        outputs.push(Output::Answer(ticket, refused_sync(why)));
     }
 }
 
 /// An answer to a JoinGroup that comes to nothing.
-pub(in crate::group) fn refused_join(why: ErrorCode, member_id: Text) -> Answer {
+pub(crate) fn refused_join(why: ErrorCode, member_id: Text) -> Answer {
     Answer::Join(JoinGroupResponse {
         error_code: why,
         member_id,
         protocol_name: Some(Text::default()),
         ..Default::default()
     })
+}
+
+/// An answer to a SyncGroup that comes to nothing.
+pub(super) fn refused_sync(why: ErrorCode) -> Answer {
+    Answer::Sync(SyncGroupResponse { error_code: why, ..Default::default() })
 }
 
 /// Answers one who waits.

@@ -9,9 +9,10 @@ use milena_protocol::api::join_group::{
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
-use super::group::{Group, Initial, Outputs, State, answer, millis, refuse_waiting, refused_join};
+use super::group::{
+    Group, Initial, Outputs, State, answer, millis, refuse_waiting, refused_join, refused_sync,
+};
 use super::member::Member;
-use super::sync;
 use crate::coordinator::Ticket;
 use crate::group::request::{Answer, Caller};
 use crate::group::settings::Settings;
@@ -235,7 +236,7 @@ impl Group {
             for member in self.members.values_mut() {
                 member.assignment = Bytes::new();
                 if let Some(ticket) = member.syncing.take() {
-                    let why = sync::refused(ErrorCode::REBALANCE_IN_PROGRESS);
+                    let why = refused_sync(ErrorCode::REBALANCE_IN_PROGRESS);
                     answer(ticket, why, outputs);
                 }
             }

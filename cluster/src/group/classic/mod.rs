@@ -12,7 +12,7 @@ mod member;
 mod stay;
 mod sync;
 
-pub(in crate::group) use group::refused_join;
+pub(crate) use group::refused_join;
 pub use group::{Group, State};
 pub use member::Member;
 pub use stay::Committer;

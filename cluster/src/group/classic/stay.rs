@@ -6,6 +6,7 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
 use super::group::{Group, Outputs, State};
+use super::member::Member;
 use crate::group::settings::Settings;
 use crate::time::{Instant, Now};
 
@@ -123,7 +124,7 @@ impl Group {
     }
 
     fn next_look(&self) -> Option<Instant> {
-        let sessions = self.members.values().filter_map(super::Member::gone_at);
+        let sessions = self.members.values().filter_map(Member::gone_at);
         let pending = self.pending.values().copied();
         let phases = [self.join_ends_at, self.sync_ends_at].into_iter().flatten();
         sessions.chain(pending).chain(phases).min()

@@ -7,16 +7,11 @@ use milena_protocol::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
-use super::group::{Group, Outputs, State, answer};
+use super::group::{Group, Outputs, State, answer, refused_sync};
 use crate::coordinator::Ticket;
 use crate::group::request::Answer;
 use crate::group::settings::Settings;
 use crate::time::Now;
-
-/// An answer to a SyncGroup that comes to nothing.
-pub(super) fn refused(why: ErrorCode) -> Answer {
-    Answer::Sync(SyncGroupResponse { error_code: why, ..Default::default() })
-}
 
 impl Group {
     /// Gives a member its part; until the leader has assigned, it waits.
@@ -28,7 +23,7 @@ impl Group {
         outputs: &mut Outputs,
     ) {
         if let Err(why) = self.check_sync(&request) {
-            answer(ticket, refused(why), outputs);
+            answer(ticket, refused_sync(why), outputs);
             return;
         }
         let id = request.member_id.detach();
@@ -43,7 +38,7 @@ impl Group {
             return;
         }
         if let Some(older) = member.syncing.replace(ticket) {
-            answer(older, refused(ErrorCode::REBALANCE_IN_PROGRESS), outputs);
+            answer(older, refused_sync(ErrorCode::REBALANCE_IN_PROGRESS), outputs);
         }
         if self.is_leader(&id) {
             self.assign(now, request, outputs);
