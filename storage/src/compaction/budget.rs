@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub(super) const ENTRY_BYTES: u64 = 24;
 
 /// What one pass may take. It also takes up to three times
-/// [`PLAIN_LIMIT_BYTES`](super::filter::PLAIN_LIMIT_BYTES) where batches are compressed: one as it
+/// `PLAIN_LIMIT_BYTES` (in the filter) where batches are compressed: one as it
 /// was, one filtered, one compressed again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CompactionBudget {
