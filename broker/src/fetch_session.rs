@@ -182,10 +182,23 @@ pub struct Sessions {
     state: Mutex<State>,
 }
 
+/// Partitions that all sessions may remember together: a slot bounds how many clients have one, and
+/// this how much they may put into it. Some 50 MB.
+const MAX_PARTITIONS: usize = 200_000;
+
 #[derive(Debug, Default)]
 struct State {
-    sessions: HashMap<i32, Arc<Mutex<Session>>>,
+    sessions: HashMap<i32, Entry>,
+    /// What all sessions remember together.
+    partitions: usize,
     last_id: i32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Arc<Mutex<Session>>,
+    /// As it was counted last.
+    partitions: usize,
 }
 
 impl Sessions {
@@ -215,9 +228,10 @@ impl Sessions {
     fn full(&self, asked: Asked, now: Instant) -> Fetching {
         let mut state = self.state.lock();
         if asked.id != 0 {
-            state.sessions.remove(&asked.id);
+            state.remove(asked.id);
         }
-        if asked.epoch < 0 || asked.wanted.is_empty() || !state.has_room(self.slots, now) {
+        let partitions = asked.wanted.len();
+        if asked.epoch < 0 || partitions == 0 || !state.has_room(self.slots, partitions, now) {
             return Fetching::Sessionless(asked.wanted);
         }
         let id = state.fresh_id();
@@ -227,14 +241,15 @@ impl Sessions {
             session.want(Key { topic: key.topic.detach(), ..key.clone() }, *wanted);
         }
         let session = Arc::new(Mutex::new(session));
-        state.sessions.insert(id, session.clone());
+        state.partitions += partitions;
+        state.sessions.insert(id, Entry { session: session.clone(), partitions });
         Fetching::Full(session, asked.wanted)
     }
 
     fn incremental(&self, asked: Asked, epoch: i32, now: Instant) -> Result<Fetching, ErrorCode> {
         let mut state = self.state.lock();
-        let shared =
-            state.sessions.get(&asked.id).cloned().ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
+        let known = state.sessions.get(&asked.id).map(|entry| entry.session.clone());
+        let shared = known.ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
         let mut session = shared.lock();
         if session.by_id != asked.by_id {
             return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
@@ -251,23 +266,49 @@ impl Sessions {
         let wanted = session.wanted();
         drop(session);
         if wanted.is_empty() {
-            state.sessions.remove(&asked.id);
+            state.remove(asked.id);
             return Ok(Fetching::Sessionless(wanted));
+        }
+        if !state.count(asked.id, wanted.len()) {
+            // The client fetches on without one.
+            state.remove(asked.id);
+            return Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
         }
         Ok(Fetching::Incremental(shared, wanted))
     }
 }
 
 impl State {
-    fn has_room(&mut self, slots: usize, now: Instant) -> bool {
-        if self.sessions.len() < slots {
+    fn has_room(&mut self, slots: usize, partitions: usize, now: Instant) -> bool {
+        let fits = |state: &Self| {
+            state.sessions.len() < slots && state.partitions + partitions <= MAX_PARTITIONS
+        };
+        if fits(self) {
             return true;
         }
-        self.sessions.retain(|_, session| {
+        let is_idle = |entry: &Entry| {
             // A session in use right now is not idle.
-            session.try_lock().is_none_or(|session| now - session.used_at < EVICT_AFTER)
-        });
-        self.sessions.len() < slots
+            entry.session.try_lock().is_some_and(|known| now - known.used_at >= EVICT_AFTER)
+        };
+        let idle = self.sessions.iter().filter(|(_, entry)| is_idle(entry));
+        let idle: Vec<i32> = idle.map(|(id, _)| *id).collect();
+        idle.into_iter().for_each(|id| self.remove(id));
+        fits(self)
+    }
+
+    fn remove(&mut self, id: i32) {
+        if let Some(entry) = self.sessions.remove(&id) {
+            self.partitions -= entry.partitions;
+        }
+    }
+
+    /// Notes how much a session remembers now; false where that is too much.
+    fn count(&mut self, id: i32, partitions: usize) -> bool {
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            self.partitions = self.partitions - entry.partitions + partitions;
+            entry.partitions = partitions;
+        }
+        self.partitions <= MAX_PARTITIONS
     }
 
     fn fresh_id(&mut self) -> i32 {
@@ -295,6 +336,23 @@ mod tests {
             last_fetched_epoch: LeaderEpoch::NONE,
             max_bytes: 100,
         }
+    }
+
+    /// One client would fill the memory with partitions that need not even exist.
+    #[test]
+    fn sessions_remember_so_many_partitions_and_no_more() {
+        let sessions = Sessions::new(10);
+        let now = Instant::now();
+        let half: Vec<i32> = (0..MAX_PARTITIONS as i32 / 2).collect();
+        let first = sessions.resolve(asked(0, 0, &half), now).unwrap();
+        let Fetching::Full(first, _) = first else { panic!("{first:?}") };
+        let id = first.lock().id();
+        assert!(matches!(sessions.resolve(asked(0, 0, &half), now), Ok(Fetching::Full(..))));
+        let one_more = sessions.resolve(asked(0, 0, &[1]), now);
+        assert!(matches!(one_more, Ok(Fetching::Sessionless(_))));
+        let grown = sessions.resolve(asked(id, 1, &[-1]), now).map(|_| ());
+        assert_eq!(grown, Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
+        assert!(matches!(sessions.resolve(asked(0, 0, &[1]), now), Ok(Fetching::Full(..))));
     }
 
     fn asked(id: i32, epoch: i32, partitions: &[i32]) -> Asked {
