@@ -10,6 +10,7 @@ use milena_broker::cli::CliError;
 use milena_broker::cli::bench::{self, BenchCommand};
 use milena_broker::cli::cluster::{self, ClusterCommand};
 use milena_broker::cli::config_explain::{self, ConfigExplain};
+use milena_broker::cli::group::{self, GroupCommand};
 use milena_broker::cli::log_dump::{self, LogCommand};
 use milena_broker::cli::topic::{self, TopicCommand};
 use milena_broker::config::{Config, Sources};
@@ -33,6 +34,9 @@ enum Command {
     /// Topics: make, list, describe, alter, delete, produce, consume, trim.
     #[command(subcommand)]
     Topic(TopicCommand),
+    /// Groups: list, describe with their lag, move, delete.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// The cluster: brokers, metadata quorum, features.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
             config_explain::run(explain, &mut out()).map_err(|error| error.to_string())
         }
         Some(Command::Topic(command)) => return ended(topic::run(command, &mut out())),
+        Some(Command::Group(command)) => return ended(group::run(command, &mut out())),
         Some(Command::Bench(command)) => return ended(bench::run(command, &mut out())),
         Some(Command::Log(command)) => return ended(log_dump::run(command, &mut out())),
         Some(Command::Cluster(command)) => return ended(cluster::run(command, &mut out())),

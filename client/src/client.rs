@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use milena_protocol::api::Request;
+use milena_protocol::api::find_coordinator::FindCoordinatorRequest;
 use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
@@ -312,6 +313,37 @@ impl Client {
             None => self.any().await?,
         };
         connection.ask(request).await
+    }
+
+    /// The broker that coordinates a group, waited for while there is none.
+    ///
+    /// # Errors
+    /// When there is none within the client's patience.
+    pub async fn coordinator(&self, group: &str) -> Result<(NodeId, Arc<Connection>), ClientError> {
+        // Versions before 4 ask for one key, later ones for several.
+        let request = FindCoordinatorRequest {
+            key: group.into(),
+            coordinator_keys: vec![group.into()],
+            ..Default::default()
+        };
+        let what = format!("the coordinator of group {group}");
+        let mut patience = self.patience(what.clone());
+        loop {
+            let answer = self.ask_any(&request).await?;
+            let (node_id, code) = match answer.coordinators.first() {
+                Some(one) => (one.node_id, one.error_code),
+                None => (answer.node_id, answer.error_code),
+            };
+            match Refused::check(code, None) {
+                Ok(()) => {
+                    if !self.metadata().brokers.contains_key(&node_id) {
+                        self.refresh(Topics::None, false).await?;
+                    }
+                    return Ok((node_id, self.broker(node_id).await?));
+                }
+                Err(refused) => patience.wait(Some(refused.of(&what))).await?,
+            }
+        }
     }
 
     async fn at(&self, address: &str) -> Result<Arc<Connection>, ClientError> {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cluster;
 pub mod config_explain;
 mod connect;
+pub mod group;
 pub mod log_dump;
 mod output;
 mod setting;

@@ -88,6 +88,10 @@ pub fn next_step_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::INVALID_CONFIG => {
             Some("`milena config explain KEY` says what a key means and which values are legal")
         }
+        ErrorCode::GROUP_ID_NOT_FOUND => Some("`milena group list` shows what there is"),
+        ErrorCode::NON_EMPTY_GROUP => {
+            Some("stop the group's consumers first; `milena group describe` shows them")
+        }
         ErrorCode::OFFSET_OUT_OF_RANGE => {
             Some("`milena topic describe` shows where each partition begins and ends")
         }

@@ -6,6 +6,7 @@
 mod ask;
 mod cluster;
 mod configs;
+mod groups;
 mod records;
 mod topics;
 
@@ -15,4 +16,5 @@ pub use cluster::{
     ClusterDescription, DescribedBroker, LogDir, QuorumReplica, QuorumStatus, ReplicaSize,
 };
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, Resource};
+pub use groups::{DescribedGroup, GroupMember, ListedGroup, TopicPartition};
 pub use topics::{CreatedTopic, NewTopic};
