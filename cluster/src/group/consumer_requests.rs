@@ -9,11 +9,11 @@ use milena_protocol::api::consumer_group_heartbeat::{
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
+use super::consumer;
 use super::coordinator::{Coordinator, Outputs};
 use super::held::Group;
 use super::request::{Answer, Caller};
-use super::{consumer, record};
-use crate::coordinator::{Append, OnFailure, Output, Record, Ticket};
+use crate::coordinator::{OnFailure, Output, Ticket};
 use crate::metadata::image::MetadataImage;
 use crate::time::Now;
 
@@ -34,10 +34,7 @@ impl Coordinator {
         outputs: &mut Outputs,
     ) {
         let answer = self.try_heartbeat(now, caller, request, outputs);
-        let answer = answer.unwrap_or_else(|code| ConsumerGroupHeartbeatResponse {
-            error_code: code,
-            ..Default::default()
-        });
+        let answer = answer.unwrap_or_else(|refused| refused.to_response());
         outputs.push(Output::Answer(ticket, Answer::ConsumerHeartbeat(answer)));
     }
 
@@ -47,50 +44,30 @@ impl Coordinator {
         caller: &Caller,
         request: &ConsumerGroupHeartbeatRequest,
         outputs: &mut Outputs,
-    ) -> Result<ConsumerGroupHeartbeatResponse, ErrorCode> {
+    ) -> Result<ConsumerGroupHeartbeatResponse, consumer::Refused> {
         let id = &request.group_id;
-        if id.is_empty() {
-            return Err(ErrorCode::INVALID_REQUEST);
-        }
-        let converted = self.begin_consumer(id)?;
-        let on_failure = if converted.is_empty() { OnFailure::Refuse } else { OnFailure::Rebuild };
         let settings = self.settings.of_consumer_group(id, &self.topics);
         let topics = Arc::clone(&self.topics);
-        let decided = self.groups.change(id, |group| match group {
-            Group::Consumer(group) => {
-                Some(group.heartbeat(now, caller, request, &topics, &settings))
-            }
-            Group::Classic(_) => None,
-        });
-        let decision = decided.flatten().ok_or(ErrorCode::GROUP_ID_NOT_FOUND)?;
-        let records: Vec<Record> = converted.into_iter().chain(decision.records).collect();
-        append(records, on_failure, outputs);
-        Ok(decision.answer.unwrap_or_else(|refused| refused.to_response()))
-    }
-
-    /// Makes sure that there is a consumer group: a classic one that nobody is in becomes one. What
-    /// that takes back is returned.
-    fn begin_consumer(&mut self, id: &Text) -> Result<Vec<Record>, ErrorCode> {
-        let converted = match self.groups.get(id) {
-            Some(Group::Consumer(_)) => return Ok(Vec::new()),
-            // Members of the classic protocol are in it.
-            Some(group) if !group.is_deserted() => return Err(ErrorCode::GROUP_ID_NOT_FOUND),
-            Some(group) if group.is_recorded() => record::group(id, None).into_iter().collect(),
-            _ => Vec::new(),
-        };
-        let id = id.detach();
-        self.groups.insert(id.clone(), Group::Consumer(consumer::Group::new(id)));
-        Ok(converted)
+        let decide =
+            |group: &mut consumer::Group| group.heartbeat(now, caller, request, &topics, &settings);
+        if let Some(decision) = self.with_consumer(id, decide) {
+            self.conclude(now, id, decision.records, OnFailure::Refuse, outputs);
+            return decision.answer;
+        }
+        // The group that there would be is asked first: where it refuses, nothing has changed.
+        let mut beginning = self.beginning(now, request, &settings)?;
+        let decision = decide(&mut beginning.group);
+        if decision.answer.is_ok() {
+            self.begin_consumer(id, beginning, decision.records, outputs);
+        }
+        decision.answer
     }
 
     pub(super) fn tick_consumer(&mut self, now: Now, id: &Text, outputs: &mut Outputs) {
         let settings = self.settings.of_consumer_group(id, &self.topics);
         let topics = Arc::clone(&self.topics);
-        let records = self.groups.change(id, |group| match group {
-            Group::Consumer(group) => group.tick(now, &topics, &settings),
-            Group::Classic(_) => Vec::new(),
-        });
-        append(records.unwrap_or_default(), OnFailure::Rebuild, outputs);
+        let records = self.with_consumer(id, |group| group.tick(now, &topics, &settings));
+        self.conclude(now, id, records.unwrap_or_default(), OnFailure::Rebuild, outputs);
     }
 
     pub(super) fn describe_consumer(&self, id: Text) -> ConsumerGroupDescribeGroup {
@@ -105,11 +82,5 @@ impl Coordinator {
             group_id: id,
             ..Default::default()
         }
-    }
-}
-
-fn append(records: Vec<Record>, on_failure: OnFailure, outputs: &mut Outputs) {
-    if !records.is_empty() {
-        outputs.push(Output::Append(Append { records, transaction: None, on_failure }));
     }
 }

@@ -62,6 +62,18 @@ impl Coordinator {
         })?
     }
 
+    /// Does something to a consumer group.
+    pub(super) fn with_consumer<T>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut consumer::Group) -> T,
+    ) -> Option<T> {
+        self.groups.change(id, |group| match group {
+            Group::Consumer(group) => Some(change(group)),
+            Group::Classic(_) => None,
+        })?
+    }
+
     fn join(
         &mut self,
         now: Now,
@@ -80,8 +92,11 @@ impl Coordinator {
         match self.groups.get(&group_id) {
             Some(Group::Classic(_)) => {}
             None => self.begin_classic(now, &group_id),
+            Some(Group::Consumer(group)) if !group.is_deserted() => {
+                return self.join_consumers(now, ticket, caller, &request, outputs);
+            }
             Some(Group::Consumer(group)) => {
-                // Nobody is in it, as was checked: it may change its protocol.
+                // Nobody is in it: it may change its protocol, whatever the policy.
                 let records = group.tombstones();
                 self.begin_classic(now, &group_id);
                 let (transaction, on_failure) = (None, OnFailure::Rebuild);
@@ -103,9 +118,8 @@ impl Coordinator {
             return Err(ErrorCode::INVALID_SESSION_TIMEOUT);
         }
         match self.groups.get(&request.group_id) {
-            Some(Group::Consumer(group)) if !group.is_deserted() => {
-                Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL)
-            }
+            // It says itself whom it takes in.
+            Some(Group::Consumer(group)) if !group.is_deserted() => Ok(()),
             Some(Group::Classic(_)) => Ok(()),
             _ if !request.member_id.is_empty() => Err(ErrorCode::UNKNOWN_MEMBER_ID),
             _ => Ok(()),
@@ -126,6 +140,10 @@ impl Coordinator {
             outputs.push(Output::Answer(ticket, why));
             return;
         }
+        if let Some(answer) = self.sync_with_consumers(now, &request) {
+            outputs.push(Output::Answer(ticket, Answer::Sync(answer)));
+            return;
+        }
         let done = self.with_classic(&group_id, |group| group.sync(now, ticket, request, outputs));
         if done.is_none() {
             let why = refused(ErrorCode::UNKNOWN_MEMBER_ID);
@@ -143,8 +161,9 @@ impl Coordinator {
         let is_single = request.members.is_empty();
         let leaving = if is_single { std::slice::from_ref(&only) } else { &request.members };
         let settings = Arc::clone(&self.settings);
-        let left = self
-            .with_classic(&request.group_id, |group| group.leave(now, leaving, &settings, outputs));
+        let id = &request.group_id;
+        let left = self.with_classic(id, |group| group.leave(now, leaving, &settings, outputs));
+        let left = left.or_else(|| self.leave_consumers(now, id, leaving, outputs));
         let unknown = |leaving: &LeaveGroupMember| LeaveGroupMemberResponse {
             member_id: leaving.member_id.clone(),
             group_instance_id: leaving.group_instance_id.clone(),
@@ -226,6 +245,7 @@ impl Machine for Coordinator {
             Request::Heartbeat(request) => {
                 let id = &request.group_id;
                 let heard = self.with_classic(id, |group| group.heartbeat(now, &request));
+                let heard = heard.or_else(|| self.heartbeat_among_consumers(now, &request));
                 let unknown = if id.is_empty() {
                     ErrorCode::INVALID_GROUP_ID
                 } else {
@@ -236,10 +256,8 @@ impl Machine for Coordinator {
             }
             Request::Leave(request) => self.leave(now, &request, outputs),
             Request::ConsumerHeartbeat(caller, request, topics) => {
-                let id = request.group_id.clone();
                 self.see(topics);
-                self.consumer_heartbeat(now, ticket, &caller, &request, outputs);
-                return self.settle(&id);
+                return self.consumer_heartbeat(now, ticket, &caller, &request, outputs);
             }
             Request::ConsumerDescribe(id, topics) => {
                 self.see(topics);
@@ -302,7 +320,7 @@ impl Machine for Coordinator {
         self.offsets.decide(producer, is_commit);
     }
 
-    fn loaded(&mut self, now: Now, _: &mut Outputs) {
+    fn loaded(&mut self, now: Now, outputs: &mut Outputs) {
         self.expires_at = Some(now.instant.plus(self.settings.offsets_retention_check_interval));
         let ids: Vec<Text> = self.groups.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
@@ -311,6 +329,7 @@ impl Machine for Coordinator {
                 Group::Classic(group) => group.loaded(now),
                 Group::Consumer(group) => group.loaded(now, &settings),
             });
+            self.downgrade_if_wanted(now, &id, outputs);
         }
     }
 

@@ -2,10 +2,12 @@
 
 pub mod assignor;
 pub mod classic;
+mod classic_requests;
 pub mod consumer;
 mod consumer_requests;
 mod coordinator;
 mod held;
+mod migration;
 mod offset_requests;
 mod offsets;
 mod overview;

@@ -184,6 +184,12 @@ impl Group {
         self.state == State::Empty && self.members.is_empty() && self.pending.is_empty()
     }
 
+    /// Whether it has members, whatever they wait for.
+    #[must_use]
+    pub fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// Whether its members consume, so that the broker knows what they subscribe to.
     #[must_use]
     pub fn is_of_consumers(&self) -> bool {

@@ -9,6 +9,7 @@ mod describe;
 mod group;
 mod join;
 mod member;
+mod migrate;
 mod stay;
 mod sync;
 

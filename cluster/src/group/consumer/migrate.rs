@@ -22,7 +22,7 @@ use milena_protocol::message::Message;
 use super::group::Group;
 use super::heartbeat::Refused;
 use super::member::{ClassicMember, ClassicProtocol, Member, MemberState, Owned};
-use super::record::Records;
+use super::record::{Content, Records};
 use super::rules::Rules;
 use super::settings::Settings;
 use super::topics;
@@ -116,12 +116,42 @@ impl<R: Rules> Group<R> {
 
     /// Whether only members of the classic protocol are left, so that the group is to become a
     /// classic one: its [`tombstones`](Self::tombstones) and the record of the classic group are
-    /// then appended together. To be asked whenever somebody has gone, and after a load.
+    /// then appended together. To be asked after a load; whoever lets somebody go asks
+    /// [`to_classic_after`](Self::to_classic_after).
     #[must_use]
     pub fn wants_downgrade(&self, settings: &Settings) -> bool {
         settings.migration.downgrades()
             && !self.is_deserted()
             && self.members().all(|member| member.classic.is_some())
+    }
+
+    /// The classic group that is left once these records have been replayed, if somebody goes with
+    /// them who kept the group from being one.
+    #[must_use]
+    pub fn to_classic_after(
+        &self,
+        records: &[Record],
+        topics: &MetadataImage,
+        settings: &Settings,
+    ) -> Option<NeutralGroup>
+    where
+        R: Clone,
+    {
+        let gone = |record: &Record| match Content::read(&record.key, record.value.as_deref())? {
+            Content::Member(key, None) => Some(key.member_id),
+            _ => None,
+        };
+        let tombstones = records.iter().filter(|record| record.value.is_none());
+        let gone: BTreeSet<Text> = tombstones.filter_map(gone).collect();
+        let stays = |member: &&Member| !gone.contains(&member.id);
+        // Most often somebody stays who does not speak the classic protocol: nothing is copied then.
+        if gone.is_empty() || self.members().filter(stays).any(|member| member.classic.is_none()) {
+            return None;
+        }
+        let mut after = self.clone();
+        let contents = records.iter().map(|it| Content::read(&it.key, it.value.as_deref()));
+        contents.flatten().for_each(|content| after.replay(&content));
+        after.wants_downgrade(settings).then(|| after.to_classic(topics))
     }
 
     /// The group as a classic one, which begins a rebalance at once: what the members have now is
