@@ -2,7 +2,10 @@
 //! and answers out.
 
 mod classic;
+mod migration;
 mod offsets;
 mod overview;
 mod sim;
+#[path = "../consumer_topics/mod.rs"]
+mod topics;
 mod world;

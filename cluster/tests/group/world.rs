@@ -9,6 +9,9 @@ use milena_cluster::coordinator::{Machine, Output, Producer, Record, Replayed, T
 use milena_cluster::group::{Answer, Caller, Coordinator, Request, Settings};
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::time::{Instant, Now};
+use milena_protocol::api::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+};
 use milena_protocol::api::heartbeat::HeartbeatRequest;
 use milena_protocol::api::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
@@ -19,6 +22,8 @@ use milena_protocol::api::sync_group::{
 };
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, Timestamp, Uuid};
+
+use super::topics::Topics;
 
 pub const GROUP: &str = "group";
 pub const SESSION_MS: i32 = 10_000;
@@ -33,6 +38,8 @@ enum Entry {
 
 pub struct World {
     pub settings: Arc<Settings>,
+    /// The topics that consumer groups can read.
+    pub topics: Arc<MetadataImage>,
     coordinator: Coordinator,
     log: Vec<Entry>,
     now_ms: u64,
@@ -47,11 +54,17 @@ impl World {
     }
 
     pub fn with(settings: Settings) -> Self {
+        Self::with_topics(settings, &[])
+    }
+
+    /// A coordinator in a cluster that has topics, of so many partitions each.
+    pub fn with_topics(settings: Settings, topics: &[(&str, i32)]) -> Self {
         let settings = Arc::new(settings);
-        let coordinator =
-            Coordinator::new(Arc::clone(&settings), Arc::new(MetadataImage::default()));
+        let topics = Arc::new(Topics::new(topics).image);
+        let coordinator = Coordinator::new(Arc::clone(&settings), Arc::clone(&topics));
         let mut world = Self {
             settings,
+            topics,
             coordinator,
             log: Vec::new(),
             now_ms: 1_000_000,
@@ -120,8 +133,7 @@ impl World {
 
     /// The coordinator is gone, and another begins from what was written down.
     pub fn crash(&mut self) {
-        let image = Arc::new(MetadataImage::default());
-        self.coordinator = Coordinator::new(Arc::clone(&self.settings), image);
+        self.coordinator = Coordinator::new(Arc::clone(&self.settings), Arc::clone(&self.topics));
         for (index, entry) in self.log.iter().enumerate() {
             match entry {
                 Entry::Record(record, transaction) => {
@@ -163,7 +175,7 @@ impl World {
             rebalance_timeout_ms: REBALANCE_MS,
             member_id: member.id.as_str().into(),
             group_instance_id: member.instance_id.map(Into::into),
-            protocol_type: "consumer".into(),
+            protocol_type: member.protocol_type.into(),
             protocols: vec![JoinGroupRequestProtocol {
                 name: "range".into(),
                 metadata: member.metadata.clone(),
@@ -185,11 +197,20 @@ impl World {
             member_id: (*id).into(),
             assignment: Bytes::copy_from_slice(part.as_bytes()),
         };
+        self.send_parts(id, generation, parts.iter().map(part).collect())
+    }
+
+    fn send_parts(
+        &mut self,
+        id: &str,
+        generation: i32,
+        assignments: Vec<SyncGroupRequestAssignment>,
+    ) -> Ticket {
         let request = SyncGroupRequest {
             group_id: GROUP.into(),
             generation_id: generation,
             member_id: id.into(),
-            assignments: parts.iter().map(part).collect(),
+            assignments,
             ..Default::default()
         };
         self.send(Request::Sync(Caller::default(), request))
@@ -228,8 +249,30 @@ impl World {
         }
     }
 
+    /// A heartbeat of a member of a consumer group.
+    pub fn beat(
+        &mut self,
+        request: ConsumerGroupHeartbeatRequest,
+    ) -> ConsumerGroupHeartbeatResponse {
+        let caller = Caller { client_id: "client".into(), version: 1, ..Default::default() };
+        let topics = Arc::clone(&self.topics);
+        match self.ask(Request::ConsumerHeartbeat(caller, request, topics)) {
+            Answer::ConsumerHeartbeat(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// A stable group of so many members, the leader first.
     pub fn stable(&mut self, count: usize) -> (Vec<Joiner>, i32) {
+        self.stable_with(count, |_, id| format!("of {id}").into())
+    }
+
+    /// A stable group in which each member has the part that is made for its place and id.
+    pub fn stable_with(
+        &mut self,
+        count: usize,
+        part: impl Fn(usize, &str) -> Bytes,
+    ) -> (Vec<Joiner>, i32) {
         let mut members: Vec<Joiner> = (0..count).map(|_| Joiner::new()).collect();
         for member in &mut members {
             let ticket = self.send_join(member);
@@ -243,11 +286,13 @@ impl World {
         let generation = answers[0].generation_id;
         let leader = answers[0].leader.to_string();
         members.sort_by_key(|member| member.id != leader);
-        let parts: Vec<(String, String)> =
-            members.iter().map(|member| (member.id.clone(), format!("of {}", member.id))).collect();
-        let parts: Vec<(&str, &str)> = parts.iter().map(|(a, b)| (&**a, &**b)).collect();
+        let part = |(place, member): (usize, &Joiner)| SyncGroupRequestAssignment {
+            member_id: member.id.as_str().into(),
+            assignment: part(place, &member.id),
+        };
+        let parts: Vec<SyncGroupRequestAssignment> = members.iter().enumerate().map(part).collect();
         for member in members.iter().rev() {
-            let ticket = self.send_sync(&member.id, generation, &parts);
+            let ticket = self.send_parts(&member.id, generation, parts.clone());
             let is_leader = member.id == leader;
             assert_eq!(self.answers.contains_key(&ticket), is_leader, "the leader assigns");
             self.answer(ticket);
@@ -281,11 +326,18 @@ pub struct Joiner {
     pub instance_id: Option<&'static str>,
     pub metadata: Bytes,
     pub version: i16,
+    pub protocol_type: &'static str,
 }
 
 impl Joiner {
     pub fn new() -> Self {
-        Self { id: String::new(), instance_id: None, metadata: reads(&["topic"]), version: 9 }
+        Self {
+            id: String::new(),
+            instance_id: None,
+            metadata: reads(&["topic"]),
+            version: 9,
+            protocol_type: "consumer",
+        }
     }
 
     pub fn named(instance_id: &'static str) -> Self {
