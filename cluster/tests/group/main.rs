@@ -3,6 +3,7 @@
 
 mod classic;
 mod migration;
+mod migration_sim;
 mod offsets;
 mod overview;
 mod sim;

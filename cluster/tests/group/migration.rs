@@ -29,7 +29,7 @@ use super::topics::{Topics, incarnation};
 use super::world::{GROUP, Joiner, SESSION_MS, World};
 
 const NONE: ErrorCode = ErrorCode::NONE;
-const TOPIC: &str = "topic";
+pub const TOPIC: &str = "topic";
 /// The new protocol's session is longer than the old one's here.
 const NEW_SESSION_MS: u64 = 45_000;
 
@@ -46,7 +46,7 @@ fn indexes(partitions: &[i32]) -> Vec<PartitionIndex> {
     partitions.iter().copied().map(PartitionIndex).collect()
 }
 
-fn part(partitions: &[i32]) -> Bytes {
+pub fn part(partitions: &[i32]) -> Bytes {
     let partitions = indexes(partitions);
     let owned = ConsumerProtocolAssignmentTopicPartition { topic: TOPIC.into(), partitions };
     let assigned = ConsumerProtocolAssignment { assigned_partitions: vec![owned], user_data: None };
@@ -54,14 +54,14 @@ fn part(partitions: &[i32]) -> Bytes {
 }
 
 /// The partitions in a part that a SyncGroup answered.
-fn partitions(part: &Bytes) -> Vec<i32> {
+pub fn partitions(part: &Bytes) -> Vec<i32> {
     let (version, rest) = record::split(part).unwrap();
     let part = ConsumerProtocolAssignment::read(&mut Reader::new(rest), version).unwrap();
     part.assigned_partitions.iter().flat_map(|it| &it.partitions).map(|it| it.0).collect()
 }
 
 /// What a member says that reads the topic and has these of its partitions.
-fn owning(partitions: &[i32]) -> Bytes {
+pub fn owning(partitions: &[i32]) -> Bytes {
     let partitions = indexes(partitions);
     let owned = ConsumerProtocolSubscriptionTopicPartition { topic: TOPIC.into(), partitions };
     let said = ConsumerProtocolSubscription {
@@ -77,7 +77,7 @@ fn pair(world: &mut World) -> (Vec<Joiner>, i32) {
     world.stable_with(2, |place, _| part(&[[0, 1], [2, 3]][place]))
 }
 
-fn request(id: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
+pub fn request(id: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         group_id: GROUP.into(),
         member_id: id.into(),
@@ -86,7 +86,7 @@ fn request(id: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
     }
 }
 
-fn join(id: &str) -> ConsumerGroupHeartbeatRequest {
+pub fn join(id: &str) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         rebalance_timeout_ms: 10_000,
         subscribed_topic_names: Some(vec![TOPIC.into()]),
@@ -95,13 +95,13 @@ fn join(id: &str) -> ConsumerGroupHeartbeatRequest {
     }
 }
 
-fn assigned(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
+pub fn assigned(answer: &ConsumerGroupHeartbeatResponse) -> Option<Vec<i32>> {
     let topics = &answer.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().flat_map(|topic| &topic.partitions).map(|it| it.0).collect())
 }
 
 /// The type and state that the group is listed with.
-fn listed(world: &mut World) -> String {
+pub fn listed(world: &mut World) -> String {
     match world.ask(Request::List { states: Vec::new(), types: Vec::new() }) {
         Answer::List(groups) => {
             let each = groups.iter().map(|it| format!("{} {}", it.group_type, it.group_state));

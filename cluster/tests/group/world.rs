@@ -193,24 +193,21 @@ impl World {
     }
 
     pub fn send_sync(&mut self, id: &str, generation: i32, parts: &[(&str, &str)]) -> Ticket {
-        let part = |(id, part): &(&str, &str)| SyncGroupRequestAssignment {
-            member_id: (*id).into(),
-            assignment: Bytes::copy_from_slice(part.as_bytes()),
-        };
-        self.send_parts(id, generation, parts.iter().map(part).collect())
+        let parts = parts.iter().map(|(id, part)| (*id, Bytes::copy_from_slice(part.as_bytes())));
+        self.send_parts(id, generation, parts.collect())
     }
 
-    fn send_parts(
-        &mut self,
-        id: &str,
-        generation: i32,
-        assignments: Vec<SyncGroupRequestAssignment>,
-    ) -> Ticket {
+    /// Asks for a member's part, and says everyone's if it leads.
+    pub fn send_parts(&mut self, id: &str, generation: i32, parts: Vec<(&str, Bytes)>) -> Ticket {
+        let part = |(id, assignment): (&str, Bytes)| SyncGroupRequestAssignment {
+            member_id: id.into(),
+            assignment,
+        };
         let request = SyncGroupRequest {
             group_id: GROUP.into(),
             generation_id: generation,
             member_id: id.into(),
-            assignments,
+            assignments: parts.into_iter().map(part).collect(),
             ..Default::default()
         };
         self.send(Request::Sync(Caller::default(), request))
@@ -286,13 +283,11 @@ impl World {
         let generation = answers[0].generation_id;
         let leader = answers[0].leader.to_string();
         members.sort_by_key(|member| member.id != leader);
-        let part = |(place, member): (usize, &Joiner)| SyncGroupRequestAssignment {
-            member_id: member.id.as_str().into(),
-            assignment: part(place, &member.id),
-        };
-        let parts: Vec<SyncGroupRequestAssignment> = members.iter().enumerate().map(part).collect();
+        let part = |(place, member): (usize, &Joiner)| (member.id.clone(), part(place, &member.id));
+        let parts: Vec<(String, Bytes)> = members.iter().enumerate().map(part).collect();
         for member in members.iter().rev() {
-            let ticket = self.send_parts(&member.id, generation, parts.clone());
+            let parts = parts.iter().map(|(id, part)| (id.as_str(), part.clone()));
+            let ticket = self.send_parts(&member.id, generation, parts.collect());
             let is_leader = member.id == leader;
             assert_eq!(self.answers.contains_key(&ticket), is_leader, "the leader assigns");
             self.answer(ticket);
