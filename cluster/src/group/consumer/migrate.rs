@@ -144,7 +144,7 @@ impl<R: Rules> Group<R> {
         let tombstones = records.iter().filter(|record| record.value.is_none());
         let gone: BTreeSet<Text> = tombstones.filter_map(gone).collect();
         let stays = |member: &&Member| !gone.contains(&member.id);
-        // Most often somebody stays who does not speak the classic protocol: nothing is copied then.
+        // Mostly somebody stays who does not speak the classic protocol: then nothing is copied.
         if gone.is_empty() || self.members().filter(stays).any(|member| member.classic.is_none()) {
             return None;
         }
