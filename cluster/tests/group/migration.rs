@@ -47,9 +47,13 @@ fn indexes(partitions: &[i32]) -> Vec<PartitionIndex> {
 }
 
 pub fn part(partitions: &[i32]) -> Bytes {
+    part_with(partitions, None)
+}
+
+fn part_with(partitions: &[i32], user_data: Option<Bytes>) -> Bytes {
     let partitions = indexes(partitions);
     let owned = ConsumerProtocolAssignmentTopicPartition { topic: TOPIC.into(), partitions };
-    let assigned = ConsumerProtocolAssignment { assigned_partitions: vec![owned], user_data: None };
+    let assigned = ConsumerProtocolAssignment { assigned_partitions: vec![owned], user_data };
     record::value(1, &assigned).unwrap()
 }
 
@@ -268,11 +272,20 @@ fn not_every_classic_group_goes_over() {
     let mut world = world(Migration::Bidirectional);
     let (members, generation) = world.stable(2);
     assert_eq!(world.beat(join("new")).error_code, ErrorCode::GROUP_ID_NOT_FOUND);
+    assert_eq!(world.heartbeat(&members[0].id, generation), NONE);
     // Whoever is refused by the group that would be leaves the classic one as it is.
-    let (members_before, at) = (members.clone(), generation);
+    let mut world = self::world(Migration::Bidirectional);
+    let (members, generation) = pair(&mut world);
+    let written = world.written();
     let invalid = ConsumerGroupHeartbeatRequest { rebalance_timeout_ms: -1, ..join("new") };
-    assert_ne!(world.beat(invalid).error_code, NONE);
-    assert_eq!(world.heartbeat(&members_before[0].id, at), NONE);
+    assert_eq!(world.beat(invalid).error_code, ErrorCode::INVALID_REQUEST);
+    assert_eq!(world.written(), written, "nothing has changed");
+    assert_eq!(world.heartbeat(&members[0].id, generation), NONE);
+    // Nor is what an assignor of their own tells them besides, as in Kafka Streams.
+    let mut world = self::world(Migration::Bidirectional);
+    let (streams, at) = world.stable_with(1, |_, _| part_with(&[0, 1, 2, 3], Some("tasks".into())));
+    assert_eq!(world.beat(join("new")).error_code, ErrorCode::GROUP_ID_NOT_FOUND);
+    assert_eq!(world.heartbeat(&streams[0].id, at), NONE);
     // And groups that do something else than consume.
     let mut world = self::world(Migration::Bidirectional);
     let connect = Joiner { protocol_type: "connect", version: 3, ..Joiner::new() };

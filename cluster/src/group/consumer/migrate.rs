@@ -71,7 +71,8 @@ impl<R: Rules> Group<R> {
     ///
     /// # Errors
     /// GROUP_ID_NOT_FOUND (69) where groups are not to change their protocol, there are too many
-    /// members, or they do not speak as consumers do.
+    /// members, they do not speak as consumers do, or their assignor tells them more than what
+    /// they shall read, as that of Kafka Streams does.
     pub fn from_classic(
         id: &Text,
         classic: &NeutralGroup,
@@ -95,7 +96,9 @@ impl<R: Rules> Group<R> {
         let mut members = Vec::with_capacity(classic.members.len());
         for member in &classic.members {
             let member = upgraded(member, classic.protocol.as_ref(), epoch, topics, &mut taken);
-            members.push(member.ok_or_else(|| refuse("its members are not consumers"))?);
+            members.push(member.ok_or_else(|| {
+                refuse("its members are not consumers, or need their own assignor")
+            })?);
         }
         let names: BTreeSet<&Text> = members.iter().flat_map(|member| &member.topics).collect();
         let metadata_hash = topics::hash(names.into_iter(), topics);
@@ -173,7 +176,7 @@ impl<R: Rules> Group<R> {
     }
 }
 
-/// A member of a classic group in a consumer group; none where it is no consumer.
+/// A member of a classic group in a consumer group; none where it cannot be in one.
 fn upgraded(
     member: &NeutralMember,
     protocol: Option<&Text>,
@@ -184,8 +187,13 @@ fn upgraded(
     let said = protocol.and_then(|name| member.protocols.iter().find(|it| it.name == *name));
     let said = said.or_else(|| member.protocols.first())?;
     let subscription = subscription(&said.metadata)?;
+    let part = assignment(&member.assignment)?;
+    // An assignor of their own tells the members something here that the broker never would.
+    if part.user_data.is_some_and(|data| !data.is_empty()) {
+        return None;
+    }
     let mut assigned = Owned::new();
-    for owned in assignment(&member.assignment)?.assigned_partitions {
+    for owned in part.assigned_partitions {
         let Some(topic) = topics.topic(&owned.topic) else { continue };
         for partition in owned.partitions {
             // Only an assignor gone wrong gives one to two: the first has it then.
