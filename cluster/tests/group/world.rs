@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use milena_cluster::coordinator::{Machine, Output, Producer, Record, Replayed, Ticket};
+use milena_cluster::coordinator::{Machine, OnFailure, Output, Producer, Record, Replayed, Ticket};
 use milena_cluster::group::{Answer, Caller, Coordinator, Request, Settings};
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::time::{Instant, Now};
@@ -45,6 +45,8 @@ pub struct World {
     now_ms: u64,
     next: u64,
     answers: BTreeMap<Ticket, Answer>,
+    /// Nothing can be appended.
+    appends_fail: bool,
 }
 
 impl World {
@@ -70,6 +72,7 @@ impl World {
             now_ms: 1_000_000,
             next: 0,
             answers: BTreeMap::new(),
+            appends_fail: false,
         };
         world.step(|coordinator, now, outputs| coordinator.loaded(now, outputs));
         world
@@ -82,8 +85,18 @@ impl World {
     fn step(&mut self, step: impl FnOnce(&mut Coordinator, Now, &mut Outputs)) {
         let (mut outputs, now) = (Vec::new(), self.now());
         step(&mut self.coordinator, now, &mut outputs);
+        let mut is_refused = false;
         for output in outputs {
             match output {
+                Output::Append(append) if self.appends_fail => {
+                    if append.on_failure == OnFailure::Rebuild {
+                        self.appends_fail = false;
+                        return self.crash();
+                    }
+                    is_refused = true;
+                }
+                // The driver answers with the error.
+                Output::Answer(..) if is_refused => {}
                 Output::Append(append) => {
                     for record in append.records {
                         let offset = Offset(self.log.len() as i64);
@@ -117,6 +130,15 @@ impl World {
     pub fn ask(&mut self, request: Request) -> Answer {
         let ticket = self.send(request);
         self.answer(ticket).expect("an answer at once")
+    }
+
+    /// Asks while nothing can be appended. Whatever the request wants written is not, and it is
+    /// answered with an error.
+    pub fn ask_in_vain(&mut self, request: Request) {
+        self.appends_fail = true;
+        let ticket = self.send(request);
+        self.appends_fail = false;
+        assert!(self.answer(ticket).is_none(), "nobody is told of what is not written");
     }
 
     /// Lets time pass, and what is due happen when it is.
@@ -251,12 +273,16 @@ impl World {
         &mut self,
         request: ConsumerGroupHeartbeatRequest,
     ) -> ConsumerGroupHeartbeatResponse {
-        let caller = Caller { client_id: "client".into(), version: 1, ..Default::default() };
-        let topics = Arc::clone(&self.topics);
-        match self.ask(Request::ConsumerHeartbeat(caller, request, topics)) {
+        let request = self.beating(request);
+        match self.ask(request) {
             Answer::ConsumerHeartbeat(response) => response,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub fn beating(&self, request: ConsumerGroupHeartbeatRequest) -> Request {
+        let caller = Caller { client_id: "client".into(), version: 1, ..Default::default() };
+        Request::ConsumerHeartbeat(caller, request, Arc::clone(&self.topics))
     }
 
     /// A stable group of so many members, the leader first.
