@@ -155,23 +155,22 @@ impl Run {
         }
     }
 
-    fn act_new(&mut self, index: usize) {
-        let (world, client) = (&mut self.world, &mut self.clients[index]);
+    /// What a client of the new protocol asks next.
+    fn asks(&self, index: usize) -> ConsumerGroupHeartbeatRequest {
+        let client = &self.clients[index];
         let id = client.joiner.id.as_str();
-        let request = match client.phase {
-            Phase::In(epoch) => {
-                let owned = ConsumerGroupHeartbeatTopicPartitions {
-                    topic_id: incarnation(TOPIC, 0),
-                    partitions: client.owned.iter().copied().map(PartitionIndex).collect(),
-                };
-                let owned = if client.owned.is_empty() { Vec::new() } else { vec![owned] };
-                ConsumerGroupHeartbeatRequest {
-                    topic_partitions: Some(owned),
-                    ..request(id, epoch)
-                }
-            }
-            _ => join(id),
+        let Phase::In(epoch) = client.phase else { return join(id) };
+        let owned = ConsumerGroupHeartbeatTopicPartitions {
+            topic_id: incarnation(TOPIC, 0),
+            partitions: client.owned.iter().copied().map(PartitionIndex).collect(),
         };
+        let owned = if client.owned.is_empty() { Vec::new() } else { vec![owned] };
+        ConsumerGroupHeartbeatRequest { topic_partitions: Some(owned), ..request(id, epoch) }
+    }
+
+    fn act_new(&mut self, index: usize) {
+        let request = self.asks(index);
+        let (world, client) = (&mut self.world, &mut self.clients[index]);
         let answer = world.beat(request);
         match answer.error_code {
             ErrorCode::NONE => {
@@ -189,16 +188,29 @@ impl Run {
         }
     }
 
-    /// Lets time pass. Whoever has not been in the group for a session knows that.
     fn pass(&mut self, ms: u64) {
-        // Before anybody else can be given what it has.
+        // Before anybody else can be given what they have.
+        self.forget(ms);
+        self.world.pass(ms);
+    }
+
+    /// Answers that were under way are lost with the connections.
+    fn lose_answers(&mut self) {
+        for client in &mut self.clients {
+            if matches!(client.phase, Phase::Joining(_) | Phase::Syncing(..)) {
+                client.phase = Phase::Out;
+            }
+        }
+    }
+
+    /// Whoever will not have been in the group for a session then knows that.
+    fn forget(&mut self, ms: u64) {
         let at = self.world.now().instant.0 + ms;
         for (index, client) in self.clients.iter_mut().enumerate() {
             if at >= client.heard_at + SESSION_MS as u64 && !client.owned.is_empty() {
                 client.start_over(index);
             }
         }
-        self.world.pass(ms);
     }
 
     fn check(&mut self) {
@@ -219,12 +231,7 @@ impl Run {
                 0 => self.pass(dice.roll(SESSION_MS as u64 * 2)),
                 1 => {
                     self.world.crash();
-                    // Answers that were under way are lost with the connections.
-                    for client in &mut self.clients {
-                        if matches!(client.phase, Phase::Joining(_) | Phase::Syncing(..)) {
-                            client.phase = Phase::Out;
-                        }
-                    }
+                    self.lose_answers();
                 }
                 // It dies, and another begins.
                 2 => self.clients[index].start_over(index),
@@ -235,6 +242,19 @@ impl Run {
                     let client = &mut self.clients[index];
                     client.is_classic = !client.is_classic;
                     client.start_over(index);
+                }
+                // The disk is full for a while.
+                6 if !self.clients[index].is_classic => {
+                    let request = self.asks(index);
+                    let request = self.world.beating(request);
+                    self.world.ask_in_vain(request);
+                    self.lose_answers();
+                }
+                7 => {
+                    let ms = dice.roll(SESSION_MS as u64);
+                    self.forget(ms);
+                    self.world.pass_in_vain(ms);
+                    self.lose_answers();
                 }
                 _ => {
                     self.pass(dice.roll(500));
