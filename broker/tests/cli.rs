@@ -158,6 +158,28 @@ fn a_record_that_is_refused_stops_no_other() {
     assert!(read.ends_with("last\n"));
 }
 
+/// A group would stay where it is, or go on somewhere else than its operator said.
+#[test]
+fn groups_are_moved_and_forgotten() {
+    let shell = Shell::start();
+    assert!(shell.out("group list").contains("there are no groups"));
+    shell.out("topic create t -p 2");
+    shell.fed("topic produce t -p 0", "a\nb\nc\n");
+    shell.out("group seek readers --topic t --to beginning");
+    let group = shell.json("group describe readers --json");
+    assert_eq!(group["state"], "Empty");
+    assert_eq!(group["partitions"][0]["lag"], 3);
+    assert_eq!(group["partitions"][1]["lag"], 0);
+    let told = shell.out("group seek readers --topic t -p 0 --to 2 --dry-run");
+    assert!(told.contains("nothing was changed"), "{told}");
+    assert_eq!(shell.json("group describe readers --json")["partitions"][0]["lag"], 3);
+    shell.out("group seek readers --topic t -p 0 --to 2");
+    assert_eq!(shell.json("group describe readers --json")["partitions"][0]["lag"], 1);
+    assert!(shell.out("group list").contains("readers"));
+    assert_eq!(shell.out("group delete readers"), "readers deleted\n");
+    assert_eq!(shell.json("group list --json").as_array().unwrap().len(), 0);
+}
+
 /// People would be left alone with an error.
 #[test]
 fn errors_say_what_to_do() {

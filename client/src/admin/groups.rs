@@ -201,8 +201,8 @@ impl Admin {
     /// Says how far a group without members has read.
     ///
     /// # Errors
-    /// When the group has members (UNKNOWN_MEMBER_ID), or its coordinator does not answer; the inner
-    /// ones are for each partition.
+    /// When its coordinator does not answer; the inner ones are for each partition, such as
+    /// UNKNOWN_MEMBER_ID where the group has members.
     pub async fn set_group_offsets(
         &self,
         group: &str,

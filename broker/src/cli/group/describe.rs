@@ -54,7 +54,7 @@ pub fn run(arguments: &Describe, out: &mut impl Write) -> Result<(), CliError> {
     let lag: i64 = progress.iter().filter_map(Progress::lag).sum();
     writeln!(
         out,
-        "{}: {}, {} of {} members, coordinated by node {}, {} records behind",
+        "{}: {}, {}, {} members, coordinated by node {}, {} records behind",
         group.group,
         group.state,
         group.kind,
