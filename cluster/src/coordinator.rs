@@ -9,9 +9,12 @@
 //! before it is committed. When an append fails that the machine had counted on, the machine is
 //! dropped and rebuilt from the log, and everyone who waits is told to ask again.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use milena_protocol::ids::{Offset, PartitionIndex, ProducerEpoch, ProducerId};
 
+use crate::metadata::image::MetadataImage;
 use crate::time::{Instant, Now};
 
 /// Whoever waits for an answer.
@@ -103,6 +106,9 @@ pub trait Machine: Sized + Send + 'static {
     type Answer: Send + 'static;
     /// What it wants done besides appends and answers.
     type Effect: Send + 'static;
+
+    /// The cluster's metadata as it is now: told before every request and tick.
+    fn see(&mut self, _metadata: &Arc<MetadataImage>) {}
 
     /// Takes a request; its answer may come at once, with another request, or with a tick.
     fn handle(

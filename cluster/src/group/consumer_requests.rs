@@ -14,17 +14,9 @@ use super::coordinator::{Coordinator, Outputs};
 use super::held::Group;
 use super::request::{Answer, Caller};
 use crate::coordinator::{OnFailure, Output, Ticket};
-use crate::metadata::image::MetadataImage;
 use crate::time::Now;
 
 impl Coordinator {
-    /// Takes note of the topics, unless later ones are known.
-    pub(super) fn see(&mut self, topics: Arc<MetadataImage>) {
-        if topics.offset() > self.topics.offset() {
-            self.topics = topics;
-        }
-    }
-
     pub(super) fn consumer_heartbeat(
         &mut self,
         now: Now,

@@ -234,6 +234,12 @@ impl Machine for Coordinator {
     type Answer = Answer;
     type Effect = Infallible;
 
+    fn see(&mut self, metadata: &Arc<MetadataImage>) {
+        if metadata.offset() > self.topics.offset() {
+            self.topics = Arc::clone(metadata);
+        }
+    }
+
     fn handle(&mut self, now: Now, ticket: Ticket, request: Request, outputs: &mut Outputs) {
         let answer = match request {
             Request::Join(caller, request) => {
@@ -256,11 +262,11 @@ impl Machine for Coordinator {
             }
             Request::Leave(request) => self.leave(now, &request, outputs),
             Request::ConsumerHeartbeat(caller, request, topics) => {
-                self.see(topics);
+                self.see(&topics);
                 return self.consumer_heartbeat(now, ticket, &caller, &request, outputs);
             }
             Request::ConsumerDescribe(id, topics) => {
-                self.see(topics);
+                self.see(&topics);
                 Answer::ConsumerDescribe(self.describe_consumer(id))
             }
             Request::Commit(caller, request) => {

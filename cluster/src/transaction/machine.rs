@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_protocol::codec::Text;
@@ -29,8 +30,11 @@ use super::{add_partitions, describe, end_transaction, init_producer_id, record}
 use crate::coordinator::{
     Append, Machine as CoordinatorMachine, OnFailure, Output, Producer, Record, Replayed, Ticket,
 };
+use crate::metadata::image::MetadataImage;
 use crate::time::{Instant, Now};
 
+/// The feature whose level says how transactions end.
+const FEATURE: &str = "transaction.version";
 /// Requests that wait for the markers of one transaction; more are refused.
 const MAX_WAITING: usize = 100;
 /// Transactional ids that one tick looks after; the next tick follows at once.
@@ -428,6 +432,10 @@ impl<R: Rules> CoordinatorMachine for Machine<R> {
     type Request = Request;
     type Answer = Answer;
     type Effect = Effect;
+
+    fn see(&mut self, metadata: &Arc<MetadataImage>) {
+        self.settings.transaction_version = metadata.feature(FEATURE);
+    }
 
     fn handle(
         &mut self,

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::clock::WallClock;
 use crate::handlers::error::produce_code;
+use crate::metadata::Published;
 use crate::replicas::partition::{Partition, Placed};
 
 /// How long an answer may wait for its records to be committed, as `offsets.commit.timeout.ms` is
@@ -34,6 +35,7 @@ type Reply<A> = oneshot::Sender<Result<A, ErrorCode>>;
 /// One coordinator.
 pub struct Shard<M: Machine> {
     partition: Arc<Partition>,
+    metadata: Arc<Published>,
     state: Mutex<State<M>>,
     /// Something is due earlier than it was, or the coordinator is over.
     changed: Notify,
@@ -64,6 +66,7 @@ impl<M: Machine> Shard<M> {
     /// A coordinator whose partition has been replayed into its machine.
     pub(super) fn begin(
         partition: Arc<Partition>,
+        metadata: Arc<Published>,
         machine: M,
         effects: Effects<M>,
         started_at: tokio::time::Instant,
@@ -71,6 +74,7 @@ impl<M: Machine> Shard<M> {
         let appended_end = partition.reader().offsets().log_end_offset;
         let shard = Arc::new(Self {
             partition,
+            metadata,
             state: Mutex::new(State {
                 machine,
                 waiting: BTreeMap::new(),
@@ -116,6 +120,7 @@ impl<M: Machine> Shard<M> {
             state.next_ticket += 1;
             state.waiting.insert(ticket, sender);
             let mut outputs = Vec::new();
+            state.machine.see(&self.metadata.image_owned());
             state.machine.handle(self.now(), ticket, request, &mut outputs);
             self.execute(&mut state, outputs);
         }
@@ -161,6 +166,7 @@ impl<M: Machine> Shard<M> {
             return;
         }
         let mut outputs = Vec::new();
+        state.machine.see(&self.metadata.image_owned());
         step(&mut state.machine, self.now(), &mut outputs);
         self.execute(&mut state, outputs);
     }

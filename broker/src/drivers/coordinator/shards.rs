@@ -136,7 +136,8 @@ impl<M: Machine> Shards<M> {
         match loaded.await {
             Ok(Ok(machine)) => {
                 let effects = Arc::clone(&self.effects);
-                Ok(Shard::begin(partition, machine, effects, self.started_at))
+                let metadata = Arc::clone(&self.ground.metadata);
+                Ok(Shard::begin(partition, metadata, machine, effects, self.started_at))
             }
             Ok(Err(error)) => {
                 tracing::error!(?partition, error, "coordinator cannot be loaded");
