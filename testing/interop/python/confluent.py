@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""confluent-kafka (librdkafka): producer, consumer with assigned partitions, AdminClient.
+"""confluent-kafka (librdkafka): producer, consumer with assigned partitions and in groups,
+transactions, AdminClient.
 
 Argument: the broker.
 """
@@ -152,6 +153,80 @@ def offsets(admin):
                read(TopicPartition("rd-lz4", 0, OFFSET_BEGINNING), 1)[0].offset())
 
 
+def settled(members, expected):
+    """Polls the members until they have so many partitions each; gives the records that came."""
+    found = []
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if [len(member.assignment()) for member in members] == expected:
+            return found
+        for member in members:
+            message = member.poll(0.05)
+            if message is not None and message.error() is None:
+                found.append(message)
+    sys.exit(f"failed: {expected} partitions were not given: "
+             f"{[member.assignment() for member in members]}")
+
+
+def groups(admin):
+    done(admin.create_topics([NewTopic("rd-shared", 4, 1)]))
+    check.comes("a topic is there", 4, lambda: len(
+        admin.list_topics(timeout=10).topics["rd-shared"].partitions))
+    for protocol in ["classic", "consumer"]:
+        group = f"rd-{protocol}"
+        settings = {"group.id": group, "group.protocol": protocol, "enable.partition.eof": False,
+                    "auto.offset.reset": "earliest"}
+        first, second = consumer(**settings), consumer(**settings)
+        first.subscribe(["rd-shared"])
+        settled([first], [4])
+        second.subscribe(["rd-shared"])
+        settled([first, second], [2, 2])
+        print(f"ok: two members of a {protocol} group share", flush=True)
+        second.close()
+        settled([first], [4])
+        print(f"ok: one of a {protocol} group takes over", flush=True)
+        place = TopicPartition("rd-shared", 1, 5)
+        first.commit(offsets=[place], asynchronous=False)
+        check.same(f"a {protocol} group commits", 5, first.committed([place], 10)[0].offset)
+        description = admin.describe_consumer_groups([group])[group].result(10)
+        check.same(f"a {protocol} group is described", ("STABLE", 1, 4), (
+            description.state.name, len(description.members),
+            len(description.members[0].assignment.topic_partitions)))
+        first.close()
+        check.comes(f"a {protocol} group is deleted", None,
+                    lambda: done(admin.delete_consumer_groups([group])))
+
+
+def transactions():
+    settings = {"isolation.level": "read_committed"}
+    producer = Producer({"bootstrap.servers": SERVER, "transactional.id": "rd"})
+    producer.init_transactions(30)
+    reader = consumer(**{"group.id": "rd-copy", "auto.offset.reset": "earliest"})
+    reader.subscribe(["rd-none"])
+    settled([reader], [1])
+    place = TopicPartition("rd-none", 0, 100)
+    for outcome in [producer.abort_transaction, producer.commit_transaction]:
+        producer.begin_transaction()
+        for number in range(10):
+            producer.produce("rd-copied", f"{outcome.__name__} {number}", partition=0)
+        producer.send_offsets_to_transaction([place], reader.consumer_group_metadata(), 30)
+        outcome(30)
+    check.same("offsets are committed with a transaction", 100,
+               reader.committed([place], 30)[0].offset)
+    found = read(TopicPartition("rd-copied", 0, OFFSET_BEGINNING), 10, **settings)
+    check.same("what is committed is read",
+               [f"commit_transaction {number}".encode() for number in range(10)],
+               [message.value() for message in found])
+    younger = Producer({"bootstrap.servers": SERVER, "transactional.id": "rd"})
+    producer.begin_transaction()
+    producer.produce("rd-copied", "late", partition=0)
+    producer.flush(10)
+    younger.init_transactions(30)
+    check.fails("an older producer is fenced", is_code(KafkaError._FENCED),
+                lambda: producer.commit_transaction(30))
+    reader.close()
+
+
 def main():
     admin = AdminClient({"bootstrap.servers": SERVER})
     topics(admin)
@@ -159,6 +234,8 @@ def main():
     records()
     places()
     offsets(admin)
+    groups(admin)
+    transactions()
     cluster = admin.describe_cluster().result(10)
     check.same("one node, which is the controller", [cluster.controller.id],
                [node.id for node in cluster.nodes])

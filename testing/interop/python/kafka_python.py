@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""kafka-python: producer, consumer with assigned partitions, admin. Argument: the broker."""
+"""kafka-python: producer, consumer with assigned partitions and in groups, admin. Argument: the broker."""
 
 import sys
 import time
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 from kafka.errors import (InvalidPartitionsError, InvalidReplicationFactorError,
                           TopicAlreadyExistsError, UnknownTopicOrPartitionError)
@@ -95,11 +95,42 @@ def places():
     consumer.close()
 
 
+def groups(admin):
+    members = [KafkaConsumer(bootstrap_servers=SERVER, group_id="py-group",
+                             enable_auto_commit=False, auto_offset_reset="earliest",
+                             heartbeat_interval_ms=200) for _ in range(2)]
+
+    def settled(members, expected):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for member in members:
+                member.poll(timeout_ms=50)
+            if [len(member.assignment()) for member in members] == expected:
+                break
+        return [len(member.assignment()) for member in members]
+
+    for member in members:
+        member.subscribe(["py"])
+    check.same("the first has everything", [4], settled(members[:1], [4]))
+    check.same("two members share", [2, 2], settled(members, [2, 2]))
+    members.pop().close()
+    check.same("one takes over", [4], settled(members, [4]))
+    place = TopicPartition("py", 1)
+    members[0].commit({place: OffsetAndMetadata(5, "five", -1)})
+    check.same("an offset is committed", 5, members[0].committed(place))
+    check.same("the group is listed", True,
+               "py-group" in str(admin.list_groups()))
+    members[0].close()
+    check.same("its offsets are listed", 5,
+               admin.list_group_offsets({"py-group": None})["py-group"][place].offset)
+
+
 def main():
     admin = KafkaAdminClient(bootstrap_servers=SERVER)
     topics(admin)
     records()
     places()
+    groups(admin)
     topic = ConfigResource(ConfigResourceType.TOPIC, "py")
     found = admin.describe_configs([topic])["topic"]["py"]["retention.ms"]
     check.same("a configuration and its source", ("900000", "DYNAMIC_TOPIC_CONFIG"),

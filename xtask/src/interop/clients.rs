@@ -10,6 +10,8 @@ use super::{kafka, packages};
 
 /// How long a suite may take.
 const LIMIT: Duration = Duration::from_secs(180);
+/// How long one may take that waits for sessions and timeouts.
+const LONG_LIMIT: Duration = Duration::from_secs(400);
 
 /// kcat; the script starts its own broker, since it kills it.
 ///
@@ -34,6 +36,28 @@ pub fn java(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
         kafka::java(&class_path, class, LIMIT).arg(server.address()).checks(checks)?;
     }
     Ok(())
+}
+
+/// Groups of the Java consumer, and the Admin's view of them.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn java_groups(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    java_program(place, subject, checks, "Groups")
+}
+
+/// The transactional Java producer, and the Admin's view of it.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn java_transactions(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    java_program(place, subject, checks, "Transactions")
+}
+
+fn java_program(place: &Place, subject: Subject, checks: &mut Checks, class: &str) -> Outcome {
+    let class_path = packages::java_classes(place, "java")?;
+    let server = Server::start(place, subject, class)?;
+    kafka::java(&class_path, class, LONG_LIMIT).arg(server.address()).checks(checks)
 }
 
 /// kafka-python and confluent-kafka.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{client, clients, files, tools};
+use super::{client, clients, copies, files, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -44,6 +44,30 @@ pub const SUITES: &[Suite] = &[
         run: clients::java,
     },
     Suite {
+        name: "java-groups",
+        about: "the Java consumer in classic and consumer groups, and the Admin",
+        runs_on_kafka: true,
+        run: clients::java_groups,
+    },
+    Suite {
+        name: "java-transactions",
+        about: "the Java producer's transactions, and the Admin",
+        runs_on_kafka: true,
+        run: clients::java_transactions,
+    },
+    Suite {
+        name: "java-copies",
+        about: "exactly-once copies by Java copiers that die in the middle",
+        runs_on_kafka: true,
+        run: copies::run,
+    },
+    Suite {
+        name: "java-copies-kill9",
+        about: "the same while the broker is killed every few seconds",
+        runs_on_kafka: false,
+        run: copies::run_with_kills,
+    },
+    Suite {
         name: "tools",
         about: "Apache Kafka's command-line tools",
         runs_on_kafka: true,
@@ -79,7 +103,7 @@ pub fn command(root: &Path, arguments: &[String]) -> Outcome {
     let request = Request::parse(arguments)?;
     let suites = request.suites()?;
     if request.is_list {
-        suites.iter().for_each(|suite| println!("{:<8} {}", suite.name, suite.about));
+        suites.iter().for_each(|suite| println!("{:<17} {}", suite.name, suite.about));
         return Ok(());
     }
     let place = Place::of(root)?;

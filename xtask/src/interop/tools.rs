@@ -18,6 +18,8 @@ const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 const REASSIGNMENT: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 
 /// Runs the tools.
@@ -35,6 +37,9 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     session.console()?;
     session.offsets()?;
     session.records_and_dirs()?;
+    session.groups()?;
+    session.moved_offsets()?;
+    session.transactions()?;
     session.cluster()?;
     session.elections()?;
     session.deletion()
@@ -217,6 +222,105 @@ impl Session<'_> {
         self.checks.says("kafka-reassign-partitions lists", &expected, &said)
     }
 
+    fn groups(&mut self) -> Outcome {
+        for protocol in ["classic", "consumer"] {
+            let group = format!("console-{protocol}");
+            let property = format!("group.protocol={protocol}");
+            let read = ["--topic", "perf", "--group", &group, "--from-beginning"];
+            let how = ["--max-messages", "600", "--timeout-ms", "30000"];
+            let settings = ["--command-property", &property];
+            let said = self.run(CONSUMER, &[&read[..], &how, &settings].concat())?;
+            let expected = ["Processed a total of 600 messages"];
+            let name = format!("a console consumer in a {protocol} group");
+            self.checks.says(&name, &expected, &said)?;
+            let said = self.run(GROUPS, &["--describe", "--group", &group])?;
+            let row = row(&said, &group);
+            self.checks.same(
+                &format!("kafka-consumer-groups describes what a {protocol} group left"),
+                format!("{group} perf 0 49600 50000 400 - - -"),
+                row,
+            )?;
+            let said = self.run(GROUPS, &["--describe", "--group", &group, "--state"])?;
+            let expected = ["Empty"];
+            self.checks.says(&format!("the state of a {protocol} group"), &expected, &said)?;
+            let said = self.run(GROUPS, &["--describe", "--group", &group, "--members"])?;
+            let expected = ["has no active members"];
+            self.checks.says(&format!("a {protocol} group is left"), &expected, &said)?;
+        }
+        let said = self.run(GROUPS, &["--list"])?;
+        let expected = ["console-classic", "console-consumer"];
+        self.checks.says("kafka-consumer-groups lists", &expected, &said)?;
+        let said = self.run(GROUPS, &["--list", "--state", "Empty", "--type", "consumer"])?;
+        self.checks.same(
+            "by state and type",
+            "console-consumer Consumer Empty",
+            said.lines().map(words).find(|row| row.starts_with("console")).unwrap_or_default(),
+        )?;
+        let said = self.run(GROUPS, &["--list", "--state", "stable"])?;
+        self.checks.same("not by another", false, said.contains("console"))?;
+        let said = self.run(GROUPS, &["--describe", "--group", "nobody"])?;
+        self.checks.says("an unknown group", &["GroupIdNotFoundException"], &said)
+    }
+
+    fn moved_offsets(&mut self) -> Outcome {
+        for group in ["console-classic", "console-consumer"] {
+            let reset = ["--reset-offsets", "--group", group, "--topic", "perf"];
+            for (how, expected) in [
+                (&["--to-offset", "49700", "--dry-run"][..], "49700"),
+                (&["--to-earliest", "--execute"], "49000"),
+                (&["--shift-by", "10", "--execute"], "49010"),
+                (&["--to-latest", "--execute"], "50000"),
+                (&["--to-datetime", "2000-01-01T00:00:00.000", "--execute"], "49000"),
+                (&["--to-offset", "1", "--execute"], "49000"),
+                (&["--to-current", "--execute"], "49000"),
+            ] {
+                let said = self.run(GROUPS, &[&reset[..], how].concat())?;
+                let name = format!("{group} is reset {}", how.join(" "));
+                self.checks.same(&name, format!("{group} perf 0 {expected}"), row(&said, group))?;
+            }
+            let said = self.run(GROUPS, &["--describe", "--group", group, "--offsets"])?;
+            let expected = format!("{group} perf 0 49000 50000 1000 - - -");
+            let found = row(&said, group);
+            self.checks.same("and described", expected, found)?;
+            let delete = ["--delete-offsets", "--group", group, "--topic", "perf"];
+            let said = self.run(GROUPS, &delete)?;
+            let expected = ["Request succeeded for deleting offsets"];
+            self.checks.says(&format!("offsets of {group} are deleted"), &expected, &said)?;
+            let said = self.run(GROUPS, &["--delete", "--group", group])?;
+            let expected = ["Deletion of requested consumer groups"];
+            self.checks.says(&format!("{group} is deleted"), &expected, &said)?;
+        }
+        let said = self.run(GROUPS, &["--list"])?;
+        self.checks.same("no group is left", "", said.trim())
+    }
+
+    fn transactions(&mut self) -> Outcome {
+        let load = ["--topic", "perf", "--num-records", "2000", "--record-size", "10"];
+        let how = ["--throughput", "-1", "--transactional-id", "perf", "--transaction-duration-ms"];
+        let said = self.run(PERFORMANCE, &[&load[..], &how, &["50"]].concat())?;
+        self.checks.says("kafka-producer-perf-test in transactions", &["2000 records"], &said)?;
+        let said = self.run(TRANSACTIONS, &["list"])?;
+        let row = said.lines().map(words).find(|row| row.starts_with("perf")).unwrap_or_default();
+        let state = row.split(' ').next_back().unwrap_or_default().to_owned();
+        self.checks.same("kafka-transactions lists", "CompleteCommit", state)?;
+        let said = self.run(TRANSACTIONS, &["describe", "--transactional-id", "perf"])?;
+        self.checks.says("kafka-transactions describes", &["CompleteCommit", "60000"], &said)?;
+        let which = ["--topic", "perf", "--partition", "0"];
+        let said = self.run(TRANSACTIONS, &[&["describe-producers"][..], &which].concat())?;
+        self.checks.says(
+            "kafka-transactions describes producers",
+            &["ProducerId", "CurrentTransactionStartOffset", "None"],
+            &said,
+        )?;
+        let said = self.run(TRANSACTIONS, &["find-hanging", "--broker-id", "1"])?;
+        self.checks.same("kafka-transactions finds no hanging one", 1, said.lines().count())?;
+        let until = ["--timeout-ms", "3000", "--offset", "earliest"];
+        let level = ["--isolation-level", "read_committed"];
+        let said = self.run(CONSUMER, &[&which[..], &until, &level].concat())?;
+        let expected = ["Processed a total of 3000 messages"];
+        self.checks.says("a console consumer reads what is committed", &expected, &said)
+    }
+
     fn cluster(&mut self) -> Outcome {
         let said = self.run(QUORUM, &["describe", "--status"])?;
         let expected = [
@@ -280,8 +384,18 @@ impl Session<'_> {
     fn deletion(&mut self) -> Outcome {
         self.run(TOPICS, &["--delete", "--topic", "events"])?;
         let said = self.run(TOPICS, &["--list"])?;
-        self.checks.same("kafka-topics deletes", "perf", said.trim())?;
+        self.checks.same("kafka-topics deletes", false, said.contains("events"))?;
         let said = self.refused(TOPICS, &["--delete", "--topic", "events"])?;
         self.checks.says("an unknown topic", &["Topic 'events' does not exist"], &said)
     }
+}
+
+/// The words of a line of a table.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first line of a table that is about this group.
+fn row(table: &str, group: &str) -> String {
+    table.lines().map(words).find(|row| row.split(' ').next() == Some(group)).unwrap_or_default()
 }
