@@ -259,7 +259,8 @@ impl<R: Rules> Group<R> {
         Ok(member)
     }
 
-    /// Lets members of the classic protocol go; what becomes of each stands in their order.
+    /// Lets members of either protocol go, as an administrator may ask for both; what becomes of
+    /// each stands in their order.
     pub fn leave_classic(
         &mut self,
         now: Now,
@@ -301,7 +302,6 @@ impl<R: Rules> Group<R> {
                     .map_err(|refused| refused.code)?,
             ),
         };
-        let member = member.filter(|member| member.classic.is_some());
         member.map(|member| member.id.clone()).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)
     }
 }
