@@ -368,11 +368,14 @@ fn a_classic_member_joins_a_consumer_group() {
     assert_eq!(refused, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
     assert_eq!(world.heartbeat("new", epoch), ErrorCode::UNKNOWN_MEMBER_ID);
     assert_eq!(sync(&mut world, "who", 1), Err(ErrorCode::UNKNOWN_MEMBER_ID));
-    assert_eq!(world.leave("new"), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(world.leave("who"), ErrorCode::UNKNOWN_MEMBER_ID);
     // It goes, and the rest stays what it is.
     assert_eq!(world.leave(&old.id), NONE);
     assert_eq!(world.heartbeat(&old.id, generation), ErrorCode::UNKNOWN_MEMBER_ID);
     assert!(listed(&mut world).starts_with("consumer "));
+    // An operator removes members of either protocol in this way.
+    assert_eq!(world.leave("new"), NONE);
+    assert_eq!(world.leave("new"), ErrorCode::UNKNOWN_MEMBER_ID);
 }
 
 /// An operator who keeps the protocols apart would find them mixed (N14).

@@ -276,8 +276,9 @@ impl<R: Rules> Group<R> {
             let found = found.and_then(|id| {
                 if gone.contains(&id) { Err(ErrorCode::UNKNOWN_MEMBER_ID) } else { Ok(id) }
             });
+            // As it was asked: that is how the client finds its answer.
             answers.push(LeaveGroupMemberResponse {
-                member_id: found.clone().unwrap_or_else(|_| leaver.member_id.clone()),
+                member_id: leaver.member_id.clone(),
                 group_instance_id: leaver.group_instance_id.clone(),
                 error_code: found.as_ref().err().copied().unwrap_or(ErrorCode::NONE),
             });
