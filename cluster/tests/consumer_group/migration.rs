@@ -159,8 +159,8 @@ fn a_classic_group_goes_over_member_by_member() {
     assert_eq!(assigned(&world.send(&heartbeat("n", 8)).unwrap()), of("t", &[3]));
 
     // The members of the old protocol go, and the rest is the new one's.
-    let leaving = ["a", "x", "a"]
-        .map(|id| LeaveGroupMember { member_id: id.into(), ..Default::default() });
+    let leaving =
+        ["a", "x", "a"].map(|id| LeaveGroupMember { member_id: id.into(), ..Default::default() });
     let (records, answers) =
         world.group.leave_classic(world.now(), &leaving, &world.topics.image, &world.settings);
     world.append(records);
