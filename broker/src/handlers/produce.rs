@@ -299,12 +299,14 @@ impl Run<'_> {
         topic_at: usize,
         partition_at: usize,
     ) -> ProducePartitionResponse {
-        if self.acks != -1 && placed.must_flush {
-            // Nobody waits for it, but consumers do: it is visible once it is on stable storage.
-            tokio::spawn(make_visible(partition.clone(), placed.acknowledged_at));
+        let end = placed.acknowledged_at;
+        let counts = placed.counts(partition.reader().offsets());
+        if !counts && placed.must_flush {
+            // Whoever sent it may ask for no acknowledgement, or go away before it comes, but
+            // consumers wait for it: it is visible once it is on stable storage.
+            partition.begin_sync(end);
         }
-        if self.acks == -1 && !placed.counts(partition.reader().offsets()) {
-            let end = placed.acknowledged_at;
+        if self.acks == -1 && !counts {
             self.appends.push(Append { partition, end, topic_at, partition_at });
         }
         ProducePartitionResponse {
@@ -352,12 +354,6 @@ fn off_the_reactor<T>(run: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
         _ => run(),
-    }
-}
-
-async fn make_visible(partition: Arc<Partition>, end: Offset) {
-    if let Err(error) = partition.acknowledged(end).await {
-        tracing::error!(?partition, %error, "sync failed");
     }
 }
 

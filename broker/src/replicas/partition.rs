@@ -40,7 +40,7 @@ pub struct Partition {
     flush: FlushHandle,
     compaction: Compaction,
     start: StartHandle,
-    durable: Durable,
+    durable: Arc<Durable>,
     progress: Progress,
     is_retired: AtomicBool,
 }
@@ -153,7 +153,7 @@ impl Partition {
             flush,
             compaction,
             start,
-            durable: Durable::default(),
+            durable: Arc::default(),
             progress: Progress::default(),
             is_retired: AtomicBool::new(false),
         }
@@ -329,8 +329,7 @@ impl Partition {
         origin: Origin,
         bound: Bound,
     ) -> Result<Placed, ProduceError> {
-        // The role is asked first, so that a batch is not looked at for nothing.
-        self.state.lock().role.admit(acks).map_err(ProduceError::Refused)?;
+        // Without the lock: looking at a batch takes longer than copying it.
         let admitted = self.reader.admit(batch, origin, now).map_err(ProduceError::Append)?;
         let mut state = self.state.lock();
         let State { log, role, verifications } = &mut *state;
@@ -367,12 +366,23 @@ impl Partition {
     /// # Errors
     /// When the disk failed.
     pub async fn acknowledged(self: &Arc<Self>, end: Offset) -> Result<(), StorageError> {
-        Durable::reach(&self.flush, end, self, Self::synced).await?;
+        let partition = Arc::clone(self);
+        self.durable.reach(&self.flush, end, move || partition.synced()).await?;
         // Someone else may have synced it: the flusher that looks at all logs does not tell.
         if self.reader.offsets().high_watermark < end {
             self.synced();
         }
         Ok(())
+    }
+
+    /// Has everything below `end` synced, so that it counts even if nobody waits for it.
+    pub fn begin_sync(self: &Arc<Self>, end: Offset) {
+        let partition = Arc::clone(self);
+        let begun = self.durable.begin(&self.flush, end, move || {
+            partition.synced();
+        });
+        // Whoever waits begins one anew if it fails, and tells of the failure.
+        drop(begun);
     }
 
     /// What is on stable storage now counts.
@@ -442,12 +452,6 @@ impl Partition {
     #[must_use]
     pub fn into_log(self) -> Log {
         self.state.into_inner().log
-    }
-}
-
-impl AsRef<Durable> for Partition {
-    fn as_ref(&self) -> &Durable {
-        &self.durable
     }
 }
 
