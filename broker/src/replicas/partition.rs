@@ -330,10 +330,11 @@ impl Partition {
         bound: Bound,
     ) -> Result<Placed, ProduceError> {
         // Without the lock: looking at a batch takes longer than copying it.
-        let admitted = self.reader.admit(batch, origin, now).map_err(ProduceError::Append)?;
+        let admitted = self.reader.admit(batch, origin, now);
         let mut state = self.state.lock();
         let State { log, role, verifications } = &mut *state;
         role.admit(acks).map_err(ProduceError::Refused)?;
+        let admitted = admitted.map_err(ProduceError::Append)?;
         if let Bound::Inside(producer, guard) = bound
             && !log.has_open_transaction(producer.id, producer.epoch)
             && !verifications.holds(producer, guard)
