@@ -1,6 +1,6 @@
 //! A group and its consumers in bad times, and whether they get over them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use milena_cluster::coordinator::Record;
 use milena_cluster::group::Caller;
@@ -17,7 +17,8 @@ use milena_protocol::ids::{PartitionIndex, Timestamp, Uuid};
 
 use crate::classic::Next;
 use crate::consumer::{Consumer, PATIENCE_MS, Partition, REBALANCE_TIMEOUT_MS};
-use crate::rng::Rng;
+use crate::simulation::Report;
+use crate::simulation::rng::Rng;
 use crate::topics::Topics;
 
 /// How many things happen while times are bad.
@@ -49,9 +50,7 @@ pub struct World<R: Rules> {
     born: usize,
     is_bad: bool,
     is_traced: bool,
-    pub transcript: Vec<String>,
-    /// What was met, and how often.
-    pub met: BTreeMap<&'static str, u64>,
+    pub report: Report,
 }
 
 impl<R: Rules> World<R> {
@@ -75,8 +74,7 @@ impl<R: Rules> World<R> {
             born: 0,
             is_bad: true,
             is_traced,
-            transcript: Vec::new(),
-            met: BTreeMap::new(),
+            report: Report::default(),
         }
     }
 
@@ -97,12 +95,12 @@ impl<R: Rules> World<R> {
     pub fn trace(&mut self, line: impl FnOnce() -> String) {
         if self.is_traced {
             let line = format!("{:>8} {}", self.now, line());
-            self.transcript.push(line);
+            self.report.transcript.push(line);
         }
     }
 
     pub fn meet(&mut self, what: &'static str) {
-        *self.met.entry(what).or_default() += 1;
+        *self.report.met.entry(what).or_default() += 1;
         self.trace(|| what.to_owned());
     }
 
@@ -242,6 +240,7 @@ impl<R: Rules> World<R> {
 
     /// Whatever comes next: a heartbeat, or something that falls due.
     fn step(&mut self) -> Result<(), String> {
+        self.report.steps += 1;
         let next = self.consumers.iter().enumerate().min_by_key(|(at, it)| (it.next_at, *at));
         let next = next.map(|(at, consumer)| (at, consumer.next_at));
         let beats_at = next.map_or(self.now + 1000, |(_, at)| at).max(self.now);

@@ -2,7 +2,7 @@
 //! protocol, and a coordinator that dies, in any order: no partition is read by two, and in the end
 //! each is read by one (facts N7, N14).
 //!
-//! `MILENA_GROUP_SIM=1000000 cargo test --release -p milena-cluster --test group sim` plays as many
+//! `MIGRATION_SEEDS=1000000 cargo test --release -p milena-cluster --test group sim` plays as many
 //! schedules.
 
 use std::collections::BTreeSet;
@@ -16,12 +16,14 @@ use milena_protocol::api::consumer_group_heartbeat::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::PartitionIndex;
 
+use super::bugs::Bug;
 use super::migration::{TOPIC, assigned, join, listed, owning, part, partitions, request};
-use super::sim::Dice;
+use super::simulation::rng::Rng;
+use super::simulation::{self, Outcome, Report, quietly};
 use super::topics::incarnation;
 use super::world::{Joiner, SESSION_MS, World};
 
-const SCHEDULES: u64 = 60;
+const SEEDS: u64 = 60;
 const CLIENTS: usize = 4;
 const PARTITIONS: i32 = 6;
 const STEPS: usize = 150;
@@ -78,27 +80,41 @@ impl Client {
 struct Run {
     world: World,
     clients: Vec<Client>,
-    has_been: BTreeSet<String>,
+    is_traced: bool,
+    report: Report,
 }
 
 impl Run {
-    fn new(dice: &mut Dice) -> Self {
+    fn new(rng: &mut Rng, is_traced: bool) -> Self {
         let settings = Settings { initial_rebalance_delay: Duration::ZERO, ..Settings::default() };
-        let mut clients: Vec<Client> =
-            (0..CLIENTS).map(|_| Client::new(dice.roll(3) > 0)).collect();
+        let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::new(rng.chance(667))).collect();
         clients.iter_mut().enumerate().for_each(|(index, client)| client.start_over(index));
         let world = World::with_topics(settings, &[(TOPIC, PARTITIONS)]);
-        Self { world, clients, has_been: BTreeSet::new() }
+        Self { world, clients, is_traced, report: Report::default() }
+    }
+
+    fn meet(&mut self, what: &'static str) {
+        *self.report.met.entry(what).or_default() += 1;
+        self.trace(|_| what.to_owned());
+    }
+
+    fn trace(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.is_traced {
+            let line = format!("{:>8} {}", self.world.now().instant.0, line(self));
+            self.report.transcript.push(line);
+        }
     }
 
     /// One client does what it does next.
     fn act(&mut self, index: usize) {
+        self.report.steps += 1;
         if self.clients[index].is_classic {
             self.act_classic(index);
         } else {
             self.act_new(index);
         }
         self.check();
+        self.trace(|run| format!("{index} is {:?}", run.clients[index]));
     }
 
     fn act_classic(&mut self, index: usize) {
@@ -220,15 +236,19 @@ impl Run {
                 assert!(owned.insert(*partition), "{partition} is read by two");
             }
         }
-        self.has_been.extend(listed(&mut self.world).split(' ').next().map(str::to_owned));
-        self.has_been.remove("");
+        let kind = listed(&mut self.world);
+        self.meet(match kind.split(' ').next() {
+            Some("classic") => "classic group",
+            Some("consumer") => "consumer group",
+            _ => return,
+        });
     }
 
-    fn play(&mut self, dice: &mut Dice) {
+    fn play(&mut self, rng: &mut Rng) {
         for _ in 0..STEPS {
-            let index = dice.roll(CLIENTS as u64) as usize;
-            match dice.roll(24) {
-                0 => self.pass(dice.roll(SESSION_MS as u64 * 2)),
+            let index = rng.below(CLIENTS as u64) as usize;
+            match rng.below(24) {
+                0 => self.pass(rng.below(SESSION_MS as u64 * 2)),
                 1 => {
                     self.world.crash();
                     self.lose_answers();
@@ -251,13 +271,13 @@ impl Run {
                     self.lose_answers();
                 }
                 7 => {
-                    let ms = dice.roll(SESSION_MS as u64);
+                    let ms = rng.below(SESSION_MS as u64);
                     self.forget(ms);
                     self.world.pass_in_vain(ms);
                     self.lose_answers();
                 }
                 _ => {
-                    self.pass(dice.roll(500));
+                    self.pass(rng.below(500));
                     self.act(index);
                 }
             }
@@ -305,26 +325,44 @@ fn after(client: &mut Client, index: usize, code: ErrorCode, id: &str) {
     }
 }
 
+/// Runs seeds with a bug.
+fn run(bug: Bug) -> impl Fn(u64, bool) -> Outcome {
+    move |seed, is_traced| {
+        let mut rng = Rng::new(seed);
+        let mut run = Run::new(&mut rng, is_traced);
+        run.world.plant(bug);
+        let violation = quietly(|| {
+            run.play(&mut rng);
+            run.heal();
+            Ok(())
+        });
+        (run.report, violation.err())
+    }
+}
+
 /// A rolling restart, forth or back, would have partitions read twice or not at all.
 #[test]
 fn groups_of_both_protocols_come_to_rest() {
-    let schedules = std::env::var("MILENA_GROUP_SIM").ok().and_then(|text| text.parse().ok());
-    let mut has_been = BTreeSet::new();
-    for seed in 0..schedules.unwrap_or(SCHEDULES) {
-        let played = std::panic::catch_unwind(|| {
-            let mut dice = Dice(seed);
-            let mut run = Run::new(&mut dice);
-            run.play(&mut dice);
-            run.heal();
-            run.has_been
-        });
-        match played {
-            Ok(types) => has_been.extend(types),
-            Err(why) => {
-                eprintln!("seed {seed}");
-                std::panic::resume_unwind(why);
-            }
-        }
-    }
-    assert_eq!(has_been.len(), 2, "there were groups of both protocols");
+    simulation::holds("MIGRATION", SEEDS, run(Bug::None), &["classic group", "consumer group"]);
+}
+
+/// A violation could not be looked at again.
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    simulation::repeats(run(Bug::None));
+}
+
+fn found(name: &str, bug: Bug) -> bool {
+    simulation::finds("MIGRATION", name, run(bug))
+}
+
+/// The checks would see nothing, and their silence mean nothing.
+#[test]
+fn planted_bugs_are_found() {
+    let found = [
+        found("unwritten records count", Bug::UnwrittenCounts),
+        found("nobody is told to join", Bug::NobodyIsTold),
+        found("whoever was thrown out goes on", Bug::NobodyIsThrownOut),
+    ];
+    assert!(found.iter().all(|found| *found), "a planted bug was not found");
 }

@@ -1,8 +1,8 @@
 //! Members that come, hang, die and ask twice, a coordinator that dies, in any order: nobody has a
 //! part of another generation, nobody commits for an old one, and in the end everyone has a part.
 //!
-//! `MILENA_GROUP_SIM=1000000 cargo test --release -p milena-cluster --test group sim` plays as many
-//! schedules.
+//! `CLASSIC_GROUP_SEEDS=1000000 cargo test --release -p milena-cluster --test group sim` plays as
+//! many schedules.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,25 +11,17 @@ use milena_cluster::coordinator::Ticket;
 use milena_cluster::group::Settings;
 use milena_protocol::error_code::ErrorCode;
 
+use super::bugs::Bug;
+use super::simulation::rng::Rng;
+use super::simulation::{self, Outcome, Report, quietly};
 use super::world::{Joiner, SESSION_MS, World};
 
-const SCHEDULES: u64 = 300;
+const SEEDS: u64 = 300;
 const MEMBERS: usize = 4;
 const STEPS: usize = 120;
 
-/// A source of numbers that a seed determines.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
 /// What a client believes.
-#[derive(Default)]
+#[derive(Debug, Default)]
 enum Phase {
     #[default]
     Out,
@@ -55,16 +47,17 @@ struct Run {
     /// By generation, who has each part.
     owners: BTreeMap<(i32, String), String>,
     newest: i32,
+    is_traced: bool,
+    report: Report,
 }
 
 impl Run {
-    fn new(dice: &mut Dice) -> Self {
-        let delay = Duration::from_millis(dice.roll(2) * 3_000);
+    fn new(rng: &mut Rng, is_traced: bool) -> Self {
+        let delay = Duration::from_millis(rng.below(2) * 3_000);
         let world = World::with(Settings { initial_rebalance_delay: delay, ..Settings::default() });
-        let versions = [2, 5, 9];
         let clients = (0..MEMBERS).map(|index| {
-            let named = index == 0 && dice.roll(2) == 0;
-            let version = versions[dice.roll(3) as usize];
+            let named = index == 0 && rng.chance(500);
+            let version = rng.pick(&[2, 5, 9]).copied().unwrap_or_default();
             let joiner = if named { Joiner::named("static") } else { Joiner::new() };
             Client {
                 joiner: Joiner { version: version.max(if named { 5 } else { 0 }), ..joiner },
@@ -73,11 +66,25 @@ impl Run {
             }
         });
         let clients = clients.collect();
-        Self { world, clients, parts: BTreeMap::new(), owners: BTreeMap::new(), newest: 0 }
+        let (parts, owners) = (BTreeMap::new(), BTreeMap::new());
+        Self { world, clients, parts, owners, newest: 0, is_traced, report: Report::default() }
+    }
+
+    fn meet(&mut self, what: &'static str) {
+        *self.report.met.entry(what).or_default() += 1;
+        self.trace(|_| what.to_owned());
+    }
+
+    fn trace(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.is_traced {
+            let line = format!("{:>8} {}", self.world.now().instant.0, line(self));
+            self.report.transcript.push(line);
+        }
     }
 
     /// One client does what it does next.
     fn act(&mut self, index: usize) {
+        self.report.steps += 1;
         let world = &mut self.world;
         let client = &mut self.clients[index];
         match std::mem::take(&mut client.phase) {
@@ -137,12 +144,16 @@ impl Run {
         assert!(is_static || owner.is_none_or(|owner| owner == id), "one part, two members");
     }
 
-    fn play(&mut self, dice: &mut Dice) {
+    fn play(&mut self, rng: &mut Rng) {
         for _ in 0..STEPS {
-            let index = dice.roll(MEMBERS as u64) as usize;
-            match dice.roll(20) {
-                0 => self.world.pass(dice.roll(SESSION_MS as u64 * 2)),
+            let index = rng.below(MEMBERS as u64) as usize;
+            match rng.below(20) {
+                0 => {
+                    self.meet("silence");
+                    self.world.pass(rng.within(1, SESSION_MS as u64 * 2));
+                }
                 1 => {
+                    self.meet("coordinator died");
                     self.world.crash();
                     // Answers that were under way are lost with the connections.
                     for client in &mut self.clients {
@@ -152,24 +163,42 @@ impl Run {
                     }
                 }
                 // It gives up waiting and asks again, or starts anew.
-                2 => self.clients[index].phase = Phase::Out,
+                2 => {
+                    self.meet("gave up");
+                    self.clients[index].phase = Phase::Out;
+                }
                 3 => {
+                    self.meet("started anew");
                     let client = &mut self.clients[index];
                     client.joiner.id.clear();
                     client.phase = Phase::Out;
                 }
                 4 => {
+                    self.meet("left");
                     let id = self.clients[index].joiner.id.clone();
                     self.world.leave(&id);
                     self.clients[index].joiner.id.clear();
                     self.clients[index].phase = Phase::Out;
                 }
+                5 => self.ask_late(index),
                 _ => {
-                    self.world.pass(dice.roll(500));
+                    self.world.pass(rng.below(500));
                     self.act(index);
+                    self.trace(|run| format!("{index} is {:?}", run.clients[index].phase));
                 }
             }
         }
+    }
+
+    /// What a member asked in the generation before arrives only now.
+    fn ask_late(&mut self, index: usize) {
+        let client = &self.clients[index];
+        if client.newest < 2 || client.joiner.id.is_empty() {
+            return;
+        }
+        let code = self.world.heartbeat(&client.joiner.id, client.newest - 1);
+        assert!(!code.is_none(), "an older generation goes on");
+        self.meet("late request");
     }
 
     /// Without further trouble everyone gets a part.
@@ -202,20 +231,47 @@ fn after(client: &mut Client, code: ErrorCode, id: &str) {
     }
 }
 
+/// Runs seeds with a bug.
+fn run(bug: Bug) -> impl Fn(u64, bool) -> Outcome {
+    move |seed, is_traced| {
+        let mut rng = Rng::new(seed);
+        let mut run = Run::new(&mut rng, is_traced);
+        run.world.plant(bug);
+        let violation = quietly(|| {
+            run.play(&mut rng);
+            run.heal();
+            Ok(())
+        });
+        (run.report, violation.err())
+    }
+}
+
 /// Groups would share partitions twice, or never come to rest.
 #[test]
 fn groups_come_to_rest_with_each_part_given_once() {
-    let schedules = std::env::var("MILENA_GROUP_SIM").ok().and_then(|text| text.parse().ok());
-    for seed in 0..schedules.unwrap_or(SCHEDULES) {
-        let played = std::panic::catch_unwind(|| {
-            let mut dice = Dice(seed);
-            let mut run = Run::new(&mut dice);
-            run.play(&mut dice);
-            run.heal();
-        });
-        if let Err(why) = played {
-            eprintln!("seed {seed}");
-            std::panic::resume_unwind(why);
-        }
-    }
+    let expected =
+        ["coordinator died", "gave up", "late request", "left", "silence", "started anew"];
+    simulation::holds("CLASSIC_GROUP", SEEDS, run(Bug::None), &expected);
+}
+
+/// A violation could not be looked at again.
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    simulation::repeats(run(Bug::None));
+}
+
+fn found(name: &str, bug: Bug) -> bool {
+    simulation::finds("CLASSIC_GROUP", name, run(bug))
+}
+
+/// The checks would see nothing, and their silence mean nothing.
+#[test]
+fn planted_bugs_are_found() {
+    let found = [
+        found("the beginning of a generation is not written", Bug::GenerationNotRecorded),
+        found("unwritten records count", Bug::UnwrittenCounts),
+        found("an older generation goes on", Bug::NoGenerationFence),
+        found("nobody is told to join", Bug::NobodyIsTold),
+    ];
+    assert!(found.iter().all(|found| *found), "a planted bug was not found");
 }

@@ -23,6 +23,7 @@ use milena_protocol::api::sync_group::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, Timestamp, Uuid};
 
+use super::bugs::Bug;
 use super::topics::Topics;
 
 pub const GROUP: &str = "group";
@@ -47,6 +48,7 @@ pub struct World {
     answers: BTreeMap<Ticket, Answer>,
     /// Nothing can be appended.
     appends_fail: bool,
+    bug: Bug,
 }
 
 impl World {
@@ -73,9 +75,15 @@ impl World {
             next: 0,
             answers: BTreeMap::new(),
             appends_fail: false,
+            bug: Bug::None,
         };
         world.step(|coordinator, now, outputs| coordinator.loaded(now, outputs));
         world
+    }
+
+    /// From here on something goes wrong.
+    pub fn plant(&mut self, bug: Bug) {
+        self.bug = bug;
     }
 
     pub fn now(&self) -> Now {
@@ -101,7 +109,9 @@ impl World {
                     for record in append.records {
                         let offset = Offset(self.log.len() as i64);
                         replay(&mut self.coordinator, offset, &record, append.transaction);
-                        self.log.push(Entry::Record(record, append.transaction));
+                        if !self.bug.loses(&record) {
+                            self.log.push(Entry::Record(record, append.transaction));
+                        }
                     }
                 }
                 Output::Answer(ticket, answer) => {
@@ -168,6 +178,9 @@ impl World {
 
     /// The coordinator is gone, and another begins from what was written down.
     pub fn crash(&mut self) {
+        if self.bug == Bug::UnwrittenCounts {
+            self.log.pop();
+        }
         self.coordinator = Coordinator::new(Arc::clone(&self.settings), Arc::clone(&self.topics));
         for (index, entry) in self.log.iter().enumerate() {
             match entry {
@@ -263,7 +276,7 @@ impl World {
             group_instance_id: None,
         };
         match self.ask(Request::Heartbeat(request)) {
-            Answer::Heartbeat(response) => response.error_code,
+            Answer::Heartbeat(response) => self.bug.told(response.error_code),
             other => panic!("{other:?}"),
         }
     }

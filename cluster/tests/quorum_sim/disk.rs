@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use milena_cluster::quorum::{Batch, EpochStart, Membership, QuorumState, RestoredLog, SnapshotId};
 use milena_protocol::ids::Offset;
 
-use crate::rng::Rng;
+use crate::simulation::rng::Rng;
 
 /// A snapshot as it lies on a disk.
 #[derive(Clone, Debug)]

@@ -1,86 +1,37 @@
 //! The quorum's machines alone, many of them, on simulated disks, network and time.
 //!
-//! Everything follows from one seed. `QUORUM_SEEDS=N` runs that many, `QUORUM_SEED=S` shows one.
+//! Everything follows from one seed: `QUORUM_SEEDS=N` runs that many, `QUORUM_SEED=S` shows one.
 
 mod bugs;
 mod checks;
 mod disk;
 mod figures;
 mod plan;
-mod rng;
+#[path = "../simulation/mod.rs"]
+mod simulation;
 mod world;
-
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 use milena_cluster::quorum::{Kraft, Rules};
 
 use bugs::DriverBug;
-use world::{Report, World};
+use simulation::{Outcome, quietly};
+use world::World;
 
 /// Seeds that every `cargo test` runs.
 const SEEDS: u64 = 200;
-/// Seeds in which every planted bug has to be found.
-const SEEDS_PER_BUG: u64 = 300;
 
-thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Takes a broken assertion of a machine for a violation like any other.
-fn quietly(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let default = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !IS_QUIET.get() {
-                default(info);
-            }
-        }));
-    });
-    IS_QUIET.set(true);
-    let outcome = catch_unwind(AssertUnwindSafe(run));
-    IS_QUIET.set(false);
-    outcome.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Err(panic.downcast_ref::<String>().cloned().or(text).unwrap_or_default())
-    })
-}
-
-/// Runs a seed.
-fn run<R: Rules>(seed: u64, bug: DriverBug, is_traced: bool) -> (Report, Option<String>) {
-    let mut world = World::<R>::new(seed, bug, is_traced);
-    let violation = quietly(|| world.run()).err();
-    (world.report(), violation)
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+/// Runs seeds with a bug of the driver.
+fn run<R: Rules>(bug: DriverBug) -> impl Fn(u64, bool) -> Outcome {
+    move |seed, is_traced| {
+        let mut world = World::<R>::new(seed, bug, is_traced);
+        let violation = quietly(|| world.run()).err();
+        (world.report(), violation)
+    }
 }
 
 /// A leader would be elected twice, a vote forgotten, or what was committed lost.
 #[test]
 fn nothing_committed_is_lost_whatever_happens() {
-    if let Some(seed) = number("QUORUM_SEED") {
-        let (report, violation) = run::<Kraft>(seed, DriverBug::None, true);
-        report.transcript.iter().for_each(|line| println!("{line}"));
-        assert_eq!(violation, None);
-        return;
-    }
-    let seeds = number("QUORUM_SEEDS").unwrap_or(SEEDS);
-    let first = number("QUORUM_FIRST_SEED").unwrap_or(0);
-    let mut met = std::collections::BTreeMap::new();
-    let mut steps = 0;
-    for seed in first..first + seeds {
-        let (report, violation) = run::<Kraft>(seed, DriverBug::None, false);
-        assert_eq!(violation, None, "QUORUM_SEED={seed}");
-        steps += report.steps;
-        for (situation, count) in report.met {
-            *met.entry(situation).or_insert(0u64) += count;
-        }
-    }
-    println!("{seeds} seeds, {steps} steps, {met:?}");
     let expected = [
         "diverging",
         "leader",
@@ -91,38 +42,17 @@ fn nothing_committed_is_lost_whatever_happens() {
         "voter added",
         "voter removed",
     ];
-    assert!(met.keys().copied().eq(expected), "a situation was never met: {met:?}");
+    simulation::holds("QUORUM", SEEDS, run::<Kraft>(DriverBug::None), &expected);
 }
 
 /// A violation could not be looked at again.
 #[test]
 fn a_seed_gives_the_same_run_again() {
-    for seed in 0..10 {
-        let (one, _) = run::<Kraft>(seed, DriverBug::None, true);
-        let (other, _) = run::<Kraft>(seed, DriverBug::None, true);
-        assert_eq!(one.transcript, other.transcript, "seed {seed}");
-        assert_eq!(one.digest, other.digest);
-    }
+    simulation::repeats(run::<Kraft>(DriverBug::None));
 }
 
-/// How many seeds in which a bug is found; the first says how.
 fn found<R: Rules>(name: &str, bug: DriverBug) -> bool {
-    let seeds = number("QUORUM_BUG_SEEDS");
-    let mut findings = Vec::new();
-    for seed in 0..seeds.unwrap_or(SEEDS_PER_BUG) {
-        if let (_, Some(violation)) = run::<R>(seed, bug, false) {
-            findings.push((seed, violation));
-            if seeds.is_none() {
-                break;
-            }
-        }
-    }
-    let Some((seed, violation)) = findings.first() else {
-        println!("{name}: not found");
-        return false;
-    };
-    println!("{name}: {} found, first with seed {seed}: {violation}", findings.len());
-    true
+    simulation::finds("QUORUM", name, run::<R>(bug))
 }
 
 /// The checkers would see nothing, and their silence mean nothing.

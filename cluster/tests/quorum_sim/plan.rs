@@ -1,6 +1,6 @@
 //! What happens in a run besides the machines: drawn from the seed.
 
-use crate::rng::Rng;
+use crate::simulation::rng::Rng;
 
 /// How bad a run is.
 #[derive(Clone, Debug)]

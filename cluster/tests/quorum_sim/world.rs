@@ -18,7 +18,8 @@ use crate::bugs::DriverBug;
 use crate::checks::{Checks, Violation};
 use crate::disk::{Disk, Snapshot, Sync};
 use crate::plan::Plan;
-use crate::rng::Rng;
+use crate::simulation::Report;
+use crate::simulation::rng::Rng;
 
 /// Ticks of one node in one millisecond after which it counts as spinning.
 const SPINNING: u32 = 100;
@@ -65,19 +66,6 @@ enum Event {
     Strike(NodeId),
     Heal,
     Propose,
-}
-
-/// What came out of a run.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// A hash of everything that happened.
-    pub digest: u64,
-    /// What happened, where that was asked for.
-    pub transcript: Vec<String>,
-    /// Inputs that machines took.
-    pub steps: u64,
-    /// Situations that were met.
-    pub met: BTreeMap<&'static str, u64>,
 }
 
 /// A run.

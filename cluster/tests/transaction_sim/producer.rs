@@ -4,7 +4,7 @@ use milena_cluster::coordinator::Producer;
 use milena_protocol::error_code::ErrorCode;
 
 use crate::partition::Uid;
-use crate::rng::Rng;
+use crate::simulation::rng::Rng;
 
 /// What a producer does next.
 #[derive(Clone, Debug, PartialEq, Eq)]

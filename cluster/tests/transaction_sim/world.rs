@@ -25,7 +25,8 @@ use crate::checks::{FateCheck, LogCheck, Violation, ensure};
 use crate::partition::{Partition, Uid};
 use crate::plan::Plan;
 use crate::producer::{Act, Client};
-use crate::rng::Rng;
+use crate::simulation::Report;
+use crate::simulation::rng::Rng;
 
 /// What the wall clock shows when a run begins.
 const BEGIN: i64 = 1_700_000_000_000;
@@ -117,16 +118,6 @@ struct Live<R> {
     machine: Machine<R>,
     pending: BTreeMap<Ticket, Pending>,
     releases: VecDeque<(usize, Release)>,
-}
-
-/// What came of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    pub steps: u64,
-    pub digest: u64,
-    /// What was met how often.
-    pub met: BTreeMap<&'static str, u64>,
-    pub transcript: Vec<String>,
 }
 
 /// A world of one seed.
