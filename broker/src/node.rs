@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use milena_cluster::configs::Resolver;
 use milena_cluster::controller::Controller;
 use milena_cluster::controller::brokers::Registration;
@@ -26,9 +25,8 @@ use milena_cluster::quorum::{
 use milena_cluster::time::Now;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
-use milena_protocol::record::run::Batches;
 use milena_storage::{
-    DirectoryOptions, LogConfig, LogDirectory, LogReader, OpenDirectoryError, ReadLimit, RealDisk,
+    DirectoryOptions, LogConfig, LogDirectory, LogReader, OpenDirectoryError, RealDisk,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -41,6 +39,7 @@ use crate::drivers::coordinator::{Ground, InternalTopic, Shards};
 use crate::drivers::housekeeping;
 use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::replay::each_batch;
 use crate::drivers::transactions;
 use crate::endpoints::Endpoints;
 use crate::entropy::new_uuid;
@@ -58,8 +57,6 @@ use crate::telemetry::metrics::Metrics;
 const DEFAULT_NODE_ID: NodeId = NodeId(1);
 /// Request bytes that all connections may hold where nothing is configured.
 const DEFAULT_REQUEST_BUDGET_BYTES: usize = 1 << 30;
-/// Bytes of the metadata log read at a time.
-const REPLAY_BYTES: usize = 1 << 20;
 /// Descriptors that are kept for connections and the rest of the process.
 const RESERVED_DESCRIPTORS: usize = 1024;
 
@@ -323,11 +320,10 @@ fn groups(config: &GroupConfig, ground: Ground) -> Shards<group::Coordinator> {
         ],
     };
     let settings = Arc::new(config.settings.clone());
-    let metadata = Arc::clone(&ground.metadata);
     Shards::new(
         topic,
         ground,
-        move |_| group::Coordinator::new(Arc::clone(&settings), metadata.image_owned()),
+        move |_| group::Coordinator::new(Arc::clone(&settings)),
         |_, effect| match effect {},
     )
 }
@@ -549,11 +545,10 @@ struct Replayed {
 /// Replays the log from behind the image to its end.
 fn replay(reader: &LogReader, image: MetadataImage) -> Result<Replayed, String> {
     let offsets = reader.offsets();
-    let end = offsets.log_end_offset;
     let mut delta = Delta::new(&image);
     let mut epochs: Vec<EpochStart> = Vec::new();
     let mut control = Vec::new();
-    let mut next = image.offset().plus(1);
+    let next = image.offset().plus(1);
     if offsets.log_start_offset > next {
         return Err(format!(
             "the log begins at {}, but no whole snapshot reaches that far: the newest ends at {}; \
@@ -561,30 +556,24 @@ fn replay(reader: &LogReader, image: MetadataImage) -> Result<Replayed, String> 
             offsets.log_start_offset, next
         ));
     }
-    while next < end {
-        let limit = ReadLimit { upper: end, max_bytes: REPLAY_BYTES, at_least_one_batch: true };
-        let records: Bytes = reader.read(next, limit).map_err(|error| error.to_string())?.records;
-        let before = next;
-        for found in Batches::new(&records) {
-            let (base, epoch) = (found.base_offset(), found.leader_epoch());
-            for (index, record) in
-                batch::records(&found).map_err(|error| error.to_string())?.iter().enumerate()
-            {
-                let offset = base.plus(index as i64);
-                if offset >= next {
-                    delta.replay(offset, epoch, record).map_err(|error| error.to_string())?;
-                }
+    let reached = each_batch(reader, next, |found| {
+        let (base, epoch) = (found.base_offset(), found.leader_epoch());
+        let records = batch::records(found).map_err(|error| error.to_string())?;
+        for (index, record) in records.iter().enumerate() {
+            let offset = base.plus(index as i64);
+            if offset >= next {
+                delta.replay(offset, epoch, record).map_err(|error| error.to_string())?;
             }
-            if epochs.last().is_none_or(|last| last.epoch < epoch) {
-                epochs.push(EpochStart { epoch, start_offset: base });
-            }
-            control.extend(batch::control(&found).map_err(|error| error.to_string())?);
-            next = found.next_offset();
-            delta.advance(found.last_offset(), epoch);
         }
-        if next == before {
-            return Err(format!("the log cannot be read at offset {next}"));
+        if epochs.last().is_none_or(|last| last.epoch < epoch) {
+            epochs.push(EpochStart { epoch, start_offset: base });
         }
+        control.extend(batch::control(found).map_err(|error| error.to_string())?);
+        delta.advance(found.last_offset(), epoch);
+        Ok(())
+    })?;
+    if reached < offsets.log_end_offset {
+        return Err(format!("the log cannot be read at offset {reached}"));
     }
     Ok(Replayed { image: delta.finish().0, epochs, control })
 }

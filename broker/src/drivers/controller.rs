@@ -9,12 +9,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use milena_cluster::controller::{Controller, Decision};
+use milena_cluster::controller::{Controller, Decision, Proposal};
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::quorum::{Append, Content, Input, Output, Quorum, ReplicaKey, SnapshotId};
 use milena_cluster::time::{Instant as QuorumInstant, Now};
+use milena_protocol::codec::EncodeError;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
@@ -28,10 +29,6 @@ use super::metadata_log::QuorumFiles;
 const MAX_BATCH: usize = 256;
 /// How often the thread looks whether a snapshot is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-
-/// What the records of one decision may take: they are one batch, in memory and on disk (Kafka's
-/// `internal.metadata.max.batch.size.in.bytes`).
-const MAX_DECISION_BYTES: usize = 8 << 20;
 
 /// A request on its way: it decides, and gives what answers it.
 type Job = Box<dyn FnOnce(&Controller, Timestamp) -> (Vec<MetadataRecord>, Finish) + Send>;
@@ -249,12 +246,13 @@ impl Driver {
             let mut finishes = Vec::new();
             for job in batch {
                 let (records, finish) = job(&self.controller, (self.clock)());
-                if let Err(code) = self.admit(&records) {
-                    finish(Err(code));
-                    continue;
+                match self.admit(records) {
+                    Ok(proposal) => {
+                        self.append_all(proposal)?;
+                        finishes.push(finish);
+                    }
+                    Err(code) => finish(Err(code)),
                 }
-                self.propose(records)?;
-                finishes.push(finish);
             }
             self.commit()?;
             finishes.into_iter().for_each(|finish| finish(Ok(())));
@@ -262,27 +260,22 @@ impl Driver {
         }
     }
 
-    /// Whether a decision may be appended: an append that fails ends the process. On a full disk
-    /// deleting goes on, for nothing else makes room.
-    fn admit(&self, records: &[MetadataRecord]) -> Result<(), ErrorCode> {
-        let level = self.controller.image().metadata_version();
+    /// The records of a decision as they are appended, if they may be.
+    fn admit(&self, records: Vec<MetadataRecord>) -> Result<Proposal, ErrorCode> {
         // One that cannot be written at all came with a field that is too long.
-        let values = batch::values_at(records, level).map_err(|_| ErrorCode::INVALID_REQUEST)?;
-        let bytes: usize = values.iter().map(Bytes::len).sum();
-        let segment_bytes = self.log.config().segment_bytes as usize;
-        if bytes > MAX_DECISION_BYTES.min(segment_bytes / 2) {
-            return Err(ErrorCode::INVALID_REQUEST);
+        let proposal = self.encode(records).map_err(|_| ErrorCode::INVALID_REQUEST)?;
+        proposal.check_size(self.log.config().segment_bytes as usize)?;
+        if let Some(bytes) = proposal.needs_room() {
+            self.log.check_room(bytes).map_err(|error| {
+                tracing::warn!(%error, "metadata is not changed");
+                ErrorCode::KAFKA_STORAGE_ERROR
+            })?;
         }
-        let deletes = |record: &MetadataRecord| matches!(record, MetadataRecord::RemoveTopic(_));
-        if records.iter().all(deletes) {
-            return Ok(());
-        }
-        // Each record and the batch have some bytes of their own.
-        let room = self.log.check_room(2 * bytes + 4096);
-        room.map_err(|error| {
-            tracing::warn!(%error, "metadata is not changed");
-            ErrorCode::KAFKA_STORAGE_ERROR
-        })
+        Ok(proposal)
+    }
+
+    fn encode(&self, records: Vec<MetadataRecord>) -> Result<Proposal, EncodeError> {
+        Proposal::encode(records, self.controller.image().metadata_version())
     }
 
     fn now(&self) -> Now {
@@ -301,12 +294,17 @@ impl Driver {
     /// # Errors
     /// [`Fatal`].
     pub fn propose(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
+        let proposal = self
+            .encode(records)
+            .map_err(|error| Fatal(format!("a metadata record cannot be written: {error}")))?;
+        self.append_all(proposal)
+    }
+
+    fn append_all(&mut self, proposal: Proposal) -> Result<(), Fatal> {
+        let Proposal { records, values } = proposal;
         if records.is_empty() {
             return Ok(());
         }
-        let level = self.controller.image().metadata_version();
-        let values = batch::values_at(&records, level)
-            .map_err(|error| Fatal(format!("a metadata record cannot be written: {error}")))?;
         let base = self.quorum.log_end_offset();
         let epoch = self.quorum.epoch();
         self.step(Input::Propose(values))?;

@@ -6,4 +6,5 @@ pub mod coordinator;
 pub mod housekeeping;
 pub mod metadata_log;
 pub mod producer_ids;
+pub mod replay;
 pub mod transactions;

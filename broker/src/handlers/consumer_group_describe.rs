@@ -20,7 +20,7 @@ pub async fn handle(
 ) -> ConsumerGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
-        let asked = Request::ConsumerDescribe(group_id.clone(), broker.metadata.image_owned());
+        let asked = Request::ConsumerDescribe(group_id.clone());
         let pick = |answer| match answer {
             Answer::ConsumerDescribe(group) => Some(group),
             _ => None,

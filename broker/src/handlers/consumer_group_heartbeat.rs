@@ -22,8 +22,7 @@ pub async fn handle(
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
     let group = request.group_id.clone();
-    let image = broker.metadata.image_owned();
-    let request = Request::ConsumerHeartbeat(groups::caller(&context), request, image);
+    let request = Request::ConsumerHeartbeat(groups::caller(&context), request);
     let pick = |answer| match answer {
         Answer::ConsumerHeartbeat(response) => Some(response),
         _ => None,

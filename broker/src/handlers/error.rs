@@ -53,6 +53,23 @@ pub fn produce_code(error: &ProduceError) -> ErrorCode {
     }
 }
 
+/// Why a coordinator could not append, as its clients are told (fact O10).
+#[must_use]
+pub fn coordinator_code(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        | ErrorCode::NOT_ENOUGH_REPLICAS
+        | ErrorCode::REQUEST_TIMED_OUT => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::KAFKA_STORAGE_ERROR => {
+            ErrorCode::NOT_COORDINATOR
+        }
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
+            ErrorCode::UNKNOWN_SERVER_ERROR
+        }
+        code => code,
+    }
+}
+
 /// A refused read as its code.
 #[must_use]
 pub fn read_code(error: &ReadError) -> ErrorCode {

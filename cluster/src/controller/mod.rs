@@ -12,6 +12,8 @@ pub mod isr;
 mod machine;
 mod names;
 mod placement;
+mod proposal;
 pub mod topics;
 
 pub use machine::{Controller, Decision, PRODUCER_ID_BLOCK, Refused};
+pub use proposal::Proposal;

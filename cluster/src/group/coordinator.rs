@@ -40,12 +40,12 @@ pub struct Coordinator {
 impl Coordinator {
     /// A coordinator that knows of no group.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, topics: Arc<MetadataImage>) -> Self {
+    pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             settings,
             groups: Groups::default(),
             offsets: Offsets::default(),
-            topics,
+            topics: Arc::default(),
             expires_at: None,
         }
     }
@@ -261,14 +261,10 @@ impl Machine for Coordinator {
                 Answer::Heartbeat(HeartbeatResponse { error_code, ..Default::default() })
             }
             Request::Leave(request) => self.leave(now, &request, outputs),
-            Request::ConsumerHeartbeat(caller, request, topics) => {
-                self.see(&topics);
+            Request::ConsumerHeartbeat(caller, request) => {
                 return self.consumer_heartbeat(now, ticket, &caller, &request, outputs);
             }
-            Request::ConsumerDescribe(id, topics) => {
-                self.see(&topics);
-                Answer::ConsumerDescribe(self.describe_consumer(id))
-            }
+            Request::ConsumerDescribe(id) => Answer::ConsumerDescribe(self.describe_consumer(id)),
             Request::Commit(caller, request) => {
                 return self.commit(now, ticket, &caller, request, outputs);
             }

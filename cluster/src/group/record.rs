@@ -1,15 +1,13 @@
-//! The records of `__consumer_offsets`: an `int16` type and the key, an `int16` version and the
-//! value.
+//! The records of classic groups and offsets in `__consumer_offsets`.
 
-use bytes::{BufMut, Bytes, BytesMut};
 use milena_protocol::codec::{EncodeError, Text};
 use milena_protocol::coordinator_record::offset::{
     GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
 };
 use milena_protocol::ids::{PartitionIndex, Timestamp};
-use milena_protocol::message::Message;
 
 use crate::coordinator::Record;
+use crate::coordinator::record::{key, read_key, read_optional, split, value};
 
 /// The type of a key from before topics had one of their own; it reads like [`OFFSET_COMMIT`].
 const LEGACY_OFFSET_COMMIT: i16 = 0;
@@ -29,42 +27,6 @@ pub enum Content {
     Offset(OffsetCommitKey, Option<OffsetCommitValue>),
     /// A classic group.
     Group(GroupMetadataKey, Option<GroupMetadataValue>),
-}
-
-/// A key as it stands in the log.
-///
-/// # Errors
-/// When a field is longer than its length can say.
-pub fn key<K: Message>(kind: i16, key: &K) -> Result<Bytes, EncodeError> {
-    let mut bytes = BytesMut::new();
-    bytes.put_i16(kind);
-    bytes.extend_from_slice(&key.to_bytes(0)?);
-    Ok(bytes.freeze())
-}
-
-/// A value as it stands in the log.
-///
-/// # Errors
-/// When a field is longer than its length can say.
-pub fn value<V: Message>(version: i16, value: &V) -> Result<Bytes, EncodeError> {
-    let mut bytes = BytesMut::new();
-    bytes.put_i16(version);
-    bytes.extend_from_slice(&value.to_bytes(version)?);
-    Ok(bytes.freeze())
-}
-
-/// The number that a key or value begins with, and what follows it.
-#[must_use]
-pub fn split(bytes: &[u8]) -> Option<(i16, Bytes)> {
-    let (number, rest) = bytes.split_first_chunk::<2>()?;
-    Some((i16::from_be_bytes(*number), Bytes::copy_from_slice(rest)))
-}
-
-/// A value of any version that is known.
-#[must_use]
-pub fn read_value<V: Message>(bytes: &[u8]) -> Option<V> {
-    let (version, rest) = split(bytes)?;
-    V::from_bytes(rest, version).ok()
 }
 
 /// An offset that is stored.
@@ -107,20 +69,13 @@ pub fn read(key: &[u8], value: Option<&[u8]>) -> Option<Content> {
     let (kind, rest) = split(key)?;
     match kind {
         LEGACY_OFFSET_COMMIT | OFFSET_COMMIT => {
-            let place = OffsetCommitKey::from_bytes(rest, 0).ok()?;
-            Some(Content::Offset(place, optional(value)?))
+            let place = read_key(rest)?;
+            Some(Content::Offset(place, read_optional(value)?))
         }
         GROUP_METADATA => {
-            let id = GroupMetadataKey::from_bytes(rest, 0).ok()?;
-            Some(Content::Group(id, optional(value)?))
+            let id = read_key(rest)?;
+            Some(Content::Group(id, read_optional(value)?))
         }
         _ => None,
-    }
-}
-
-fn optional<V: Message>(value: Option<&[u8]>) -> Option<Option<V>> {
-    match value {
-        None => Some(None),
-        Some(bytes) => read_value(bytes).map(Some),
     }
 }

@@ -1,7 +1,5 @@
 //! What the coordinator of groups is asked, and what it answers.
 
-use std::sync::Arc;
-
 use milena_protocol::api::consumer_group_describe::ConsumerGroupDescribeGroup;
 use milena_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
@@ -20,8 +18,6 @@ use milena_protocol::api::txn_offset_commit::TxnOffsetCommitRequest;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{PartitionIndex, Uuid};
-
-use crate::metadata::image::MetadataImage;
 
 /// Who asks.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +44,9 @@ pub enum Request {
     /// To let members go.
     Leave(LeaveGroupRequest),
     /// For a member of a consumer group: to join, to report, to leave.
-    ConsumerHeartbeat(Caller, ConsumerGroupHeartbeatRequest, Arc<MetadataImage>),
+    ConsumerHeartbeat(Caller, ConsumerGroupHeartbeatRequest),
     /// For one consumer group in full.
-    ConsumerDescribe(Text, Arc<MetadataImage>),
+    ConsumerDescribe(Text),
     /// To store offsets. Topics are known and named.
     Commit(Caller, OffsetCommitRequest),
     /// To store offsets when a transaction commits. Topics are known and named.

@@ -462,10 +462,6 @@ impl<R: Rules> CoordinatorMachine for Machine<R> {
                 self.report(report, &mut step);
                 step.answer(ticket, Answer::Noted);
             }
-            Request::Configure(settings) => {
-                self.settings = settings;
-                step.answer(ticket, Answer::Noted);
-            }
         }
         step.finish(outputs);
     }

@@ -3,17 +3,18 @@
 //! One record says everything about one transactional id; a record without a value forgets it.
 
 use bytes::Bytes;
-use milena_protocol::codec::{Text, Writer};
+use milena_protocol::codec::Text;
 use milena_protocol::coordinator_record::transaction::{
     TransactionLogKey, TransactionLogPartitions, TransactionLogValue,
 };
 use milena_protocol::ids::{ProducerEpoch, ProducerId};
-use milena_protocol::message::{Message, Reader};
 
 use super::known::{TopicPartition, Transaction};
 use super::state::State;
+use crate::coordinator::record::{self, read_key, read_value, split};
 use crate::coordinator::{Producer, Record, Replayed};
 
+const WRITABLE: &str = "each field came in a request with the same bounds";
 const TRANSACTION_LOG: i16 = 0;
 /// The version that has tagged fields, from level 1 of `transaction.version` on.
 const TAGGED: i16 = 1;
@@ -40,7 +41,8 @@ pub fn record(id: &Text, transaction: &Transaction, level: i16) -> Record {
         value.next_producer_id = transaction.next_producer_id;
         value.client_transaction_version = transaction.client_version;
     }
-    Record { key: key(id), value: Some(prefixed(version, &value, version)) }
+    let value = record::value(version, &value).expect(WRITABLE);
+    Record { key: key(id), value: Some(value) }
 }
 
 /// The record that forgets a transactional id.
@@ -51,15 +53,7 @@ pub fn tombstone(id: &Text) -> Record {
 
 fn key(id: &Text) -> Bytes {
     let key = TransactionLogKey { transactional_id: id.clone() };
-    prefixed(TRANSACTION_LOG, &key, 0)
-}
-
-/// A number and the message after it: the type of a key, the version of a value.
-fn prefixed(prefix: i16, message: &impl Message, version: i16) -> Bytes {
-    let mut writer = Writer::new();
-    writer.plain().extend_from_slice(&prefix.to_be_bytes());
-    message.write(&mut writer, version);
-    writer.into_bytes().expect("a record of this table is writable in each of its versions")
+    record::key(TRANSACTION_LOG, &key).expect(WRITABLE)
 }
 
 /// By topic, as Kafka groups them; none where nothing was begun.
@@ -82,17 +76,14 @@ fn partitions(transaction: &Transaction) -> Option<Vec<TransactionLogPartitions>
 
 /// What a record says; none where it is of a kind or version that this one does not know.
 #[must_use]
-pub fn read(record: &Replayed<'_>) -> Option<Content> {
-    let (kind, key) = record.key.split_first_chunk::<2>()?;
-    if i16::from_be_bytes(*kind) != TRANSACTION_LOG {
+pub fn read(replayed: &Replayed<'_>) -> Option<Content> {
+    let (kind, key) = split(replayed.key)?;
+    if kind != TRANSACTION_LOG {
         return None;
     }
-    let key = TransactionLogKey::from_bytes(Bytes::copy_from_slice(key), 0).ok()?;
-    let Some(value) = record.value else { return Some((key.transactional_id, None)) };
-    let (version, value) = value.split_first_chunk::<2>()?;
-    let mut reader = Reader::new(Bytes::copy_from_slice(value));
-    let value = TransactionLogValue::read(&mut reader, i16::from_be_bytes(*version)).ok()?;
-    let transaction = transaction(value)?;
+    let key: TransactionLogKey = read_key(key)?;
+    let Some(value) = replayed.value else { return Some((key.transactional_id, None)) };
+    let transaction = transaction(read_value(value)?)?;
     Some((key.transactional_id, Some(transaction)))
 }
 

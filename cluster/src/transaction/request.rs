@@ -17,7 +17,6 @@ use milena_protocol::ids::{PartitionIndex, ProducerId};
 
 use super::attempt::Attempt;
 use super::known::TopicPartition;
-use super::settings::Settings;
 use crate::coordinator::Producer;
 
 /// What a coordinator is asked.
@@ -31,8 +30,6 @@ pub enum Request {
     List(ListTransactionsRequest),
     /// What became of markers.
     Report(MarkerReport),
-    /// Something is configured in another way from now on.
-    Configure(Settings),
 }
 
 /// A request that may have to wait.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use milena_cluster::coordinator::record;
 use milena_cluster::group::Caller;
 use milena_cluster::group::consumer::{
     ClassicProtocol, Content, Decision, Group, Kip848, Migration, NeutralGroup, NeutralMember,
 };
-use milena_cluster::group::record;
 use milena_protocol::api::heartbeat::HeartbeatRequest;
 use milena_protocol::api::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use milena_cluster::coordinator::record;
 use milena_cluster::group::Caller;
 use milena_cluster::group::consumer::{Decision, Rules};
-use milena_cluster::group::record;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_protocol::api::heartbeat::HeartbeatRequest;
 use milena_protocol::api::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};

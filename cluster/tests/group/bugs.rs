@@ -3,7 +3,7 @@
 //! Each makes the coordinator's surroundings do one thing badly. None is in the machine.
 
 use milena_cluster::coordinator::Record;
-use milena_cluster::group::record::read_value;
+use milena_cluster::coordinator::record::read_value;
 use milena_protocol::coordinator_record::offset::GroupMetadataValue;
 use milena_protocol::error_code::ErrorCode;
 

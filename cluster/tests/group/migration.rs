@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_cluster::coordinator::Ticket;
+use milena_cluster::coordinator::record;
 use milena_cluster::group::consumer::{self, Migration};
-use milena_cluster::group::{Answer, Caller, Request, Settings, record};
+use milena_cluster::group::{Answer, Caller, Request, Settings};
 use milena_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
     ConsumerGroupHeartbeatTopicPartitions,

@@ -65,7 +65,7 @@ impl World {
     pub fn with_topics(settings: Settings, topics: &[(&str, i32)]) -> Self {
         let settings = Arc::new(settings);
         let topics = Arc::new(Topics::new(topics).image);
-        let coordinator = Coordinator::new(Arc::clone(&settings), Arc::clone(&topics));
+        let coordinator = Coordinator::new(Arc::clone(&settings));
         let mut world = Self {
             settings,
             topics,
@@ -92,6 +92,7 @@ impl World {
 
     fn step(&mut self, step: impl FnOnce(&mut Coordinator, Now, &mut Outputs)) {
         let (mut outputs, now) = (Vec::new(), self.now());
+        self.coordinator.see(&self.topics);
         step(&mut self.coordinator, now, &mut outputs);
         let mut is_refused = false;
         for output in outputs {
@@ -181,7 +182,7 @@ impl World {
         if self.bug == Bug::UnwrittenCounts {
             self.log.pop();
         }
-        self.coordinator = Coordinator::new(Arc::clone(&self.settings), Arc::clone(&self.topics));
+        self.coordinator = Coordinator::new(Arc::clone(&self.settings));
         for (index, entry) in self.log.iter().enumerate() {
             match entry {
                 Entry::Record(record, transaction) => {
@@ -308,7 +309,7 @@ impl World {
 
     pub fn beating(&self, request: ConsumerGroupHeartbeatRequest) -> Request {
         let caller = Caller { client_id: "client".into(), version: 1, ..Default::default() };
-        Request::ConsumerHeartbeat(caller, request, Arc::clone(&self.topics))
+        Request::ConsumerHeartbeat(caller, request)
     }
 
     /// A stable group of so many members, the leader first.

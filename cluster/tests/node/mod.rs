@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_cluster::configs::Values;
-use milena_cluster::controller::{Controller, Decision};
+use milena_cluster::controller::{Controller, Decision, Proposal};
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::delta::{Changes, Delta};
 use milena_cluster::metadata::image::MetadataImage;
@@ -62,7 +62,7 @@ impl Node {
         let decision = decide(&self.controller);
         if !decision.records.is_empty() {
             let level = self.controller.image().metadata_version();
-            let values = batch::values_at(&decision.records, level).unwrap();
+            let values = Proposal::encode(decision.records.clone(), level).unwrap().values;
             let (base, epoch) = (self.quorum.log_end_offset(), self.quorum.epoch());
             self.step(Input::Propose(values));
             self.controller.replay(base, epoch, &decision.records).unwrap();

@@ -1,10 +1,14 @@
 //! What the coordinator does by itself (facts T14, T15).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::coordinator::Machine;
-use milena_cluster::transaction::{Request, Settings, State};
+use milena_cluster::metadata::image::MetadataImage;
+use milena_cluster::transaction::State;
 use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{LeaderEpoch, Offset};
+use milena_protocol::metadata_record::FeatureLevelRecord;
 
 use crate::node::{FIRST, ID, Node, add, end, init, producer};
 
@@ -127,19 +131,26 @@ fn an_id_is_not_forgotten_over_a_transaction() {
 #[test]
 fn under_version_1_the_coordinator_fences_as_well() {
     let mut node = Node::new();
-    let settings = Settings { transaction_version: 1, ..Settings::default() };
-    node.request(Request::Configure(settings));
+    node.machine.see(&at_level(1));
     let holder = node.begin();
     node.open(holder, 0);
     node.pass(TIMEOUT);
     assert_eq!(node.markers[0].producer, producer(FIRST, 1));
     assert_eq!(node.markers[0].transaction_version, 0);
-    node.request(Request::Configure(Settings::default()));
+    node.machine.see(&at_level(2));
     node.write_markers();
     let holder = node.begin();
     node.open(holder, 0);
     node.pass(TIMEOUT);
     assert_eq!(node.markers[0].transaction_version, 2);
+}
+
+/// Metadata with this level of `transaction.version`.
+fn at_level(level: i16) -> Arc<MetadataImage> {
+    let mut image = MetadataImage::default();
+    let record = FeatureLevelRecord { name: "transaction.version".into(), feature_level: level };
+    image.replay(Offset(0), LeaderEpoch(1), &record.into()).unwrap();
+    Arc::new(image)
 }
 
 impl Node {

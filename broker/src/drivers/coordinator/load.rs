@@ -6,11 +6,10 @@ use milena_protocol::record::batch::Batch;
 use milena_protocol::record::compression::{Compression, decompress};
 use milena_protocol::record::control::ControlType;
 use milena_protocol::record::record::Records;
-use milena_protocol::record::run::Batches;
-use milena_storage::{LogReader, ReadLimit};
+use milena_storage::LogReader;
 
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 4 << 20;
+use crate::drivers::replay::each_batch;
+
 /// What the records of one batch may decompress to.
 const MAX_PLAIN_BYTES: usize = 256 << 20;
 
@@ -19,25 +18,9 @@ const MAX_PLAIN_BYTES: usize = 256 << 20;
 /// # Errors
 /// When the log cannot be read; the machine is of no use then.
 pub(super) fn replay<M: Machine>(reader: &LogReader, machine: &mut M) -> Result<(), String> {
-    let offsets = reader.offsets();
-    let end = offsets.log_end_offset;
-    let mut next = offsets.log_start_offset;
     let mut plain = Vec::new();
-    while next < end {
-        let limit = ReadLimit { upper: end, max_bytes: READ_BYTES, at_least_one_batch: true };
-        let read = reader.read(next, limit).map_err(|error| error.to_string())?;
-        let before = next;
-        for batch in Batches::new(&read.records) {
-            if batch.last_offset() >= next {
-                replay_batch(&batch, machine, &mut plain)?;
-            }
-            next = batch.next_offset();
-        }
-        // A compacted log may end in offsets that nothing is left of.
-        if next == before {
-            break;
-        }
-    }
+    let start = reader.offsets().log_start_offset;
+    each_batch(reader, start, |batch| replay_batch(batch, machine, &mut plain))?;
     Ok(())
 }
 

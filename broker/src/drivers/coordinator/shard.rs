@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::WallClock;
-use crate::handlers::error::produce_code;
+use crate::handlers::error::{coordinator_code, produce_code};
 use crate::metadata::Published;
 use crate::replicas::partition::{Partition, Placed};
 
@@ -221,7 +221,7 @@ impl<M: Machine> Shard<M> {
         let batch = builder.build().map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
         let placed = self.partition.append_as_coordinator(&batch, now).map_err(|error| {
             tracing::debug!(partition = ?self.partition, ?error, "coordinator cannot append");
-            as_seen_by_clients(produce_code(&error))
+            coordinator_code(produce_code(&error))
         })?;
         state.appended_end = state.appended_end.max(placed.acknowledged_at);
         for (index, record) in append.records.iter().enumerate() {
@@ -284,22 +284,6 @@ fn fall<M: Machine>(state: &mut State<M>) {
     state.is_over = true;
     // Dropping what they wait on tells them.
     state.waiting.clear();
-}
-
-/// Why a coordinator could not append, as its clients are told (fact O10).
-fn as_seen_by_clients(code: ErrorCode) -> ErrorCode {
-    match code {
-        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
-        | ErrorCode::NOT_ENOUGH_REPLICAS
-        | ErrorCode::REQUEST_TIMED_OUT => ErrorCode::COORDINATOR_NOT_AVAILABLE,
-        ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::KAFKA_STORAGE_ERROR => {
-            ErrorCode::NOT_COORDINATOR
-        }
-        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
-            ErrorCode::UNKNOWN_SERVER_ERROR
-        }
-        code => code,
-    }
 }
 
 /// Lets the machine do what is due, until it is over.

@@ -397,7 +397,7 @@ impl Group {
 
 /// What a consumer says in its protocol.
 pub(super) fn subscription(metadata: &Bytes) -> Option<ConsumerProtocolSubscription> {
-    let (version, rest) = record::split(metadata)?;
+    let (version, rest) = crate::coordinator::record::split(metadata)?;
     // Later versions only add to the end.
     let version = version.clamp(0, ConsumerProtocolSubscription::VERSIONS.max);
     let mut reader = milena_protocol::codec::Reader::new(rest);

@@ -27,8 +27,8 @@ use super::rules::Rules;
 use super::settings::Settings;
 use super::topics;
 use crate::coordinator::Record;
+use crate::coordinator::record;
 use crate::group::assignor::Partitions;
-use crate::group::record;
 use crate::metadata::image::MetadataImage;
 use crate::time::Now;
 

@@ -20,8 +20,8 @@ use milena_protocol::message::Message;
 
 use super::member::{ClassicMember, ClassicProtocol, Member, MemberState, Owned};
 use crate::coordinator::Record;
+use crate::coordinator::record::{self, read_key, read_optional, split};
 use crate::group::assignor::Partitions;
-use crate::group::record;
 
 const GROUP: i16 = 3;
 const TOPICS: i16 = 4;
@@ -65,15 +65,15 @@ impl Content {
     /// What a record says; none where it is of another kind, or cannot be read.
     #[must_use]
     pub fn read(key: &[u8], value: Option<&[u8]>) -> Option<Self> {
-        let (kind, rest) = record::split(key)?;
+        let (kind, rest) = split(key)?;
         Some(match kind {
-            GROUP => Self::Group(read_key(rest)?, optional(value)?),
+            GROUP => Self::Group(read_key(rest)?, read_optional(value)?),
             TOPICS => Self::Topics(read_key(rest)?, value.is_some()),
-            MEMBER => Self::Member(read_key(rest)?, optional(value)?),
-            ASSIGNMENT => Self::Assignment(read_key(rest)?, optional(value)?),
-            TARGET => Self::Target(read_key(rest)?, optional(value)?),
-            CURRENT => Self::Current(read_key(rest)?, optional(value)?),
-            EXPRESSION => Self::Expression(read_key(rest)?, optional(value)?),
+            MEMBER => Self::Member(read_key(rest)?, read_optional(value)?),
+            ASSIGNMENT => Self::Assignment(read_key(rest)?, read_optional(value)?),
+            TARGET => Self::Target(read_key(rest)?, read_optional(value)?),
+            CURRENT => Self::Current(read_key(rest)?, read_optional(value)?),
+            EXPRESSION => Self::Expression(read_key(rest)?, read_optional(value)?),
             _ => return None,
         })
     }
@@ -104,17 +104,6 @@ impl Content {
             Self::Current(_, value) => value.is_none(),
             Self::Expression(_, value) => value.is_none(),
         }
-    }
-}
-
-fn read_key<K: Message>(bytes: Bytes) -> Option<K> {
-    K::from_bytes(bytes, 0).ok()
-}
-
-fn optional<V: Message>(value: Option<&[u8]>) -> Option<Option<V>> {
-    match value {
-        None => Some(None),
-        Some(bytes) => record::read_value(bytes).map(Some),
     }
 }
 

@@ -9,6 +9,8 @@
 //! before it is committed. When an append fails that the machine had counted on, the machine is
 //! dropped and rebuilt from the log, and everyone who waits is told to ask again.
 
+pub mod record;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,7 +109,8 @@ pub trait Machine: Sized + Send + 'static {
     /// What it wants done besides appends and answers.
     type Effect: Send + 'static;
 
-    /// The cluster's metadata as it is now: told before every request and tick.
+    /// The cluster's metadata as it is now: told before everything else but the
+    /// replay.
     fn see(&mut self, _metadata: &Arc<MetadataImage>) {}
 
     /// Takes a request; its answer may come at once, with another request, or with a tick.
