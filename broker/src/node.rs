@@ -318,6 +318,7 @@ fn groups(config: &GroupConfig, ground: Ground) -> Shards<group::Coordinator> {
             ("compression.type", "producer".to_owned()),
             ("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
         ],
+        commit_timeout: config.offsets_commit_timeout,
     };
     let settings = Arc::new(config.settings.clone());
     Shards::new(

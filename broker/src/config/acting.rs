@@ -19,7 +19,6 @@ const TLS: &str = "TLS is not served yet";
 const SASL: &str = "SASL is not served yet";
 const AUTHORIZATION: &str = "access control and delegation tokens are not served yet";
 const COORDINATOR: &str = "the coordinators run on the connections' threads, without buffers";
-const BOUNDS: &str = "what a group asks for itself is not bounded yet";
 const STREAMS: &str = "streams groups are not served yet";
 const SHARE: &str = "share groups are not served yet";
 const ON_TIME: &str = "what is due is done when it is due, without a sweep";
@@ -64,10 +63,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("group.share.", SHARE),
     ("group.streams.", STREAMS),
     ("group.coordinator.", COORDINATOR),
-    ("group.consumer.min.", BOUNDS),
-    ("group.consumer.max.heartbeat.", BOUNDS),
-    ("group.consumer.max.session.", BOUNDS),
-    ("group.consumer.max.assignment.", BOUNDS),
     ("group.consumer.regex.", "expressions are looked up when topics change"),
     ("initial.broker.registration.", ONE_NODE),
     ("internal.", INTERNAL),
@@ -91,7 +86,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("num.network.", THREADS),
     ("num.recovery.", THREADS),
     ("num.replica.", ONE_NODE),
-    ("offsets.commit.", "an offset is given five seconds to be kept"),
     ("offsets.load.", COORDINATOR),
     ("offsets.topic.compression.", COORDINATOR),
     ("principal.", PLUGIN),

@@ -118,6 +118,8 @@ pub struct GroupConfig {
     pub offsets_topic_replication_factor: i16,
     /// `offsets.topic.segment.bytes`.
     pub offsets_topic_segment_bytes: i32,
+    /// `offsets.commit.timeout.ms`.
+    pub offsets_commit_timeout: Duration,
 }
 
 /// Transactions.
@@ -649,6 +651,7 @@ fn groups(reading: &Reading<'_>) -> GroupConfig {
             .try_into()
             .unwrap_or(i16::MAX),
         offsets_topic_segment_bytes: reading.int("offsets.topic.segment.bytes"),
+        offsets_commit_timeout: reading.millis("offsets.commit.timeout.ms"),
     }
 }
 

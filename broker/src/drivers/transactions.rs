@@ -19,10 +19,10 @@ use crate::replicas::partition::{Marker, Partition, Placed, ProduceError};
 
 /// Where groups keep their offsets.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// The feature whose level says how transactions end.
-const FEATURE: &str = "transaction.version";
 /// How long a marker may wait to be committed until it is said to have failed.
 const MARKER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may wait for its records to be committed.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The version from which on a marker's epoch is beyond the producer's.
 const RAISES_EPOCH: i16 = 2;
 
@@ -44,17 +44,15 @@ pub fn coordinators(
             ("segment.bytes", config.state_log_segment_bytes.to_string()),
             ("unclean.leader.election.enable", "false".to_owned()),
         ],
+        commit_timeout: COMMIT_TIMEOUT,
     };
     let settings = transaction::Settings {
         max_timeout_ms: config.max_timeout_ms,
         id_expiration: config.id_expiration,
         ..transaction::Settings::default()
     };
-    let metadata = Arc::clone(&ground.metadata);
     let make = move |partition: &Partition| {
-        let transaction_version = metadata.image().feature(FEATURE);
-        let settings = transaction::Settings { transaction_version, ..settings.clone() };
-        transaction::Coordinator::new(settings, partition.leader_epoch())
+        transaction::Coordinator::new(settings.clone(), partition.leader_epoch())
     };
     Shards::new(topic, ground, make, move |shard, Effect::WriteMarkers(markers)| {
         if let Some(broker) = broker.upgrade() {

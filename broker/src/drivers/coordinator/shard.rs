@@ -23,10 +23,6 @@ use crate::handlers::error::{coordinator_code, produce_code};
 use crate::metadata::Published;
 use crate::replicas::partition::{Partition, Placed};
 
-/// How long an answer may wait for its records to be committed, as `offsets.commit.timeout.ms` is
-/// by default.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Gets done what a kind of coordinator wants done besides appends and answers. It must not wait.
 pub type Effects<M> = Arc<dyn Fn(&Arc<Shard<M>>, <M as Machine>::Effect) + Send + Sync>;
 
@@ -35,13 +31,23 @@ type Reply<A> = oneshot::Sender<Result<A, ErrorCode>>;
 /// One coordinator.
 pub struct Shard<M: Machine> {
     partition: Arc<Partition>,
-    metadata: Arc<Published>,
     state: Mutex<State<M>>,
     /// Something is due earlier than it was, or the coordinator is over.
     changed: Notify,
-    effects: Effects<M>,
-    started_at: tokio::time::Instant,
+    surroundings: Surroundings<M>,
     clock: WallClock,
+}
+
+/// What all coordinators of a kind have in common.
+pub(super) struct Surroundings<M: Machine> {
+    /// The metadata image.
+    pub metadata: Arc<Published>,
+    /// Gets effects done.
+    pub effects: Effects<M>,
+    /// How long an answer may wait for its records to be committed.
+    pub commit_timeout: Duration,
+    /// The machines' instant 0.
+    pub started_at: tokio::time::Instant,
 }
 
 struct State<M: Machine> {
@@ -66,15 +72,12 @@ impl<M: Machine> Shard<M> {
     /// A coordinator whose partition has been replayed into its machine.
     pub(super) fn begin(
         partition: Arc<Partition>,
-        metadata: Arc<Published>,
         machine: M,
-        effects: Effects<M>,
-        started_at: tokio::time::Instant,
+        surroundings: Surroundings<M>,
     ) -> Arc<Self> {
         let appended_end = partition.reader().offsets().log_end_offset;
         let shard = Arc::new(Self {
             partition,
-            metadata,
             state: Mutex::new(State {
                 machine,
                 waiting: BTreeMap::new(),
@@ -84,8 +87,7 @@ impl<M: Machine> Shard<M> {
                 is_over: false,
             }),
             changed: Notify::new(),
-            effects,
-            started_at,
+            surroundings,
             clock: WallClock,
         });
         shard.run(|machine, now, outputs| machine.loaded(now, outputs));
@@ -120,7 +122,7 @@ impl<M: Machine> Shard<M> {
             state.next_ticket += 1;
             state.waiting.insert(ticket, sender);
             let mut outputs = Vec::new();
-            state.machine.see(&self.metadata.image_owned());
+            state.machine.see(&self.surroundings.metadata.image_owned());
             state.machine.handle(self.now(), ticket, request, &mut outputs);
             self.execute(&mut state, outputs);
         }
@@ -156,7 +158,7 @@ impl<M: Machine> Shard<M> {
     }
 
     fn now(&self) -> Now {
-        let instant = Instant::default().plus(self.started_at.elapsed());
+        let instant = Instant::default().plus(self.surroundings.started_at.elapsed());
         Now { instant, wall: self.clock.now() }
     }
 
@@ -166,7 +168,7 @@ impl<M: Machine> Shard<M> {
             return;
         }
         let mut outputs = Vec::new();
-        state.machine.see(&self.metadata.image_owned());
+        state.machine.see(&self.surroundings.metadata.image_owned());
         step(&mut state.machine, self.now(), &mut outputs);
         self.execute(&mut state, outputs);
     }
@@ -247,14 +249,15 @@ impl<M: Machine> Shard<M> {
         let shard = Arc::clone(self);
         tokio::spawn(async move {
             let committed = shard.partition.acknowledged(end);
-            let failed = match tokio::time::timeout(COMMIT_TIMEOUT, committed).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => {
-                    tracing::error!(partition = ?shard.partition, %error, "sync failed");
-                    Some(ErrorCode::NOT_COORDINATOR)
-                }
-                Err(_) => Some(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-            };
+            let failed =
+                match tokio::time::timeout(shard.surroundings.commit_timeout, committed).await {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => {
+                        tracing::error!(partition = ?shard.partition, %error, "sync failed");
+                        Some(ErrorCode::NOT_COORDINATOR)
+                    }
+                    Err(_) => Some(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+                };
             for release in releases {
                 match (release, failed) {
                     (Release::Answer(reply, _), Some(code)) => {
@@ -275,7 +278,7 @@ impl<M: Machine> Shard<M> {
                 // Whoever asked may have gone away.
                 let _ = reply.send(answer);
             }
-            Release::Effect(effect) => (self.effects)(self, effect),
+            Release::Effect(effect) => (self.surroundings.effects)(self, effect),
         }
     }
 }
@@ -300,7 +303,7 @@ async fn keep_time<M: Machine>(shard: Arc<Shard<M>>) {
         match looks_at {
             None => shard.changed.notified().await,
             Some(at) => {
-                let at = shard.started_at + Duration::from_millis(at.0);
+                let at = shard.surroundings.started_at + Duration::from_millis(at.0);
                 tokio::select! {
                     () = tokio::time::sleep_until(at) => {
                         shard.run(|machine, now, outputs| machine.tick(now, outputs));

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::ground::Ground;
 use super::load;
-use super::shard::{Effects, Shard};
+use super::shard::{Effects, Shard, Surroundings};
 use super::topic::InternalTopic;
 use crate::replicas::partition::Partition;
 
@@ -135,9 +135,13 @@ impl<M: Machine> Shards<M> {
         });
         match loaded.await {
             Ok(Ok(machine)) => {
-                let effects = Arc::clone(&self.effects);
-                let metadata = Arc::clone(&self.ground.metadata);
-                Ok(Shard::begin(partition, metadata, machine, effects, self.started_at))
+                let surroundings = Surroundings {
+                    metadata: Arc::clone(&self.ground.metadata),
+                    effects: Arc::clone(&self.effects),
+                    commit_timeout: self.topic.commit_timeout,
+                    started_at: self.started_at,
+                };
+                Ok(Shard::begin(partition, machine, surroundings))
             }
             Ok(Err(error)) => {
                 tracing::error!(?partition, error, "coordinator cannot be loaded");

@@ -1,5 +1,7 @@
 //! The topics that coordinators write: made when the first of them is asked for.
 
+use std::time::Duration;
+
 use milena_cluster::controller::topics::NewTopic;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
@@ -18,6 +20,8 @@ pub struct InternalTopic {
     pub replication_factor: i16,
     /// Its configuration.
     pub configs: Vec<(&'static str, String)>,
+    /// How long an answer may wait for its records to be committed.
+    pub commit_timeout: Duration,
 }
 
 impl InternalTopic {
