@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{Offset, Timestamp};
+use milena_protocol::ids::{Offset, Sequence, Timestamp};
 use milena_protocol::record::batch::{
     Batch, BatchError, HEADER_BYTES, LENGTH_POSITION, LOG_OVERHEAD_BYTES, MAX_TIMESTAMP_POSITION,
     TimestampType, patch,
@@ -62,6 +62,14 @@ pub(crate) enum Admitted {
 pub struct AdmittedBatch<'a> {
     pub(crate) batch: Batch<'a>,
     pub(crate) admitted: Admitted,
+}
+
+impl AdmittedBatch<'_> {
+    /// The sequence of its first record; −1 outside of idempotence.
+    #[must_use]
+    pub fn base_sequence(&self) -> Sequence {
+        self.batch.base_sequence()
+    }
 }
 
 impl From<Invalid> for AppendError {

@@ -163,6 +163,12 @@ impl Log {
         self.state.tail.lock().producers.has_open_transaction(id, epoch)
     }
 
+    /// Whether the log remembers anything of a producer.
+    #[must_use]
+    pub fn knows_producer(&self, id: ProducerId) -> bool {
+        self.state.tail.lock().producers.knows(id)
+    }
+
     /// Where the oldest open transaction begins: the last stable offset is the smaller of this
     /// and the high watermark.
     #[must_use]

@@ -253,6 +253,11 @@ impl Producers {
         Ok(None)
     }
 
+    /// Whether anything is remembered of a producer.
+    pub(crate) fn knows(&self, id: ProducerId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     /// Whether a producer has a transaction open, in this epoch.
     pub(crate) fn has_open_transaction(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
         let known = self.by_id.get(&id);

@@ -20,7 +20,7 @@ use milena_protocol::record::Batch;
 use super::{resolve, transactions};
 use crate::broker::Broker;
 use crate::replicas::partition::Partition;
-use crate::replicas::verification::Guard;
+use crate::replicas::verification::{Guard, Start};
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -163,6 +163,12 @@ fn partition_of(
     }
     let partition = broker.replicas.leading(&found.id, data.index).ok()?;
     Some((found.name, partition))
+}
+
+/// How a producer begins in a partition that does not know it.
+#[must_use]
+pub fn start_of(context: &Context) -> Start {
+    if context.version >= FIRST_IMPLICIT { Start::AtZero } else { Start::Anywhere }
 }
 
 impl Question {

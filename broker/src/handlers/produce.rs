@@ -245,7 +245,10 @@ impl Run<'_> {
         };
         let (acks, now) = (self.acks, self.now);
         let append = || match producer_in_transaction(&records) {
-            Some(producer) => partition.append_in_transaction(&records, acks, now, producer, guard),
+            Some(producer) => {
+                let begins = (producer, clearance::start_of(self.context));
+                partition.append_in_transaction(&records, acks, now, begins, guard)
+            }
             None => partition.append_as_leader(&records, acks, now),
         };
         let appended = if is_costly(&records) { off_the_reactor(append) } else { append() };

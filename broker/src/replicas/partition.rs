@@ -10,7 +10,9 @@ use milena_cluster::coordinator::Producer;
 use milena_cluster::replica;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_protocol::ids::{
+    LeaderEpoch, NodeId, Offset, PartitionIndex, Sequence, Timestamp, Uuid,
+};
 use milena_protocol::record::control::{ControlType, end_transaction_marker};
 use milena_storage::{
     ActiveProducer, AppendContext, AppendError, Appended, Compaction, FlushHandle, Log, LogConfig,
@@ -20,7 +22,7 @@ use parking_lot::Mutex;
 
 use super::durable::Durable;
 use super::progress::Progress;
-use super::verification::{Guard, Verifications};
+use super::verification::{Guard, Start, Verifications};
 
 /// What `acks` says of appends that count when every replica in sync has them.
 const ALL_REPLICAS: i16 = -1;
@@ -69,7 +71,7 @@ enum Bound {
     /// Nothing.
     Free,
     /// It is a producer's, in its transaction.
-    Inside(Producer, Option<Guard>),
+    Inside(Producer, Start, Option<Guard>),
     /// It ends a producer's transaction.
     Ends(Producer),
 }
@@ -294,17 +296,18 @@ impl Partition {
     /// coordinator said so under a guard.
     ///
     /// # Errors
-    /// INVALID_TXN_STATE when the transaction ended after the coordinator was asked, else as
+    /// INVALID_TXN_STATE when the transaction ended after the coordinator was asked,
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER when an unknown producer has to begin at 0, else as
     /// [`Partition::append_as_leader`].
     pub fn append_in_transaction(
         &self,
         batch: &[u8],
         acks: i16,
         now: Timestamp,
-        producer: Producer,
+        (producer, start): (Producer, Start),
         guard: Option<Guard>,
     ) -> Result<Placed, ProduceError> {
-        self.append(batch, acks, now, Origin::Client, Bound::Inside(producer, guard))
+        self.append(batch, acks, now, Origin::Client, Bound::Inside(producer, start, guard))
     }
 
     /// Appends the marker that ends a producer's transaction here, open or not.
@@ -335,17 +338,24 @@ impl Partition {
         let State { log, role, verifications } = &mut *state;
         role.admit(acks).map_err(ProduceError::Refused)?;
         let admitted = admitted.map_err(ProduceError::Append)?;
-        if let Bound::Inside(producer, guard) = bound
+        if let Bound::Inside(producer, start, guard) = bound
             && !log.has_open_transaction(producer.id, producer.epoch)
-            && !verifications.holds(producer, guard)
         {
-            return Err(ProduceError::Refused(ErrorCode::INVALID_TXN_STATE));
+            if !verifications.holds(producer, guard) {
+                return Err(ProduceError::Refused(ErrorCode::INVALID_TXN_STATE));
+            }
+            let found = admitted.base_sequence();
+            if start == Start::AtZero && found > Sequence(0) && !log.knows_producer(producer.id) {
+                let (producer_id, last) = (producer.id, Sequence::NONE);
+                let gap = AppendError::OutOfOrderSequence { producer_id, last, found };
+                return Err(ProduceError::Append(gap));
+            }
         }
         let context = AppendContext { leader_epoch: role.leader_epoch(), now, origin };
         let appended = log.append_admitted(admitted, context).map_err(ProduceError::Append)?;
         match bound {
             Bound::Free => {}
-            Bound::Inside(producer, _) => verifications.opened(producer),
+            Bound::Inside(producer, ..) => verifications.opened(producer),
             Bound::Ends(producer) => verifications.marked(producer, origin == Origin::RaisedMarker),
         }
         self.open_from.store(open_from(log), Ordering::Release);

@@ -18,6 +18,16 @@ const MAX_PRODUCERS: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard(u64);
 
+/// How a producer that the partition does not know begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With any sequence: its state may have expired (fact I4).
+    Anywhere,
+    /// With sequence 0, as each epoch of a transaction of version 2 does: a later batch that
+    /// overtook the first would leave a gap (KIP-890).
+    AtZero,
+}
+
 /// The guards of one partition.
 #[derive(Debug, Default)]
 pub(super) struct Verifications {
