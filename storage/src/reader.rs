@@ -15,6 +15,8 @@ use crate::state::LogState;
 
 /// How often a read looks for segments that are gone when it gets to them.
 const READ_ATTEMPTS: usize = 4;
+/// How many batches without a record for consumers a search for one passes.
+const MAX_PASSED_BATCHES: usize = 64;
 
 /// Where a log stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,6 +307,40 @@ impl LogReader {
         Ok(None)
     }
 
+    /// The first record from `from` on and before `upper` that consumers are shown: in no control
+    /// batch, and in none that `is_hidden` says. Below the log's start that is the log's first.
+    /// Looks at [`MAX_PASSED_BATCHES`] at most; where it got no further, the place behind the last
+    /// of them stands for the record, with the time of that batch. May block.
+    ///
+    /// # Errors
+    /// As [`read_blocking`](Self::read_blocking) has them.
+    pub fn first_record_from(
+        &self,
+        from: Offset,
+        upper: Offset,
+        is_hidden: impl Fn(&Batch<'_>) -> bool,
+    ) -> Result<Option<FoundOffset>, ReadError> {
+        let limit = ReadLimit { upper, max_bytes: 1, at_least_one_batch: true };
+        let mut next = from;
+        let mut passed_at = Timestamp::NONE;
+        for _ in 0..MAX_PASSED_BATCHES {
+            next = next.max(self.state.log_start());
+            if next >= upper {
+                return Ok(None);
+            }
+            let slice = self.read_blocking(next, limit)?;
+            let Ok((batch, _)) = Batch::parse(&slice.records) else { return Ok(None) };
+            if !batch.attributes().is_control()
+                && !is_hidden(&batch)
+                && let Some((offset, timestamp)) = first_record_from(&batch, next)
+            {
+                return Ok((offset < upper).then(|| self.found(offset, timestamp)));
+            }
+            (next, passed_at) = (batch.next_offset(), batch.max_timestamp());
+        }
+        Ok((next < upper).then(|| self.found(next, passed_at)))
+    }
+
     /// The first record with the log's largest timestamp (KIP-734). May block.
     ///
     /// # Errors
@@ -383,6 +419,21 @@ impl LogReader {
         }
         found
     }
+}
+
+/// The first record of a batch at or behind `from`. Where its header tells, the records are not
+/// looked at: they may have to be decompressed.
+fn first_record_from(batch: &Batch<'_>, from: Offset) -> Option<(Offset, Timestamp)> {
+    let is_whole = batch.record_count() == batch.last_offset_delta().saturating_add(1);
+    let attributes = batch.attributes();
+    let at = batch.base_offset().max(from);
+    if is_whole && attributes.timestamp_type() == TimestampType::LogAppendTime {
+        return Some((at, batch.max_timestamp()));
+    }
+    if is_whole && at == batch.base_offset() && !attributes.has_delete_horizon() {
+        return Some((at, batch.base_timestamp()));
+    }
+    first_record(batch, from, |_| true)
 }
 
 /// The first record of a batch at or behind `start` whose timestamp is wanted.

@@ -348,6 +348,43 @@ fn batches_are_stamped_and_recompressed_as_the_topic_says() {
     assert_eq!((found.offset, found.timestamp), (Offset(0), NOW));
 }
 
+/// A group would be told a wrong age of what it has not read yet, or one of a marker.
+#[test]
+fn the_record_at_an_offset_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, small());
+    for (number, compression) in [(0, Compression::None), (1, Compression::Zstd)] {
+        let mut builder = BatchBuilder::new(BatchOptions { compression, ..Default::default() });
+        for record in 0..3 {
+            builder.append(Timestamp(100 * number + record), None, Some(b"v"), &[]);
+        }
+        log.append_as_leader(&builder.build().unwrap(), context(0)).unwrap();
+    }
+    let (id, epoch) = (ProducerId(7), ProducerEpoch(0));
+    for _ in 0..3 {
+        let marker = end_transaction_marker(ControlType::Commit, id, epoch, 0, Timestamp(900));
+        let context = AppendContext { origin: Origin::Coordinator, ..context(0) };
+        log.append_as_leader(&marker.unwrap(), context).unwrap();
+    }
+    append(&mut log, &[value(1)]).unwrap();
+    let find = |from: i64, upper: i64| {
+        let found = log.reader().first_record_from(Offset(from), Offset(upper), |_| false).unwrap();
+        found.map(|found| (found.offset.0, found.timestamp.0))
+    };
+    let records = [(0, 0), (1, 1), (2, 2), (3, 100), (4, 101), (5, 102)];
+    for (offset, timestamp) in records {
+        assert_eq!(find(offset, 10), Some((offset, timestamp)));
+    }
+    // Behind the last record come markers, which nobody reads.
+    assert_eq!(find(6, 9), None);
+    assert_eq!(find(6, 10).map(|found| found.0), Some(9));
+    assert_eq!((find(10, 10), find(3, 3)), (None, None));
+    let hidden = |batch: &Batch<'_>| batch.base_offset() < Offset(3);
+    let found = log.reader().first_record_from(Offset(1), Offset(10), hidden).unwrap();
+    assert_eq!(found.map(|found| found.offset), Some(Offset(3)));
+}
+
 /// A search by time would find a wrong record.
 #[test]
 fn records_are_found_by_time() {
