@@ -15,6 +15,7 @@ pub mod endpoints;
 pub mod entropy;
 pub mod fetch_session;
 pub mod handlers;
+pub mod lag;
 pub mod limits;
 pub mod metadata;
 pub mod network;

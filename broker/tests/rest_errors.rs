@@ -34,7 +34,8 @@ fn errors_have_one_form() {
     let cases = [
         ("GET", "/no/such/thing".to_owned(), "", 404, 404),
         ("GET", "/kafka/v3/no".to_owned(), "", 404, 404),
-        ("GET", rest.at("/consumer-groups"), "", 404, 404),
+        ("GET", rest.at("/consumer-groups/none"), "", 404, 404),
+        ("GET", rest.at("/consumer-groups/none/lags?isolation_level=all"), "", 400, 400),
         ("GET", "/v3/clusters/other".to_owned(), "", 404, 404),
         ("GET", "/v3/clusters/other/topics/t".to_owned(), "", 404, 404),
         ("GET", rest.at("/brokers/99"), "", 404, 404),

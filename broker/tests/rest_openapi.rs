@@ -97,6 +97,8 @@ fn what_is_documented_is_served() {
             .replace("{topic_name}", "none")
             .replace("{partition_id}", "0")
             .replace("{broker_id}", "99")
+            .replace("{consumer_group_id}", "none")
+            .replace("{consumer_id}", "none")
             .replace("{name}", "none");
         let mut served = vec![concrete.clone()];
         if path.starts_with("/v3") {
@@ -124,6 +126,7 @@ fn answers_are_as_documented() {
     let value = r#"{"value":"86400000"}"#;
     let alter = r#"{"data":[{"name":"retention.ms","value":"1"}]}"#;
     let bodies = [
+        ("alterConsumerGroupOffsets", r#"{"topic_name":"t","to":{"type":"EARLIEST"}}"#),
         ("createTopic", r#"{"topic_name":"u"}"#),
         ("growTopic", r#"{"partitions_count":3}"#),
         ("produceRecord", record),
@@ -152,6 +155,8 @@ fn answers_are_as_documented() {
                 .replace("{topic_name}", topic)
                 .replace("{partition_id}", "0")
                 .replace("{broker_id}", broker)
+                .replace("{consumer_group_id}", &format!("{topic}-readers"))
+                .replace("{consumer_id}", "none")
                 .replace("{name}", config);
             let answer = rest.call(&method, &concrete, body);
             check_answer(&document, operation, &answer, &format!("{method} {concrete}"));

@@ -32,6 +32,7 @@ fn links_lead_to_what_they_say() {
     let lists = [
         ("brokers", "KafkaBrokerList"),
         ("broker_configs", "KafkaClusterConfigList"),
+        ("consumer_groups", "KafkaConsumerGroupList"),
         ("topics", "KafkaTopicList"),
         ("partition_reassignments", "KafkaReassignmentList"),
     ];

@@ -120,6 +120,8 @@ impl Failure {
             ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
                 (StatusCode::PAYLOAD_TOO_LARGE, 413)
             }
+            // As Confluent has it, a group that is not there is like any path that is not.
+            ErrorCode::GROUP_ID_NOT_FOUND => (StatusCode::NOT_FOUND, 404),
             ErrorCode::THROTTLING_QUOTA_EXCEEDED => {
                 (StatusCode::TOO_MANY_REQUESTS, code::THROTTLED)
             }
@@ -144,6 +146,12 @@ impl Failure {
         if error_code.is_none() { Ok(()) } else { Err(Self::of_wire(error_code, message)) }
     }
 
+    /// Whether it says that there is no such thing.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// What stands in the body.
     #[must_use]
     pub fn into_body(self) -> ErrorBody {
@@ -159,6 +167,13 @@ fn said(error_code: ErrorCode) -> String {
         }
         ErrorCode::INVALID_TOPIC_EXCEPTION => {
             "a topic's name has up to 249 letters, digits, '.', '_' or '-'".into()
+        }
+        ErrorCode::GROUP_ID_NOT_FOUND => "there is no such consumer group".into(),
+        ErrorCode::NON_EMPTY_GROUP => {
+            "the group has members; its consumers must leave first".into()
+        }
+        ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC => {
+            "somebody in the group reads the topic; its consumers must leave first".into()
         }
         other => format!("refused with {other}"),
     }

@@ -10,6 +10,7 @@ mod call;
 mod clusters;
 mod configs;
 mod error;
+mod groups;
 mod health;
 mod host;
 mod partitions;

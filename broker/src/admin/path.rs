@@ -100,6 +100,45 @@ paths! {
         /// The topic's name.
         topic_name: String,
     }
+    /// `…/consumer-groups/{consumer_group_id}`
+    GroupPath {
+        /// The group's name.
+        consumer_group_id: String,
+    }
+    /// `…/consumer-groups/{consumer_group_id}/consumers/{consumer_id}`
+    ConsumerPath {
+        /// The group's name.
+        consumer_group_id: String,
+        /// The consumer's id.
+        consumer_id: String,
+    }
+    /// `…/consumers/{consumer_id}/assignments/{topic_name}/partitions/{partition_id}`
+    AssignmentPath {
+        /// The group's name.
+        consumer_group_id: String,
+        /// The consumer's id.
+        consumer_id: String,
+        /// The topic's name.
+        topic_name: String,
+        /// The partition's number, from 0.
+        partition_id: i32,
+    }
+    /// `…/consumer-groups/{consumer_group_id}/offsets/{topic_name}`
+    GroupTopicPath {
+        /// The group's name.
+        consumer_group_id: String,
+        /// The topic's name.
+        topic_name: String,
+    }
+    /// `…/consumer-groups/{consumer_group_id}/lags/{topic_name}/partitions/{partition_id}`
+    GroupPartitionPath {
+        /// The group's name.
+        consumer_group_id: String,
+        /// The topic's name.
+        topic_name: String,
+        /// The partition's number, from 0.
+        partition_id: i32,
+    }
     /// `…/topics/{topic_name}/configs/{name}`
     TopicConfigPath {
         /// The topic's name.

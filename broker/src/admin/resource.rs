@@ -77,6 +77,21 @@ impl<T: Serialize + 'static> List<T> {
     }
 }
 
+/// A name as one segment of a path: what has a meaning there, or is no ASCII, is written as `%2F`.
+#[must_use]
+pub fn segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                segment.push(char::from(byte));
+            }
+            other => segment.push_str(&format!("%{other:02X}")),
+        }
+    }
+    segment
+}
+
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data can be written")
 }

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::configs::{all_brokers, broker, topic};
 use super::error::{self, ErrorBody};
+use super::groups::{alter, assignments, consumers, group, lags, offsets};
 use super::records::{batch, page, stream, watch};
 use super::{acls, brokers, call, clusters, health, host, partitions, reassignments, topics};
 use crate::broker::Broker;
@@ -81,6 +82,23 @@ fn resources() -> OpenApiRouter<Arc<Broker>> {
         .routes(routes!(page::read))
         .routes(routes!(watch::watch))
         .merge(configs())
+        .merge(groups())
+}
+
+fn groups() -> OpenApiRouter<Arc<Broker>> {
+    OpenApiRouter::default()
+        .routes(routes!(group::list))
+        .routes(routes!(group::one, group::delete))
+        .routes(routes!(consumers::list))
+        .routes(routes!(consumers::one))
+        .routes(routes!(assignments::list))
+        .routes(routes!(assignments::one))
+        .routes(routes!(lags::summary))
+        .routes(routes!(lags::list))
+        .routes(routes!(lags::one))
+        .routes(routes!(alter::alter))
+        .routes(routes!(offsets::delete_topic))
+        .routes(routes!(offsets::delete_partition))
 }
 
 fn configs() -> OpenApiRouter<Arc<Broker>> {

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod page;
 mod pieces;
 pub mod stream;
+pub mod timestamp;
 pub mod watch;
 
 mod objects;
@@ -12,4 +13,3 @@ mod produce;
 mod read;
 mod received;
 mod shown;
-mod timestamp;

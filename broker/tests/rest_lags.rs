@@ -1,0 +1,124 @@
+//! How far groups are behind, in offsets and in seconds, as HTTP tells it.
+
+mod group_client;
+mod process;
+mod rest_client;
+
+use bytes::Bytes;
+use group_client::{commit_as_nobody, init_producer, write_in_open_transaction};
+use milena_protocol::api::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
+use milena_protocol::ids::{Offset, PartitionIndex};
+use milena_protocol::record::{BatchOptions, Compression};
+use process::broker::{batch, batch_with, now_ms, produce};
+use rest_client::Rest;
+use serde_json::Value;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// The lag of a group in partition 0 of `t`.
+fn lag(rest: &Rest, query: &str) -> Value {
+    let path = rest.at(&format!("/consumer-groups/g/lags/t/partitions/0{query}"));
+    let (status, lag) = rest.get(&path);
+    assert_eq!(status, 200, "{lag}");
+    lag
+}
+
+/// Holds a lag in seconds against the time of the record that the group reads next.
+fn check_age(rest: &Rest, query: &str, written_at: i64) {
+    let before = now_ms();
+    let lag = lag(rest, query);
+    let after = now_ms();
+    let seconds = lag["lag_seconds"].as_f64().expect("a number");
+    let bounds = [before, after].map(|now| (now - written_at) as f64 / 1000.0);
+    assert!(bounds[0] <= seconds && seconds <= bounds[1], "{seconds} is not in {bounds:?}");
+}
+
+/// Somebody would be woken for a group that is not behind, or not for one that is.
+#[test]
+fn lag_is_exact_in_offsets_and_in_seconds() {
+    let rest = Rest::start();
+    rest.create("t", 1);
+    let mut connection = rest.process.connect();
+    let now = now_ms();
+    let times = [5, 4, 3, 2, 1].map(|hours| now - hours * HOUR_MS);
+    let zstd = BatchOptions { compression: Compression::Zstd, ..Default::default() };
+    produce(&mut connection, "t", batch(&times[..1]), -1);
+    produce(&mut connection, "t", batch(&times[1..3]), -1);
+    produce(&mut connection, "t", batch_with(zstd, &times[3..]), -1);
+    for (offset, written_at) in (0..).zip(times) {
+        commit_as_nobody(&mut connection, "g", ("t", 0, offset));
+        assert_eq!(lag(&rest, "")["lag"], 5 - offset);
+        check_age(&rest, "", written_at);
+    }
+    commit_as_nobody(&mut connection, "g", ("t", 0, 5));
+    let told = lag(&rest, "");
+    assert_eq!((&told["lag"], &told["lag_seconds"]), (&0.into(), &0.0.into()));
+    // Behind the end there is less than nothing, and that is nothing.
+    commit_as_nobody(&mut connection, "g", ("t", 0, 9));
+    assert_eq!(lag(&rest, "")["lag"], 0);
+    // A record without a timestamp has no age, one of the future is young.
+    produce(&mut connection, "t", batch(&[-1]), -1);
+    produce(&mut connection, "t", batch(&[now_ms() + HOUR_MS]), -1);
+    commit_as_nobody(&mut connection, "g", ("t", 0, 5));
+    assert_eq!(lag(&rest, "")["lag_seconds"], Value::Null);
+    commit_as_nobody(&mut connection, "g", ("t", 0, 6));
+    assert_eq!(lag(&rest, "")["lag_seconds"], 0.0);
+}
+
+/// A group would be behind by records that nobody can read any more.
+#[test]
+fn records_and_topics_that_are_gone_are_no_lag() {
+    let rest = Rest::start();
+    rest.create("t", 1);
+    let mut connection = rest.process.connect();
+    let now = now_ms();
+    for hours in [3, 2, 1] {
+        produce(&mut connection, "t", batch(&[now - hours * HOUR_MS]), -1);
+    }
+    commit_as_nobody(&mut connection, "g", ("t", 0, 0));
+    let before = DeleteRecordsPartition { partition_index: PartitionIndex(0), offset: Offset(2) };
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic { name: "t".into(), partitions: vec![before] }],
+        timeout_ms: 10_000,
+    };
+    assert!(connection.ask(&request, 2).topics[0].partitions[0].error_code.is_none());
+    let told = lag(&rest, "");
+    assert_eq!((&told["current_offset"], &told["lag"]), (&0.into(), &1.into()));
+    check_age(&rest, "", now - HOUR_MS);
+    assert_eq!(rest.call("DELETE", &rest.at("/topics/t"), "").status, 204);
+    assert_eq!(rest.get(&rest.at("/consumer-groups/g/lags")).0, 404);
+}
+
+/// A group would be behind for ever by markers and aborted records, which it is never given, or be
+/// behind by records that are not for it yet.
+#[test]
+fn transactions_count_as_groups_see_them() {
+    let rest = Rest::start();
+    rest.create("t", 1);
+    let mut connection = rest.process.connect();
+    let now = now_ms();
+    produce(&mut connection, "t", batch(&[now - 2 * HOUR_MS]), -1);
+    write_in_open_transaction(&mut connection, "transaction", "t", now - HOUR_MS);
+    commit_as_nobody(&mut connection, "g", ("t", 0, 1));
+    let uncommitted = "?isolation_level=read_uncommitted";
+    assert_eq!(lag(&rest, "")["lag"], 0);
+    assert_eq!(lag(&rest, "")["lag_seconds"], 0.0);
+    assert_eq!(lag(&rest, uncommitted)["lag"], 1);
+    check_age(&rest, uncommitted, now - HOUR_MS);
+    // The producer comes back, which aborts what it left.
+    init_producer(&mut connection, "transaction");
+    assert_eq!(lag(&rest, "")["lag"], 2);
+    assert_eq!(lag(&rest, "")["lag_seconds"], 0.0);
+    check_age(&rest, uncommitted, now - HOUR_MS);
+    // Behind it is only its marker.
+    commit_as_nobody(&mut connection, "g", ("t", 0, 2));
+    assert_eq!(lag(&rest, uncommitted)["lag"], 1);
+    assert_eq!(lag(&rest, uncommitted)["lag_seconds"], 0.0);
+    // A compressed record behind both is there for everybody.
+    let lz4 = BatchOptions { compression: Compression::Lz4, ..Default::default() };
+    let young: Bytes = batch_with(lz4, &[now]);
+    produce(&mut connection, "t", young, -1);
+    check_age(&rest, "", now);
+}
