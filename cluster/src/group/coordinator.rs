@@ -277,6 +277,9 @@ impl Machine for Coordinator {
             }
             Request::Describe(caller, id) => Answer::Describe(self.describe(&caller, id)),
             Request::List { states, types } => Answer::List(self.list(&states, &types)),
+            Request::Progress { behind, max_rows } => {
+                Answer::Progress(self.progress(behind.as_ref(), max_rows))
+            }
             Request::Delete(id) => return self.delete(ticket, id, outputs),
             Request::TopicsDeleted(topics) => {
                 self.forget_topics(&topics, outputs);

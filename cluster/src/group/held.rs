@@ -1,6 +1,7 @@
 //! The groups of a coordinator, of either protocol, and when each has something to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use milena_protocol::codec::Text;
 
@@ -27,6 +28,14 @@ impl Group {
         match self {
             Self::Classic(group) => group.is_deserted(),
             Self::Consumer(group) => group.is_deserted(),
+        }
+    }
+
+    /// How many members it has.
+    pub(super) fn member_count(&self) -> usize {
+        match self {
+            Self::Classic(group) => group.member_count(),
+            Self::Consumer(group) => group.members().len(),
         }
     }
 
@@ -70,6 +79,11 @@ impl Groups {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Text, &Group)> {
         self.groups.iter()
+    }
+
+    /// The groups from one on, in order.
+    pub(super) fn ids_from(&self, from: Bound<&Text>) -> impl Iterator<Item = &Text> {
+        self.groups.range::<Text, _>((from, Bound::Unbounded)).map(|(id, _)| id)
     }
 
     pub(super) fn insert(&mut self, id: Text, group: Group) {

@@ -11,10 +11,11 @@ mod migration;
 mod offset_requests;
 mod offsets;
 mod overview;
+mod progress;
 pub mod record;
 mod request;
 mod settings;
 
 pub use coordinator::Coordinator;
-pub use request::{Answer, Caller, CommitAnswer, Request};
+pub use request::{Answer, Caller, CommitAnswer, Page, Position, Progress, Request};
 pub use settings::Settings;

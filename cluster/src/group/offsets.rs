@@ -1,6 +1,7 @@
 //! What groups have committed, and what transactions will commit if they end well.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use milena_protocol::codec::Text;
 use milena_protocol::coordinator_record::offset::{OffsetCommitKey, OffsetCommitValue};
@@ -43,6 +44,28 @@ impl Offsets {
     /// The groups that have offsets.
     pub fn groups(&self) -> impl Iterator<Item = &Text> {
         self.groups.keys()
+    }
+
+    /// The groups from one on that have offsets, in order.
+    pub fn groups_from(&self, from: Bound<&Text>) -> impl Iterator<Item = &Text> {
+        self.groups.range::<Text, _>((from, Bound::Unbounded)).map(|(id, _)| id)
+    }
+
+    /// How many offsets a group has.
+    #[must_use]
+    pub fn count(&self, group: &str) -> usize {
+        self.groups.get(group).map_or(0, BTreeMap::len)
+    }
+
+    /// The offsets of a group behind a place, or all.
+    pub fn of_group_behind<'a>(
+        &'a self,
+        group: &str,
+        place: Option<&'a Place>,
+    ) -> impl Iterator<Item = (&'a Place, &'a Committed)> {
+        let behind = place.map_or(Bound::Unbounded, Bound::Excluded);
+        let offsets = self.groups.get(group).into_iter();
+        offsets.flat_map(move |offsets| offsets.range::<Place, _>((behind, Bound::Unbounded)))
     }
 
     /// Whether a group has any, decided or not.

@@ -17,7 +17,7 @@ use milena_protocol::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use milena_protocol::api::txn_offset_commit::TxnOffsetCommitRequest;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{PartitionIndex, Uuid};
+use milena_protocol::ids::{Offset, PartitionIndex, Uuid};
 
 /// Who asks.
 #[derive(Clone, Debug, Default)]
@@ -64,10 +64,50 @@ pub enum Request {
         /// Types, in any case; none for all.
         types: Vec<Text>,
     },
+    /// How far all groups have read: at most so many rows behind one, or from the first.
+    Progress {
+        /// The last row that is known.
+        behind: Option<Progress>,
+        /// How many rows at most.
+        max_rows: usize,
+    },
     /// To forget a group and its offsets.
     Delete(Text),
     /// To forget what was committed for topics that there are no more.
     TopicsDeleted(Vec<Text>),
+}
+
+/// A group, and how far it has read a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The group.
+    pub group: Text,
+    /// How many members it has.
+    pub members: usize,
+    /// What it has committed of a partition; none where it has committed nothing at all.
+    pub committed: Option<Position>,
+}
+
+/// An offset that a group has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The topic.
+    pub topic: Text,
+    /// The topic's id when it was committed; zero where nobody said.
+    pub topic_id: Uuid,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// The offset of the next record that the group will read.
+    pub offset: Offset,
+}
+
+/// Some rows, in the order of groups, topics and partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<Progress>,
+    /// How many more there are behind them.
+    pub left: usize,
 }
 
 /// What became of a commit, partition by partition in the order of the request.
@@ -88,6 +128,7 @@ pub enum Answer {
     DeleteOffsets(OffsetDeleteResponse),
     Describe(DescribeGroupsGroup),
     List(Vec<ListGroupsGroup>),
+    Progress(Page),
     Delete(DeleteGroupsResult),
     TopicsDeleted,
 }

@@ -7,6 +7,7 @@ mod migration;
 mod migration_sim;
 mod offsets;
 mod overview;
+mod progress;
 mod sim;
 #[path = "../simulation/mod.rs"]
 mod simulation;

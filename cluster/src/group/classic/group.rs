@@ -190,6 +190,12 @@ impl Group {
         !self.members.is_empty()
     }
 
+    /// How many members it has.
+    #[must_use]
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Whether its members consume, so that the broker knows what they subscribe to.
     #[must_use]
     pub fn is_of_consumers(&self) -> bool {
