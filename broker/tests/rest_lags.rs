@@ -5,7 +5,9 @@ mod process;
 mod rest_client;
 
 use bytes::Bytes;
-use group_client::{commit_as_nobody, init_producer, write_in_open_transaction};
+use group_client::{
+    NO_DELAY, commit_as_nobody, init_producer, join_classic, write_in_open_transaction,
+};
 use milena_protocol::api::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
@@ -65,6 +67,49 @@ fn lag_is_exact_in_offsets_and_in_seconds() {
     assert_eq!(lag(&rest, "")["lag_seconds"], Value::Null);
     commit_as_nobody(&mut connection, "g", ("t", 0, 6));
     assert_eq!(lag(&rest, "")["lag_seconds"], 0.0);
+}
+
+/// Alerts on groups would see nothing, or something else than a group has.
+#[test]
+fn figures_are_those_of_the_groups() {
+    let rest = Rest::start_with(&[NO_DELAY]);
+    rest.create("t", 2);
+    let mut connection = rest.process.connect();
+    let written_at = now_ms() - HOUR_MS;
+    produce(&mut connection, "t", batch(&[written_at; 3]), -1);
+    commit_as_nobody(&mut connection, "g", ("t", 0, 1));
+    commit_as_nobody(&mut connection, "g", ("t", 1, 0));
+    join_classic(&mut connection, "members", "instance", ("t", 2));
+    let before = now_ms();
+    let page = rest.call("GET", "/metrics", "").body;
+    let after = now_ms();
+    for line in [
+        "members{consumergroup=\"g\"} 0",
+        "members{consumergroup=\"members\"} 1",
+        "current_offset{consumergroup=\"g\",topic=\"t\",partition=\"0\"} 1",
+        "current_offset_sum{consumergroup=\"g\",topic=\"t\"} 1",
+        "lag{consumergroup=\"g\",topic=\"t\",partition=\"0\"} 2",
+        "lag{consumergroup=\"g\",topic=\"t\",partition=\"1\"} 0",
+        "lag_sum{consumergroup=\"g\",topic=\"t\"} 2",
+        "lag_seconds{consumergroup=\"g\",topic=\"t\",partition=\"1\"} 0.0",
+    ] {
+        let line = format!("kafka_consumergroup_{line}");
+        assert!(page.lines().any(|other| other == line), "{line}\n{page}");
+    }
+    let bounds = [before, after].map(|now| (now - written_at) as f64 / 1000.0);
+    for labels in [
+        "lag_seconds{consumergroup=\"g\",topic=\"t\",partition=\"0\"} ",
+        "max_lag_seconds{consumergroup=\"g\"} ",
+    ] {
+        let start = format!("kafka_consumergroup_{labels}");
+        let value = page.lines().find_map(|line| line.strip_prefix(&start)).expect(labels);
+        let seconds: f64 = value.parse().expect("a number");
+        assert!(bounds[0] <= seconds && seconds <= bounds[1], "{seconds} is not in {bounds:?}");
+    }
+    for what in ["rows", "coordinators", "lag_seconds"] {
+        let line = format!("milena_consumergroup_{what}_left_out 0");
+        assert!(page.lines().any(|other| other == line), "{line}\n{page}");
+    }
 }
 
 /// A group would be behind by records that nobody can read any more.

@@ -54,6 +54,10 @@ pub async fn status_ready(call: Call) -> Result<Json<Health>, Failure> {
     responses((status = 200, description = "The figures.", body = String,
         content_type = "application/openmetrics-text")))]
 pub async fn metrics(call: Call) -> impl IntoResponse {
-    let text = call.broker.metrics.encode(state::of_node(&call));
+    let state = state::of_node(&call).await;
+    let metrics = call.broker.metrics.clone();
+    // A page of many partitions and groups takes its time to be written.
+    let text = tokio::task::spawn_blocking(move || metrics.encode(state)).await;
+    let text = text.unwrap_or_default();
     ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], text)
 }

@@ -22,5 +22,6 @@ mod routes;
 mod server;
 mod state;
 mod topics;
+mod watched;
 
 pub use server::serve;

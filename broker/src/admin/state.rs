@@ -4,12 +4,20 @@ use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
 use milena_protocol::ids::NodeId;
 
 use crate::drivers::controller::QuorumView;
-use crate::telemetry::state::{LogDirectoryState, NodeState, PartitionState, QuorumState};
+use crate::telemetry::state::{
+    GroupsState, LogDirectoryState, NodeState, PartitionState, QuorumState,
+};
 
 use super::call::Call;
+use super::watched;
 
 /// What there is to say at this moment.
-pub(super) fn of_node(call: &Call) -> NodeState {
+pub(super) async fn of_node(call: &Call) -> NodeState {
+    let groups = watched::groups(&call.broker).await;
+    NodeState { groups, ..without_groups(call) }
+}
+
+fn without_groups(call: &Call) -> NodeState {
     let broker = &call.broker;
     let image = broker.metadata.image_owned();
     let quorum = broker.controller.quorum();
@@ -75,6 +83,7 @@ pub(super) fn of_node(call: &Call) -> NodeState {
             })
             .collect(),
         partitions,
+        groups: GroupsState::default(),
         fetch_sessions: broker.sessions.count(),
         request_bytes_held: broker.request_budget.held_bytes(),
     }

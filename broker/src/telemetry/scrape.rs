@@ -5,6 +5,8 @@
 //! have work unchanged. Names of our own begin with `milena_`, those of the process with
 //! `process_`.
 
+mod groups;
+
 use std::fmt;
 
 use milena_protocol::api::ApiKey;
@@ -56,6 +58,7 @@ impl Collector for Scrape {
         self.quorum(&mut page)?;
         self.network(&mut page)?;
         self.partitions(&mut page)?;
+        self.groups(&mut page)?;
         self.directories(&mut page)?;
         self.compaction(&mut page)?;
         self.process(&mut page)

@@ -35,6 +35,8 @@ pub struct NodeState {
     pub log_directories: Vec<LogDirectoryState>,
     /// The partitions that this node hosts.
     pub partitions: Vec<PartitionState>,
+    /// The groups that this node coordinates.
+    pub groups: GroupsState,
     /// Incremental fetch sessions.
     pub fetch_sessions: usize,
     /// Request bytes held by all connections.
@@ -96,4 +98,44 @@ pub struct PartitionState {
     pub high_watermark: Offset,
     /// Bytes on disk.
     pub log_bytes: u64,
+}
+
+/// The groups that a node coordinates.
+#[derive(Clone, Debug, Default)]
+pub struct GroupsState {
+    /// The groups, by name.
+    pub groups: Vec<GroupState>,
+    /// Offsets, and groups without any, that are too many to be told.
+    pub rows_left_out: usize,
+    /// Coordinators that are not loaded, or did not answer in time.
+    pub coordinators_left_out: usize,
+    /// Lags of which nobody knows the seconds: there was no time to look, or the record has no
+    /// timestamp.
+    pub ages_left_out: usize,
+}
+
+/// One group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupState {
+    /// Its name.
+    pub group: String,
+    /// How many members it has.
+    pub members: usize,
+    /// The partitions of which it has committed an offset, where this node leads them.
+    pub partitions: Vec<GroupPartitionState>,
+}
+
+/// How far a group is in a partition.
+#[derive(Clone, Debug, Default)]
+pub struct GroupPartitionState {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// The offset of the next record that the group will read.
+    pub current_offset: Offset,
+    /// Offsets that are left up to the high watermark.
+    pub lag: i64,
+    /// How long the oldest record that is left has been there, by its timestamp.
+    pub lag_seconds: Option<f64>,
 }

@@ -110,6 +110,14 @@ impl<M: Machine> Shards<M> {
         Ok(shards)
     }
 
+    /// The coordinators that are loaded; the others are not waited for.
+    #[must_use]
+    pub fn loaded(&self) -> Vec<Arc<Shard<M>>> {
+        let loaded: Vec<_> =
+            self.slots.lock().values().filter_map(|slot| slot.get().cloned()).collect();
+        loaded.into_iter().filter(|shard| !shard.is_over()).collect()
+    }
+
     /// The place for a partition's coordinator; one that is over, or was of a topic that has been
     /// deleted, makes room for the next.
     fn slot(&self, index: PartitionIndex, partition: &Arc<Partition>) -> Slot<M> {

@@ -4,7 +4,9 @@ use std::time::Duration;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
 
 use super::*;
-use crate::telemetry::state::{LogDirectoryState, QuorumState};
+use crate::telemetry::state::{
+    GroupPartitionState, GroupState, GroupsState, LogDirectoryState, QuorumState,
+};
 
 fn node() -> NodeState {
     NodeState {
@@ -41,8 +43,29 @@ fn node() -> NodeState {
             high_watermark: Offset(9),
             log_bytes: 77,
         }],
+        groups: GroupsState {
+            groups: vec![
+                GroupState { group: "billing".to_owned(), members: 2, partitions: progress() },
+                GroupState { group: "idle".to_owned(), ..GroupState::default() },
+            ],
+            rows_left_out: 5,
+            coordinators_left_out: 6,
+            ages_left_out: 1,
+        },
         ..NodeState::default()
     }
+}
+
+/// A group is 4 offsets and 1.5 s behind, and 2 more of which nobody knows the age.
+fn progress() -> Vec<GroupPartitionState> {
+    let one = |partition, current_offset, lag, lag_seconds| GroupPartitionState {
+        topic: "orders".to_owned(),
+        partition: PartitionIndex(partition),
+        current_offset: Offset(current_offset),
+        lag,
+        lag_seconds,
+    };
+    vec![one(0, 5, 4, Some(1.5)), one(1, 10, 2, None)]
 }
 
 fn page() -> String {
@@ -90,6 +113,19 @@ fn the_names_are_those_of_the_dashboards() {
         "kafka_topic_partition_oldest_offset{topic=\"orders\",partition=\"0\"} 5",
         "kafka_topic_partition_under_replicated_partition{topic=\"orders\",partition=\"0\"} 1",
         "kafka_broker_info{id=\"1\",address=\"127.0.0.1:9092\"} 1",
+        "kafka_consumergroup_members{consumergroup=\"billing\"} 2",
+        "kafka_consumergroup_members{consumergroup=\"idle\"} 0",
+        "kafka_consumergroup_max_lag_seconds{consumergroup=\"billing\"} 1.5",
+        "kafka_consumergroup_current_offset_sum{consumergroup=\"billing\",topic=\"orders\"} 15",
+        "kafka_consumergroup_lag_sum{consumergroup=\"billing\",topic=\"orders\"} 6",
+        "kafka_consumergroup_current_offset\
+            {consumergroup=\"billing\",topic=\"orders\",partition=\"0\"} 5",
+        "kafka_consumergroup_lag{consumergroup=\"billing\",topic=\"orders\",partition=\"1\"} 2",
+        "kafka_consumergroup_lag_seconds\
+            {consumergroup=\"billing\",topic=\"orders\",partition=\"0\"} 1.5",
+        "milena_consumergroup_rows_left_out 5",
+        "milena_consumergroup_coordinators_left_out 6",
+        "milena_consumergroup_lag_seconds_left_out 1",
         "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 1",
         "milena_request_duration_seconds_bucket{le=\"0.0001\",request=\"Produce\"} 1",
         "milena_request_duration_seconds_count{request=\"Produce\"} 1",

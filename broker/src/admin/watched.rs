@@ -1,0 +1,130 @@
+//! How far all groups are, for a scrape. Whoever scrapes gets what can be had in a bounded time and
+//! a bounded number of rows, and is told how much was left out.
+//!
+//! Coordinators are loaded where they are not, and asked for a page at a time, so that nobody else
+//! waits for long. Ages of lags are looked up in the log as long as there is time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use milena_cluster::group::{Answer, Page, Progress, Request};
+use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
+use tokio::sync::Semaphore;
+
+use crate::broker::Broker;
+use crate::lag::{Committed, Isolation, Lag};
+use crate::telemetry::state::{GroupPartitionState, GroupState, GroupsState};
+
+/// Offsets, and groups without any, that are told one by one.
+const MAX_ROWS: usize = 10_000;
+/// Rows that a coordinator is asked for at once.
+const PAGE_ROWS: usize = 500;
+/// How long coordinators may take to be loaded and to answer, all together.
+const ASKING_TIME: Duration = Duration::from_secs(1);
+/// How long looking up ages may take.
+const AGEING_TIME: Duration = Duration::from_millis(500);
+/// Scrapes that look into logs at once.
+static MEASURING: Semaphore = Semaphore::const_new(1);
+
+/// All groups that this broker coordinates, as of now.
+pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
+    let deadline = tokio::time::Instant::now() + ASKING_TIME;
+    // It goes on when nobody waits for it any more, so that the next scrape finds what this one
+    // did not.
+    let asked = Arc::clone(broker);
+    let loading = tokio::spawn(async move { asked.groups.all().await.map(drop) });
+    if let Ok(Ok(Err(code))) = tokio::time::timeout_at(deadline, loading).await {
+        tracing::debug!(%code, "a coordinator cannot be loaded for a scrape");
+    }
+    let shards = broker.groups.loaded();
+    let mut state = GroupsState {
+        coordinators_left_out: led(broker).saturating_sub(shards.len()),
+        ..GroupsState::default()
+    };
+    let mut rows = Vec::new();
+    for shard in &shards {
+        let asking = async {
+            let mut behind = None;
+            loop {
+                let max_rows = PAGE_ROWS.min(MAX_ROWS.saturating_sub(rows.len()));
+                let asked = Request::Progress { behind, max_rows };
+                let Answer::Progress(Page { rows: page, left }) = shard.ask(asked).await? else {
+                    return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
+                };
+                behind = page.last().cloned();
+                rows.extend(page);
+                if left == 0 || behind.is_none() {
+                    return Ok(left);
+                }
+            }
+        };
+        match tokio::time::timeout_at(deadline, asking).await {
+            Ok(Ok(left)) => state.rows_left_out += left,
+            Ok(Err(_)) | Err(_) => state.coordinators_left_out += 1,
+        }
+    }
+    let Ok(_turn) = MEASURING.acquire().await else { return state };
+    let broker = Arc::clone(broker);
+    let measured = tokio::task::spawn_blocking(move || {
+        measure(&broker, rows, &mut state);
+        state
+    });
+    measured.await.unwrap_or_default()
+}
+
+/// Coordinators that this broker should have.
+fn led(broker: &Broker) -> usize {
+    let image = broker.metadata.image();
+    let topic = image.topic(broker.groups.topic());
+    let partitions = topic.into_iter().flat_map(|topic| topic.partitions());
+    partitions.filter(|(_, partition)| partition.leader == broker.node_id).count()
+}
+
+/// Puts rows together by group, with the lag of each. Blocks.
+fn measure(broker: &Broker, rows: Vec<Progress>, state: &mut GroupsState) {
+    let until = Instant::now() + AGEING_TIME;
+    let mut groups: BTreeMap<Text, GroupState> = BTreeMap::new();
+    for row in rows {
+        let group = groups.entry(row.group.clone()).or_insert_with(|| GroupState {
+            group: row.group.to_string(),
+            ..GroupState::default()
+        });
+        group.members = row.members;
+        let Some(position) = row.committed else { continue };
+        let committed = Committed {
+            topic: position.topic,
+            topic_id: position.topic_id,
+            partition: position.partition,
+            offset: position.offset,
+        };
+        let Some(one) = partition_state(broker, &committed, until) else { continue };
+        state.ages_left_out += usize::from(one.lag_seconds.is_none());
+        group.partitions.push(one);
+    }
+    state.groups = groups.into_values().collect();
+}
+
+fn partition_state(
+    broker: &Broker,
+    committed: &Committed,
+    until: Instant,
+) -> Option<GroupPartitionState> {
+    let partition = committed.partition(broker)?;
+    let lag = Lag::of(&partition, committed.offset, Isolation::ReadUncommitted);
+    let age = if lag.offsets() == 0 {
+        Some(Duration::ZERO)
+    } else if Instant::now() < until {
+        lag.age(&partition, broker.clock.now()).ok().flatten()
+    } else {
+        None
+    };
+    Some(GroupPartitionState {
+        topic: committed.topic.to_string(),
+        partition: committed.partition,
+        current_offset: committed.offset,
+        lag: lag.offsets(),
+        lag_seconds: age.map(|age| age.as_secs_f64()),
+    })
+}
