@@ -1,13 +1,17 @@
 //! The command line against a real broker process, as scripts and people use it.
 
+mod group_client;
 mod process;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use group_client::{init_producer, write_in_open_transaction};
+use milena_protocol::record::{BatchOptions, Compression};
 use process::Process;
-use serde_json::Value;
+use process::broker::{batch, batch_with, now_ms, produce};
+use serde_json::{Value, json};
 
 struct Shell {
     directory: tempfile::TempDir,
@@ -170,6 +174,7 @@ fn groups_are_moved_and_forgotten() {
     assert_eq!(group["state"], "Empty");
     assert_eq!(group["partitions"][0]["lag"], 3);
     assert_eq!(group["partitions"][1]["lag"], 0);
+    assert_eq!(group["partitions"][1]["lag_seconds"], 0.0);
     let told = shell.out("group seek readers --topic t -p 0 --to 2 --dry-run");
     assert!(told.contains("nothing was changed"), "{told}");
     assert_eq!(shell.json("group describe readers --json")["partitions"][0]["lag"], 3);
@@ -178,6 +183,47 @@ fn groups_are_moved_and_forgotten() {
     assert!(shell.out("group list").contains("readers"));
     assert_eq!(shell.out("group delete readers"), "readers deleted\n");
     assert_eq!(shell.json("group list --json").as_array().unwrap().len(), 0);
+}
+
+/// An operator would take a group that stands still for one that is just behind, or a group that
+/// has only markers left for one that stands still.
+#[test]
+fn groups_are_behind_in_time() {
+    const HOUR_MS: i64 = 3_600_000;
+    let shell = Shell::start();
+    let mut connection = shell.broker.connect();
+    shell.out("topic create t");
+    let now = now_ms();
+    let times = [5, 4, 3].map(|hours| now - hours * HOUR_MS);
+    let zstd = BatchOptions { compression: Compression::Zstd, ..Default::default() };
+    produce(&mut connection, "t", batch(&times[..1]), -1);
+    produce(&mut connection, "t", batch_with(zstd, &times[1..]), -1);
+    write_in_open_transaction(&mut connection, "transaction", "t", now - 2 * HOUR_MS);
+    // The producer comes back, which aborts what it left: a marker is the last of the log.
+    init_producer(&mut connection, "transaction");
+    let behind = || {
+        let before = now_ms();
+        let lag = shell.json("group describe readers --json")["partitions"][0].take();
+        (lag, before, now_ms())
+    };
+    for (offset, hours) in [(0, 5), (1, 4), (2, 3), (3, 2)] {
+        shell.out(&format!("group seek readers --topic t --to {offset}"));
+        let (lag, before, after) = behind();
+        let bounds = [before, after].map(|at| (at - now + hours * HOUR_MS) as f64 / 1000.0);
+        let seconds = lag["lag_seconds"].as_f64().expect("a number");
+        assert!(bounds[0] <= seconds && seconds <= bounds[1], "{seconds} is not in {bounds:?}");
+        assert_eq!(lag["lag"], 5 - offset);
+        let told = shell.out("group describe readers");
+        let shown = format!("{hours} h 0 min");
+        assert!(told.lines().next().is_some_and(|line| line.contains(&shown)), "{told}");
+    }
+    shell.out("group seek readers --topic t --to 4");
+    let (lag, ..) = behind();
+    assert_eq!((&lag["lag"], &lag["lag_seconds"]), (&json!(1), &json!(0.0)));
+    // What is gone is no lag.
+    shell.out("group seek readers --topic t --to 0");
+    shell.out("topic trim t -p 0 --before 2");
+    assert_eq!(behind().0["lag"], 3);
 }
 
 /// People would be left alone with an error.

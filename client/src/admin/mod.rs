@@ -9,6 +9,7 @@ mod configs;
 mod groups;
 mod records;
 mod topics;
+mod written;
 
 pub use crate::offsets::{FoundOffset, OffsetSpec};
 pub use ask::{Admin, Each};

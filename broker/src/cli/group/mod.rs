@@ -1,5 +1,6 @@
 //! `milena group …`: one file per verb.
 
+mod age;
 mod delete;
 mod describe;
 mod list;
