@@ -10,6 +10,7 @@
 //! has only markers left is not behind in time. It costs one batch of the log, or its header alone
 //! where the group is at the beginning of a batch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_protocol::codec::Text;
@@ -53,10 +54,10 @@ pub struct Lag {
 }
 
 impl Committed {
-    /// The partition, if this broker leads it. A topic that has been deleted has none, and one that
-    /// was made anew under its name is another.
+    /// The partition itself, if this broker leads it. A topic that has been deleted has none, and
+    /// one that was made anew under its name is another.
     #[must_use]
-    pub fn partition(&self, broker: &Broker) -> Option<std::sync::Arc<Partition>> {
+    pub fn find(&self, broker: &Broker) -> Option<Arc<Partition>> {
         let topic_id = broker.metadata.image().topic(&self.topic)?.id();
         let is_of_it = self.topic_id == Uuid::ZERO || self.topic_id == topic_id;
         let led = || broker.replicas.leading(&topic_id, self.partition).ok();

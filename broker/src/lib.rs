@@ -25,3 +25,4 @@ pub mod request;
 pub mod screen;
 pub mod security;
 pub mod telemetry;
+pub mod timestamp;

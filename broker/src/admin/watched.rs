@@ -111,7 +111,7 @@ fn partition_state(
     committed: &Committed,
     until: Instant,
 ) -> Option<GroupPartitionState> {
-    let partition = committed.partition(broker)?;
+    let partition = committed.find(broker)?;
     let lag = Lag::of(&partition, committed.offset, Isolation::ReadUncommitted);
     let age = if lag.offsets() == 0 {
         Some(Duration::ZERO)

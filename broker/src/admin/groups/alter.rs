@@ -17,9 +17,9 @@ use crate::admin::body::Body;
 use crate::admin::call::Call;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, GroupPath};
-use crate::admin::records::timestamp;
 use crate::admin::resource::{List, ResourceMetadata, segment};
 use crate::handlers::{find_coordinator, offset_commit};
+use crate::timestamp;
 
 /// The last version of OffsetCommit that names topics.
 const NAMES_TOPICS: i16 = 9;

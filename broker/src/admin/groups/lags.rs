@@ -115,7 +115,7 @@ struct Measured {
 impl Measured {
     /// Blocks.
     fn of(broker: &Broker, committed: Committed, isolation: Isolation) -> Option<Self> {
-        let partition = committed.partition(broker)?;
+        let partition = committed.find(broker)?;
         let lag = Lag::of(&partition, committed.offset, isolation);
         let age = lag.age(&partition, broker.clock.now()).unwrap_or_else(|error| {
             tracing::debug!(?partition, %error, "the age of a group's lag is not known");

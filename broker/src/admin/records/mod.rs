@@ -4,7 +4,6 @@ pub mod batch;
 pub mod page;
 mod pieces;
 pub mod stream;
-pub mod timestamp;
 pub mod watch;
 
 mod objects;

@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::partitioner::Partitioner;
 use super::received::{Format, NewRecord, Payload};
-use super::timestamp;
 use crate::admin::call::Call;
 use crate::admin::error::Failure;
 use crate::handlers::produce::{self, Outcome};
+use crate::timestamp;
 
 /// How long a produce waits for its acknowledgement.
 const TIMEOUT_MS: i32 = 30_000;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::received::Format;
-use super::timestamp;
+use crate::timestamp;
 
 /// Brackets of a document within each other.
 const MAX_NESTING: usize = 100;

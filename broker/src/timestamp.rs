@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 const NANOS: i128 = 1_000_000;
 
 /// Reads an instant, to the millisecond; none before 1970 or where the text is none.
+#[must_use]
 pub fn read(text: &str) -> Option<Timestamp> {
     let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     let milliseconds = instant.unix_timestamp_nanos().div_euclid(NANOS);
@@ -16,6 +17,7 @@ pub fn read(text: &str) -> Option<Timestamp> {
 }
 
 /// Writes an instant; none where a record has none, or one that a calendar cannot name.
+#[must_use]
 pub fn write(timestamp: Timestamp) -> Option<String> {
     if timestamp == Timestamp::NONE {
         return None;
