@@ -180,6 +180,16 @@ fn groups_are_moved_and_forgotten() {
     assert_eq!(shell.json("group describe readers --json")["partitions"][0]["lag"], 3);
     shell.out("group seek readers --topic t -p 0 --to 2");
     assert_eq!(shell.json("group describe readers --json")["partitions"][0]["lag"], 1);
+    for (place, lag) in
+        [("--by -1", 2), ("--by 9", 0), ("--ago 1h", 3), ("--to @2999-01-01T00:00:00Z", 0)]
+    {
+        shell.out(&format!("group seek readers --topic t {place}"));
+        let group = shell.json("group describe readers --json");
+        let lags = [0, 1].map(|index| group["partitions"][index]["lag"].clone());
+        assert_eq!(lags, [json!(lag), json!(0)], "{place}");
+    }
+    let refused = shell.error("group seek others --topic t --by 1");
+    assert!(refused.contains("group others is nowhere in t 0"), "{refused}");
     assert!(shell.out("group list").contains("readers"));
     assert_eq!(shell.out("group delete readers"), "readers deleted\n");
     assert_eq!(shell.json("group list --json").as_array().unwrap().len(), 0);

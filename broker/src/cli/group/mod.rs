@@ -4,6 +4,7 @@ mod age;
 mod delete;
 mod describe;
 mod list;
+mod place;
 mod seek;
 
 use std::io::Write;

@@ -2,16 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use milena_client::admin::{Admin, OffsetSpec, TopicPartition};
 use milena_client::consumer::Isolation;
-use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
+use milena_client::error::Refused;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{Offset, PartitionIndex};
 use serde_json::json;
 
+use super::place::{Known, Place, Target};
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::{CliError, write_json};
 use crate::cli::table::Table;
+use crate::clock::WallClock;
+
+/// How long to wait for a coordinator that is not ready yet, before it is asked again.
+const BACKOFF: Duration = Duration::from_millis(200);
 
 /// The arguments of `milena group seek`.
 #[derive(Args, Clone, Debug)]
@@ -24,9 +32,8 @@ pub struct Seek {
     /// Only this partition.
     #[arg(short, long)]
     partition: Option<i32>,
-    /// beginning, end, an offset, or @TIMESTAMP in milliseconds.
-    #[arg(long, value_parser = target)]
-    to: Target,
+    #[command(flatten)]
+    place: Place,
     /// Shows what would change, and changes nothing.
     #[arg(long)]
     dry_run: bool,
@@ -37,50 +44,26 @@ pub struct Seek {
     connect: Connect,
 }
 
-/// Where to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Beginning,
-    End,
-    At(Offset),
-    Since(Timestamp),
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0);
-    let found = match text {
-        "beginning" | "earliest" => Some(Target::Beginning),
-        "end" | "latest" => Some(Target::End),
-        _ => match text.strip_prefix('@') {
-            Some(time) => number(time).map(|time| Target::Since(Timestamp(time))),
-            None => number(text).map(|offset| Target::At(Offset(offset))),
-        },
-    };
-    found.ok_or_else(|| {
-        format!("{text:?} is no place; write beginning, end, OFFSET or @TIMESTAMP in milliseconds")
-    })
-}
+/// What became of each partition.
+type Each = Vec<(TopicPartition, Result<(), Refused>)>;
 
 pub fn run(arguments: &Seek, out: &mut impl Write) -> Result<(), CliError> {
     let (wanted, each) = block_on(async {
         let admin = Admin::new(arguments.connect.client().await?);
         let wanted = wanted(&admin, arguments).await?;
-        let each = if arguments.dry_run {
-            Vec::new()
-        } else {
-            admin.set_group_offsets(&arguments.group, &wanted).await?
-        };
+        let each =
+            if arguments.dry_run { Vec::new() } else { commit(&admin, arguments, &wanted).await? };
         Ok((wanted, each))
     })?;
-    let mut failed = false;
-    for ((topic, partition), result) in &each {
-        if let Err(refused) = result {
-            failed = true;
-            eprintln!("milena: group {}, {topic} {partition}: {refused}", arguments.group);
-        }
+    let refused: Vec<_> =
+        each.iter().filter_map(|(place, result)| Some((place, result.as_ref().err()?))).collect();
+    for ((topic, partition), why) in &refused {
+        eprintln!("milena: group {}, {topic} {partition}: {why}", arguments.group);
     }
-    if failed {
+    if refused.iter().any(|(_, why)| why.code == ErrorCode::UNKNOWN_MEMBER_ID) {
         eprintln!("        a group can be moved once it has no members: stop its consumers first");
+    }
+    if !refused.is_empty() {
         return Err(CliError::Partly);
     }
     if arguments.json {
@@ -103,54 +86,61 @@ pub fn run(arguments: &Seek, out: &mut impl Write) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Commits, and again where the coordinator is about to be ready: in a young cluster its topic has
+/// just been made.
+async fn commit(
+    admin: &Admin,
+    arguments: &Seek,
+    wanted: &BTreeMap<TopicPartition, Offset>,
+) -> Result<Each, CliError> {
+    let deadline = Instant::now() + Duration::from_secs(arguments.connect.timeout);
+    loop {
+        let each = admin.set_group_offsets(&arguments.group, wanted).await?;
+        let passes = |result: &Result<(), Refused>| {
+            result.as_ref().is_err_and(|refused| refused.code.is_retriable())
+        };
+        if !each.iter().any(|(_, result)| passes(result)) || Instant::now() >= deadline {
+            return Ok(each);
+        }
+        tokio::time::sleep(BACKOFF).await;
+    }
+}
+
 async fn wanted(
     admin: &Admin,
     arguments: &Seek,
 ) -> Result<BTreeMap<TopicPartition, Offset>, CliError> {
     let topic = &arguments.topic;
+    let target = arguments.place.target(WallClock.now());
     let list = |spec| admin.list_offsets(topic, spec, Isolation::ReadUncommitted);
-    let spec = match arguments.to {
-        Target::Beginning => OffsetSpec::Earliest,
-        Target::End | Target::At(_) => OffsetSpec::Latest,
-        Target::Since(time) => OffsetSpec::Time(time),
+    // What is asked for first is no later than what bounds it.
+    let earliest = list(OffsetSpec::Earliest).await?;
+    let since = list(target.spec()).await?;
+    let latest = list(OffsetSpec::Latest).await?;
+    let committed = match target {
+        Target::By(_) => admin.group_offsets(&arguments.group).await?,
+        _ => BTreeMap::new(),
     };
-    // What is asked for first is no later than what stands in for it.
-    let ends = list(OffsetSpec::Latest).await?;
-    let found = list(spec).await?;
-    let is_asked = |index: PartitionIndex| arguments.partition.is_none_or(|one| one == index.0);
     let mut wanted = BTreeMap::new();
-    for (index, (found, end)) in found.iter().zip(&ends).enumerate() {
-        let partition = PartitionIndex(i32::try_from(index).unwrap_or(i32::MAX));
-        if !is_asked(partition) {
+    for (((earliest, since), latest), index) in earliest.iter().zip(&since).zip(&latest).zip(0..) {
+        let place = (topic.clone(), PartitionIndex(index));
+        if arguments.partition.is_some_and(|one| one != index) {
             continue;
         }
-        let offset = match arguments.to {
-            Target::At(offset) => offset,
-            // Nothing is so young: the group goes on with what comes next.
-            _ if found.offset == Offset::NONE => end.offset,
-            _ => found.offset,
+        let known = Known {
+            earliest: earliest.offset,
+            latest: latest.offset,
+            committed: committed.get(&place).copied(),
+            since: since.offset,
         };
-        wanted.insert((topic.clone(), partition), offset);
+        let offset = target.offset(known).ok_or_else(|| {
+            let group = &arguments.group;
+            CliError::Usage(format!("group {group} is nowhere in {topic} {index}; say --to where"))
+        })?;
+        wanted.insert(place, offset);
     }
     if wanted.is_empty() {
         return Err(CliError::Usage(format!("topic {topic} has no such partition")));
     }
     Ok(wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A group would be moved somewhere else than was written.
-    #[test]
-    fn places_are_what_they_say() {
-        assert_eq!(target("beginning"), Ok(Target::Beginning));
-        assert_eq!(target("latest"), Ok(Target::End));
-        assert_eq!(target("42"), Ok(Target::At(Offset(42))));
-        assert_eq!(target("@1700000000000"), Ok(Target::Since(Timestamp(1_700_000_000_000))));
-        for bad in ["", "-1", "@", "@-1", "middle"] {
-            assert!(target(bad).is_err(), "{bad}");
-        }
-    }
 }
