@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use milena_protocol::ids::{Offset, Timestamp};
 use milena_protocol::record::batch::Batch;
+use milena_protocol::record::builder::{BatchBuilder, BatchOptions};
 use milena_protocol::record::compression::Compression;
 use milena_protocol::record::control::ControlType;
 use milena_protocol::record::record::Records;
@@ -628,4 +629,25 @@ fn readers_beside_a_compaction_see_every_last_value() {
     });
     assert_eq!(read(Offset(0)).len(), 60);
     assert!(!world.directory.is_offline());
+}
+
+/// A group would be told the age of a record that is gone, or of none: a batch with tombstones has
+/// another time in its header than that of its first record.
+#[test]
+fn the_record_at_a_hole_is_the_next_one() {
+    let World { mut log, directory, root: _root } = world(compacted());
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for (age_ms, key, value) in [(40, "a", Some("1")), (30, "b", Some("1")), (20, "c", None)] {
+        let value = value.map(str::as_bytes);
+        builder.append(after(-age_ms), Some(key.as_bytes()), value, &[]);
+    }
+    log.append_as_leader(&builder.build().unwrap(), context(0)).unwrap();
+    write(&mut log, NOBODY, &[pair("a", Some("2"))]);
+    settle_and_compact(&directory, &mut log, NOW);
+    let end = log.reader().offsets().log_end_offset;
+    let found = [0, 1, 2].map(|offset| {
+        let found = log.reader().first_record_from(Offset(offset), end, |_| false).unwrap();
+        found.map(|found| (found.offset.0, NOW.0 - found.timestamp.0))
+    });
+    assert_eq!(found, [Some((1, 30)), Some((1, 30)), Some((2, 20))]);
 }
