@@ -6,7 +6,8 @@ mod rest_client;
 
 use bytes::Bytes;
 use group_client::{
-    NO_DELAY, commit_as_nobody, init_producer, join_classic, write_in_open_transaction,
+    NO_DELAY, commit_as_nobody, commit_each, find, init_producer, join_classic,
+    write_in_open_transaction,
 };
 use milena_protocol::api::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
@@ -110,6 +111,24 @@ fn figures_are_those_of_the_groups() {
         let line = format!("milena_consumergroup_{what}_left_out 0");
         assert!(page.lines().any(|other| other == line), "{line}\n{page}");
     }
+}
+
+/// Very many groups would make a page that nobody can take, and keep the node busy with it.
+#[test]
+fn figures_of_groups_are_bounded() {
+    let rest = Rest::start();
+    rest.create("t", 100);
+    let mut connection = rest.process.connect();
+    find(&mut connection, "g", 0);
+    for number in 0..101 {
+        let group = format!("g{number}");
+        commit_each(&mut connection, &group, ("t", 0..100, 0), ("", -1));
+    }
+    let page = rest.call("GET", "/metrics", "").body;
+    let told = page.lines().filter(|line| line.starts_with("kafka_consumergroup_lag{")).count();
+    assert_eq!(told, 10_000);
+    let left_out = "milena_consumergroup_rows_left_out 100";
+    assert!(page.lines().any(|line| line == left_out), "{left_out} is missing");
 }
 
 /// A group would be behind by records that nobody can read any more.

@@ -1,6 +1,8 @@
 //! Members of groups over a bare connection, for tests that look at groups from outside.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use milena_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
@@ -40,25 +42,36 @@ pub fn commit(
     connection: &mut Connection,
     group: &str,
     (topic, partition, offset): (&str, i32, i64),
+    member: (&str, i32),
+) {
+    commit_each(connection, group, (topic, partition..partition + 1, offset), member);
+}
+
+/// Commits the same offset of several partitions.
+pub fn commit_each(
+    connection: &mut Connection,
+    group: &str,
+    (topic, partitions, offset): (&str, Range<i32>, i64),
     (member, epoch): (&str, i32),
 ) {
+    let partition = |index| OffsetCommitRequestPartition {
+        partition_index: PartitionIndex(index),
+        committed_offset: Offset(offset),
+        ..Default::default()
+    };
     let request = OffsetCommitRequest {
         group_id: group.into(),
         member_id: member.into(),
         generation_id_or_member_epoch: epoch,
         topics: vec![OffsetCommitRequestTopic {
             name: topic.into(),
-            partitions: vec![OffsetCommitRequestPartition {
-                partition_index: PartitionIndex(partition),
-                committed_offset: Offset(offset),
-                ..Default::default()
-            }],
+            partitions: partitions.map(partition).collect(),
             ..Default::default()
         }],
         ..Default::default()
     };
     let answer = connection.ask(&request, 9);
-    assert_eq!(answer.topics[0].partitions[0].error_code, ErrorCode::NONE);
+    assert!(answer.topics[0].partitions.iter().all(|one| one.error_code.is_none()));
 }
 
 /// Nobody in particular commits an offset.
