@@ -146,7 +146,11 @@ fn answers_are_as_documented() {
         if id == "watchRecords" {
             continue;
         }
-        let body = bodies.iter().find(|(other, _)| *other == id).map_or("{}", |(_, body)| body);
+        let body = bodies.iter().find(|(other, _)| *other == id).map(|(_, body)| body);
+        if let Some(body) = body {
+            check_body(&document, operation, body, id);
+        }
+        let body = body.unwrap_or(&"{}");
         for (topic, broker, config) in [("none", "9", "none"), ("t", "1", "log.retention.ms")] {
             let config =
                 if path.contains("{topic_name}") && topic == "t" { "retention.ms" } else { config };
@@ -162,6 +166,14 @@ fn answers_are_as_documented() {
             check_answer(&document, operation, &answer, &format!("{method} {concrete}"));
         }
     }
+}
+
+/// A body that is taken is as documented too.
+fn check_body(document: &Value, operation: &Value, body: &str, what: &str) {
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    assert!(schema.is_object(), "{what}");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(schema::faults(document, schema, &body), [""; 0], "{what}: {body}");
 }
 
 fn check_answer(document: &Value, operation: &Value, answer: &Answer, what: &str) {

@@ -29,14 +29,14 @@ const GROUP: i8 = 0;
 /// Where a group shall go on.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Alteration {
+pub struct OffsetAlteration {
     /// In which topic.
     #[schema(example = "orders")]
     topic_name: String,
     /// In this partition only; without it, in all.
     partition_id: Option<i32>,
     /// Where.
-    to: Target,
+    to: OffsetTarget,
     /// Only say where it would go on.
     #[serde(default)]
     validate_only: bool,
@@ -45,7 +45,7 @@ pub struct Alteration {
 /// A place in a partition. None is before its first record or behind its last.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "UPPERCASE", deny_unknown_fields)]
-enum Target {
+enum OffsetTarget {
     /// The first record.
     Earliest {},
     /// The record that comes next.
@@ -89,7 +89,7 @@ pub struct AlteredOffset {
     current_offset: i64,
 }
 
-/// A [`Target`] that makes sense.
+/// An [`OffsetTarget`] that makes sense.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
     Earliest,
@@ -99,7 +99,7 @@ enum Wanted {
     Shift(i64),
 }
 
-impl Target {
+impl OffsetTarget {
     fn parse(&self, now: Timestamp) -> Result<Wanted, Failure> {
         let negative = |what: &str| Err(Failure::bad_request(format!("{what} is not negative")));
         match self {
@@ -214,14 +214,14 @@ fn active(id: &str) -> Failure {
 #[utoipa::path(post,
     path = "/v3/clusters/{cluster_id}/consumer-groups/{consumer_group_id}/offsets:alter",
     operation_id = "alterConsumerGroupOffsets", tag = "Consumer groups", params(GroupPath),
-    request_body = Alteration,
+    request_body = OffsetAlteration,
     responses(
         (status = 200, description = "Where it goes on.", body = List<AlteredOffset>),
         Failure,
     ))]
 pub async fn alter(
     at: At<GroupPath>,
-    Body(alteration): Body<Alteration>,
+    Body(alteration): Body<OffsetAlteration>,
 ) -> Result<Json<List<AlteredOffset>>, Failure> {
     let id = at.path.consumer_group_id.as_str();
     let topic = alteration.topic_name.as_str();
