@@ -309,7 +309,7 @@ impl LogReader {
 
     /// The first record from `from` on and before `upper` that consumers are shown: in no control
     /// batch, and in none that `is_hidden` says. Below the log's start that is the log's first.
-    /// Looks at [`MAX_PASSED_BATCHES`] at most; where it got no further, the place behind the last
+    /// Looks at `MAX_PASSED_BATCHES` at most; where it got no further, the place behind the last
     /// of them stands for the record, with the time of that batch. May block.
     ///
     /// # Errors
