@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::consumer_group_describe::{
     ConsumerGroupDescribeGroup, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
 };
@@ -21,12 +21,7 @@ pub async fn handle(
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
         let asked = Request::ConsumerDescribe(group_id.clone());
-        let pick = |answer| match answer {
-            Answer::ConsumerDescribe(group) => Some(group),
-            _ => None,
-        };
-        let described =
-            groups::ask(&broker, &context, Operation::Describe, &group_id, asked, pick).await;
+        let described = groups::ask(&broker, &context, Operation::Describe, &group_id, asked).await;
         let mut described = described.unwrap_or_else(|error_code| ConsumerGroupDescribeGroup {
             error_code,
             group_id,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
 };
@@ -23,11 +23,7 @@ pub async fn handle(
 ) -> ConsumerGroupHeartbeatResponse {
     let group = request.group_id.clone();
     let request = Request::ConsumerHeartbeat(groups::caller(&context), request);
-    let pick = |answer| match answer {
-        Answer::ConsumerHeartbeat(response) => Some(response),
-        _ => None,
-    };
-    let asked = groups::ask(&broker, &context, Operation::Read, &group, request, pick);
+    let asked = groups::ask(&broker, &context, Operation::Read, &group, request);
     asked.await.unwrap_or_else(|error_code| ConsumerGroupHeartbeatResponse {
         error_code,
         ..Default::default()

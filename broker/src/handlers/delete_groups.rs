@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::delete_groups::{
     DeleteGroupsRequest, DeleteGroupsResponse, DeleteGroupsResult,
 };
@@ -21,12 +21,7 @@ pub async fn handle(
     let mut results = Vec::with_capacity(request.groups_names.len());
     for group_id in request.groups_names {
         let asked = Request::Delete(group_id.clone());
-        let pick = |answer| match answer {
-            Answer::Delete(result) => Some(result),
-            _ => None,
-        };
-        let deleted =
-            groups::ask(&broker, &context, Operation::Delete, &group_id, asked, pick).await;
+        let deleted = groups::ask(&broker, &context, Operation::Delete, &group_id, asked).await;
         results
             .push(deleted.unwrap_or_else(|error_code| DeleteGroupsResult { group_id, error_code }));
     }

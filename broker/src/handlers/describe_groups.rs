@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::describe_groups::{
     DescribeGroupsGroup, DescribeGroupsRequest, DescribeGroupsResponse,
 };
@@ -23,12 +23,7 @@ pub async fn handle(
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
         let asked = Request::Describe(groups::caller(&context), group.clone());
-        let pick = |answer| match answer {
-            Answer::Describe(group) => Some(group),
-            _ => None,
-        };
-        let described =
-            groups::ask(&broker, &context, Operation::Describe, &group, asked, pick).await;
+        let described = groups::ask(&broker, &context, Operation::Describe, &group, asked).await;
         let mut described = described.unwrap_or_else(|error_code| DescribeGroupsGroup {
             error_code,
             group_id: group,

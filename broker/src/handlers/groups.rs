@@ -19,17 +19,16 @@ pub fn caller(context: &Context) -> Caller {
     }
 }
 
-/// Asks the coordinator of a group; `pick` takes the answer that belongs to the request.
+/// Asks the coordinator of a group for the answer that belongs to the request.
 ///
 /// # Errors
 /// GROUP_AUTHORIZATION_FAILED, or why the coordinator does not answer.
-pub async fn ask<T>(
+pub async fn ask<T: TryFrom<Answer, Error = Answer>>(
     broker: &Broker,
     context: &Context,
     operation: Operation,
     group: &str,
     request: Request,
-    pick: impl FnOnce(Answer) -> Option<T>,
 ) -> Result<T, ErrorCode> {
     let principal = &context.peer.principal;
     if !broker.authorizer.allows(principal, operation, Resource::Group(group)) {
@@ -37,5 +36,5 @@ pub async fn ask<T>(
     }
     let coordinator = broker.groups.of_key(group).await?;
     let answer = coordinator.ask(request).await?;
-    Ok(pick(answer).expect("a coordinator answers what it was asked"))
+    Ok(T::try_from(answer).expect("a coordinator answers what it was asked"))
 }

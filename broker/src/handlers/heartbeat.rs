@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 
 use super::groups;
@@ -20,10 +20,6 @@ pub async fn handle(
 ) -> HeartbeatResponse {
     let group = request.group_id.clone();
     let request = Request::Heartbeat(request);
-    let pick = |answer| match answer {
-        Answer::Heartbeat(response) => Some(response),
-        _ => None,
-    };
-    let asked = groups::ask(&broker, &context, Operation::Read, &group, request, pick);
+    let asked = groups::ask(&broker, &context, Operation::Read, &group, request);
     asked.await.unwrap_or_else(|error_code| HeartbeatResponse { error_code, ..Default::default() })
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::{CommitAnswer, Request};
 use milena_protocol::api::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -35,11 +35,8 @@ pub async fn handle(
         let sent = known.iter().map(|(_, topic)| topic.clone()).collect();
         let request = OffsetCommitRequest { topics: sent, ..request };
         let request = Request::Commit(groups::caller(&context), request);
-        let pick = |answer| match answer {
-            Answer::Commit(codes) => Some(codes),
-            _ => None,
-        };
-        let asked = groups::ask(&broker, &context, Operation::Read, &group, request, pick).await;
+        let asked: Result<CommitAnswer, _> =
+            groups::ask(&broker, &context, Operation::Read, &group, request).await;
         for (index, (topic_at, sent)) in known.iter().enumerate() {
             let Some(answer) = topics.get_mut(*topic_at) else { continue };
             let codes = asked.as_ref().map(|topics| topics.get(index));

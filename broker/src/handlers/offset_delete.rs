@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::groups;
@@ -20,11 +20,7 @@ pub async fn handle(
 ) -> OffsetDeleteResponse {
     let group = request.group_id.clone();
     let request = Request::DeleteOffsets(request);
-    let pick = |answer| match answer {
-        Answer::DeleteOffsets(response) => Some(response),
-        _ => None,
-    };
-    let asked = groups::ask(&broker, &context, Operation::Delete, &group, request, pick);
+    let asked = groups::ask(&broker, &context, Operation::Delete, &group, request);
     asked
         .await
         .unwrap_or_else(|error_code| OffsetDeleteResponse { error_code, ..Default::default() })

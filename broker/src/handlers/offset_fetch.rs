@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::Request;
 use milena_protocol::api::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -81,11 +81,7 @@ async fn fetch(
     // Version 1 has no error for the whole group.
     let asked_topics = asked.topics.clone().filter(|_| context.version < 2);
     let request = Request::Fetch(asked, is_stable);
-    let pick = |answer| match answer {
-        Answer::Fetch(group) => Some(group),
-        _ => None,
-    };
-    match groups::ask(broker, context, Operation::Describe, &group_id, request, pick).await {
+    match groups::ask(broker, context, Operation::Describe, &group_id, request).await {
         Ok(mut group) => {
             if by_id {
                 add_ids(broker, &mut group);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use milena_cluster::coordinator::partition_for;
-use milena_cluster::group::{Answer, Request};
+use milena_cluster::group::{CommitAnswer, Request};
 use milena_protocol::api::add_partitions_to_txn::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -112,12 +112,8 @@ async fn store(
     }
     join_transaction(broker, context, &request).await?;
     let group = request.group_id.clone();
-    let pick = |answer| match answer {
-        Answer::Commit(topics) => Some(topics),
-        _ => None,
-    };
     let asked = Request::CommitInTransaction(request);
-    let topics = groups::ask(broker, context, Operation::Read, &group, asked, pick).await?;
+    let topics: CommitAnswer = groups::ask(broker, context, Operation::Read, &group, asked).await?;
     let codes = topics.into_iter().map(|(_, codes)| codes.into_iter().map(|(_, code)| code));
     Ok(codes.map(Iterator::collect).collect())
 }

@@ -132,3 +132,35 @@ pub enum Answer {
     Delete(DeleteGroupsResult),
     TopicsDeleted,
 }
+
+/// Each answer from the one kind that it comes in.
+macro_rules! answers {
+    ($($kind:ident($answer:ty),)*) => {$(
+        impl TryFrom<Answer> for $answer {
+            type Error = Answer;
+
+            fn try_from(answer: Answer) -> Result<Self, Answer> {
+                match answer {
+                    Answer::$kind(it) => Ok(it),
+                    other => Err(other),
+                }
+            }
+        }
+    )*};
+}
+
+answers! {
+    Join(JoinGroupResponse),
+    Sync(SyncGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    Leave(LeaveGroupResponse),
+    ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
+    ConsumerDescribe(ConsumerGroupDescribeGroup),
+    Commit(CommitAnswer),
+    Fetch(OffsetFetchResponseGroup),
+    DeleteOffsets(OffsetDeleteResponse),
+    Describe(DescribeGroupsGroup),
+    List(Vec<ListGroupsGroup>),
+    Progress(Page),
+    Delete(DeleteGroupsResult),
+}
