@@ -25,3 +25,4 @@ pub mod quorum;
 pub mod replica;
 pub mod time;
 pub mod transaction;
+pub mod wire;
