@@ -10,36 +10,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use milena_cluster::configs::Resolver;
-use milena_cluster::controller::Controller;
 use milena_cluster::controller::brokers::Registration;
 use milena_cluster::controller::features;
 use milena_cluster::group;
-use milena_cluster::metadata::batch;
-use milena_cluster::metadata::delta::{Changes, Delta};
+use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
-use milena_cluster::metadata::snapshot::Snapshot;
-use milena_cluster::quorum::{
-    Control, EpochStart, Membership, Quorum, ReplicaKey, Restored, RestoredLog, SnapshotId, Timing,
-    Voter,
-};
-use milena_cluster::time::Now;
+use milena_cluster::quorum::{ReplicaKey, Timing, Voter};
 use milena_protocol::codec::Text;
-use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
-use milena_storage::{
-    DirectoryOptions, LogConfig, LogDirectory, LogReader, OpenDirectoryError, RealDisk,
-};
+use milena_protocol::ids::{NodeId, Offset, Timestamp};
+use milena_storage::{DirectoryOptions, LogDirectory, OpenDirectoryError, RealDisk};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::broker::Broker;
 use crate::clock::WallClock;
 use crate::config::{Config, GroupConfig, HostPort};
 use crate::drivers::cleaner;
-use crate::drivers::controller::{Driver, Fatal, Parts, SnapshotRules};
+use crate::drivers::controller::{self, Beginning, Driver, Fatal, SnapshotRules};
 use crate::drivers::coordinator::{Ground, InternalTopic, Shards};
 use crate::drivers::housekeeping;
-use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::producer_ids::ProducerIds;
-use crate::drivers::replay::each_batch;
 use crate::drivers::transactions;
 use crate::endpoints::Endpoints;
 use crate::entropy::new_uuid;
@@ -143,7 +132,7 @@ impl Node {
         let (directories, cluster_id) = open_directories(&config, node_id)?;
         let metadata_directory = metadata_directory(&config, &directories)?;
         let mut driver = restore(&config, node_id, &cluster_id, &metadata_directory)?;
-        let is_new = driver.image().offset() == Offset::NONE;
+        let is_new = driver.controller().image().offset() == Offset::NONE;
         driver.begin()?;
         if driver.controller().image().feature(features::METADATA_VERSION) == 0 {
             driver.propose(features::bootstrap())?;
@@ -175,7 +164,7 @@ impl Node {
             validation(&config),
             directories,
         ));
-        replicas.apply(&image, &everything(&image));
+        replicas.apply(&image, &Changes::between(&MetadataImage::default(), &image));
         replicas.put_strays_aside(&image);
         let recovered = replicas.count();
         let metrics = Metrics::new();
@@ -208,7 +197,8 @@ impl Node {
                 }
             })
         };
-        let controller = driver.spawn(node_id, publish).map_err(StartError::System)?;
+        driver.publish_to(publish);
+        let controller = driver.spawn(node_id).map_err(StartError::System)?;
         let screen = Screen {
             node_id,
             cluster_id: cluster_id.clone(),
@@ -458,61 +448,32 @@ fn metadata_directory(
         .ok_or_else(|| StartError::Unsupported("log.dirs names no directory".into()))
 }
 
-/// Replays snapshot and log, and restores the quorum's member.
+/// The controller's driver, as the disk left it: the only voter of its quorum.
 fn restore(
     config: &Config,
-    node_id: NodeId,
+    node: NodeId,
     cluster_id: &str,
     directory: &Arc<LogDirectory>,
 ) -> Result<Driver, StartError> {
-    let damaged = |error: &dyn fmt::Display| StartError::Metadata(error.to_string());
-    let log_config = LogConfig {
+    let me = Voter::bare(ReplicaKey { id: node, directory_id: directory.id() });
+    let beginning = Beginning {
+        node,
+        cluster_id,
+        directory,
         segment_bytes: u32::try_from(config.metadata_log.segment_bytes).unwrap_or(1 << 30),
-        retention_ms: -1,
-        retention_bytes: -1,
-        ..LogConfig::default()
-    };
-    let log = directory
-        .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), log_config)
-        .map_err(|error| damaged(&error))?;
-    // The log makes its directory; the small files live in it.
-    let files = QuorumFiles::open(directory.path()).map_err(StartError::System)?;
-    let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
-    let Snapshot { image, membership } = files.read_snapshot().map_err(StartError::System)?;
-    let snapshot = (image.offset() != Offset::NONE)
-        .then(|| SnapshotId { end_offset: image.offset().plus(1), epoch: image.epoch() });
-    let Replayed { image, epochs, control } =
-        replay(&log.reader(), image).map_err(|e| damaged(&e))?;
-    // What a kill left in the page cache counts from now on.
-    log.flush().map_err(|error| damaged(&error))?;
-    let key = ReplicaKey { id: node_id, directory_id: directory.id() };
-    let me = Voter::bare(key);
-    let configured = Membership { kraft_version: 0, voters: [me.clone()].into_iter().collect() };
-    let restored = Restored {
-        base: membership.unwrap_or(configured),
+        voters: [me.clone()].into_iter().collect(),
         me,
-        cluster_id: cluster_id.to_owned(),
-        seed: seed(),
         timing: timing(config),
-        state,
-        log: RestoredLog { snapshot, epochs, end_offset: log.log_end_offset() },
-        control,
-        bootstrap_count: 0,
-    };
-    let quorum = Quorum::restore(restored, Now { wall: now(), ..Now::default() });
-    let controller = Controller::new(node_id, config.static_values().clone(), image);
-    Ok(Driver::new(Parts {
-        controller,
-        quorum,
-        log,
-        files,
+        seed: seed(),
+        static_values: config.static_values(),
         rules: SnapshotRules {
             max_bytes: u64::try_from(config.metadata_log.max_record_bytes_between_snapshots)
                 .unwrap_or(u64::MAX),
             max_interval: config.metadata_log.max_snapshot_interval,
         },
         clock: now,
-    }))
+    };
+    Ok(controller::restore(beginning)?)
 }
 
 fn now() -> Timestamp {
@@ -532,51 +493,6 @@ fn timing(config: &Config) -> Timing {
         retry_backoff: config.quorum.retry_backoff,
         ..Timing::default()
     }
-}
-
-/// What the log behind a snapshot says.
-struct Replayed {
-    image: MetadataImage,
-    /// Where the epochs in it begin.
-    epochs: Vec<EpochStart>,
-    /// What it says about the voters.
-    control: Vec<(Offset, Control)>,
-}
-
-/// Replays the log from behind the image to its end.
-fn replay(reader: &LogReader, image: MetadataImage) -> Result<Replayed, String> {
-    let offsets = reader.offsets();
-    let mut delta = Delta::new(&image);
-    let mut epochs: Vec<EpochStart> = Vec::new();
-    let mut control = Vec::new();
-    let next = image.offset().plus(1);
-    if offsets.log_start_offset > next {
-        return Err(format!(
-            "the log begins at {}, but no whole snapshot reaches that far: the newest ends at {}; \
-             bring back a snapshot (a .checkpoint file) from a backup",
-            offsets.log_start_offset, next
-        ));
-    }
-    let reached = each_batch(reader, next, |found| {
-        let (base, epoch) = (found.base_offset(), found.leader_epoch());
-        let records = batch::records(found).map_err(|error| error.to_string())?;
-        for (index, record) in records.iter().enumerate() {
-            let offset = base.plus(index as i64);
-            if offset >= next {
-                delta.replay(offset, epoch, record).map_err(|error| error.to_string())?;
-            }
-        }
-        if epochs.last().is_none_or(|last| last.epoch < epoch) {
-            epochs.push(EpochStart { epoch, start_offset: base });
-        }
-        control.extend(batch::control(found).map_err(|error| error.to_string())?);
-        delta.advance(found.last_offset(), epoch);
-        Ok(())
-    })?;
-    if reached < offsets.log_end_offset {
-        return Err(format!("the log cannot be read at offset {reached}"));
-    }
-    Ok(Replayed { image: delta.finish().0, epochs, control })
 }
 
 fn registration(
@@ -624,13 +540,4 @@ fn validation(config: &Config) -> milena_storage::RecordValidation {
         crate::config::RecordValidation::Records => milena_storage::RecordValidation::Records,
         crate::config::RecordValidation::Batch => milena_storage::RecordValidation::Batch,
     }
-}
-
-/// A change that names everything in an image, for a broker that starts.
-fn everything(image: &MetadataImage) -> Changes {
-    let partitions = image
-        .topics()
-        .map(|topic| (topic.id(), topic.partitions().map(|(index, _)| index).collect()))
-        .collect();
-    Changes { partitions, ..Changes::default() }
 }

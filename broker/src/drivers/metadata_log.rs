@@ -2,12 +2,13 @@
 //! segments, and `quorum-state`.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::metadata::snapshot::{self, Snapshot};
-use milena_cluster::quorum::{Membership, QuorumState};
+use milena_cluster::quorum::{Membership, QuorumState, SnapshotId};
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
 
 /// The metadata log's name as a topic.
@@ -93,6 +94,75 @@ impl QuorumFiles {
         Ok(())
     }
 
+    /// The size of a snapshot, and its bytes from a position on, at most so many; none where there
+    /// is no such snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_piece(
+        &self,
+        snapshot: SnapshotId,
+        position: u64,
+        max_bytes: usize,
+    ) -> io::Result<Option<(u64, Bytes)>> {
+        let mut file = match File::open(self.directory.join(file_name(snapshot))) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let size = file.metadata()?.len();
+        let left = size.saturating_sub(position).min(max_bytes as u64);
+        file.seek(SeekFrom::Start(position.min(size)))?;
+        let mut bytes = Vec::with_capacity(left as usize);
+        file.take(left).read_to_end(&mut bytes)?;
+        Ok(Some((size, bytes.into())))
+    }
+
+    /// Keeps a piece of a snapshot that is on its way here; position 0 begins it anew.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_piece(&self, snapshot: SnapshotId, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(position == 0)
+            .open(self.download(snapshot))?;
+        file.seek(SeekFrom::Start(position))?;
+        file.write_all(bytes)
+    }
+
+    /// The snapshot that came in pieces.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_download(&self, snapshot: SnapshotId) -> io::Result<Vec<u8>> {
+        fs::read(self.download(snapshot))
+    }
+
+    /// Drops a snapshot that came in pieces and is no good.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn drop_download(&self, snapshot: SnapshotId) -> io::Result<()> {
+        fs::remove_file(self.download(snapshot))
+    }
+
+    /// Makes the snapshot that came in pieces one that counts, durably.
+    ///
+    /// # Errors
+    /// When the disk refuses; it does not count then.
+    pub fn keep_download(&self, snapshot: SnapshotId) -> io::Result<()> {
+        let from = self.download(snapshot);
+        File::open(&from)?.sync_all()?;
+        fs::rename(&from, self.directory.join(file_name(snapshot)))?;
+        File::open(&self.directory)?.sync_all()
+    }
+
+    fn download(&self, snapshot: SnapshotId) -> PathBuf {
+        self.directory.join(format!("{}.part", file_name(snapshot)))
+    }
+
     fn snapshots(&self) -> io::Result<Vec<(Offset, LeaderEpoch, PathBuf)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -117,4 +187,8 @@ impl QuorumFiles {
         fs::rename(&temporary, &target)?;
         File::open(&self.directory)?.sync_all()
     }
+}
+
+fn file_name(snapshot: SnapshotId) -> String {
+    snapshot::file_name(snapshot.end_offset, snapshot.epoch)
 }

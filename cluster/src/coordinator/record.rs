@@ -1,5 +1,5 @@
-//! Keys and values of the coordinators' topics: a big-endian `int16`, which is the type of a key and
-//! the version of a value, and the message after it. Consumers write their subscriptions and
+//! Keys and values of the coordinators' topics: a big-endian `int16`, which is the type of a key
+//! and the version of a value, and the message after it. Consumers write their subscriptions and
 //! assignments in the same form.
 
 use bytes::{BufMut, Bytes, BytesMut};

@@ -70,6 +70,42 @@ pub struct Changes {
     pub security: bool,
 }
 
+impl Changes {
+    /// What is different between two images, as a snapshot that takes the place of the log makes
+    /// it. A topic that was deleted and made again is one that is gone and a new one.
+    #[must_use]
+    pub fn between(old: &MetadataImage, new: &MetadataImage) -> Self {
+        let mut changes = Self::default();
+        for topic in new.topics() {
+            let before = old.topic_by_id(topic.id());
+            if before.is_none() {
+                changes.created_topics.insert(topic.id());
+            }
+            let is_new = |index, partition| {
+                before.and_then(|topic| topic.partition(index)) != Some(partition)
+            };
+            let partitions = topic.partitions().filter(|(index, it)| is_new(*index, *it));
+            let partitions: BTreeSet<PartitionIndex> = partitions.map(|(index, _)| index).collect();
+            if !partitions.is_empty() {
+                changes.partitions.insert(topic.id(), partitions);
+            }
+        }
+        let removed = old.topics().filter(|topic| new.topic_by_id(topic.id()).is_none());
+        changes.removed_topics = removed.map(|topic| (topic.id(), topic.name().clone())).collect();
+        let resources = old.config_resources().chain(new.config_resources());
+        changes.configs =
+            resources.filter(|it| old.config(it) != new.config(it)).cloned().collect();
+        let brokers = old.brokers.keys().chain(new.brokers.keys()).copied();
+        changes.brokers = brokers.filter(|id| old.broker(*id) != new.broker(*id)).collect();
+        changes.features = old.features != new.features;
+        changes.security = old.acls != new.acls
+            || old.credentials != new.credentials
+            || old.tokens != new.tokens
+            || old.quotas != new.quotas;
+        changes
+    }
+}
+
 /// An image in the making.
 #[derive(Clone, Debug)]
 pub struct Delta {

@@ -1,0 +1,441 @@
+//! The controller with its quorum and its log: inputs in, outputs done in their order.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use milena_cluster::controller::{Controller, Decision, Proposal};
+use milena_cluster::metadata::delta::Changes;
+use milena_cluster::metadata::image::MetadataImage;
+use milena_cluster::quorum::{
+    Envelope, Fetched, Input, Message, Output, Quorum, Response, ResponseBody, Role, SnapshotId,
+};
+use milena_cluster::time::{Instant as QuorumInstant, Now};
+use milena_protocol::codec::EncodeError;
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{NodeId, Offset, Timestamp};
+use milena_protocol::metadata_record::MetadataRecord;
+use parking_lot::RwLock;
+
+use super::Fatal;
+use super::handle::{ControllerHandle, Finish, Job, QuorumView};
+use super::ledger::Ledger;
+
+/// Requests that share one sync.
+const MAX_BATCH: usize = 256;
+/// How often the thread looks whether a snapshot is due.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Takes a committed image into effect on this broker.
+pub type Publish = Box<dyn FnMut(&Arc<MetadataImage>, &Changes) + Send>;
+/// Sends a message to another member. It must not wait; what is lost is asked for again.
+pub type Outbox = Box<dyn FnMut(Envelope) + Send>;
+
+/// When snapshots are written.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotRules {
+    /// After this many bytes of records.
+    pub max_bytes: u64,
+    /// After this long, if anything changed.
+    pub max_interval: Duration,
+}
+
+/// The controller with its quorum and its log.
+pub struct Driver {
+    quorum: Quorum,
+    ledger: Ledger,
+    /// What was decided and is not committed: the end of its batch, and who waits.
+    waiting: Vec<(Offset, Finish)>,
+    publish: Option<Publish>,
+    /// None where there is nobody to send to: a quorum of one.
+    outbox: Option<Outbox>,
+    view: Arc<RwLock<QuorumView>>,
+    rules: SnapshotRules,
+    snapshot_at: Instant,
+    clock: fn() -> Timestamp,
+    /// Where the quorum's own clock begins.
+    started_at: Instant,
+}
+
+impl Driver {
+    /// A driver that has not begun; `quorum` was restored at the instant 0 of its own clock.
+    pub(super) fn new(
+        quorum: Quorum,
+        ledger: Ledger,
+        rules: SnapshotRules,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            view: Arc::new(RwLock::new(QuorumView::of(&quorum))),
+            quorum,
+            ledger,
+            waiting: Vec::new(),
+            publish: None,
+            outbox: None,
+            rules,
+            snapshot_at: Instant::now(),
+            clock,
+            started_at: Instant::now(),
+        }
+    }
+
+    /// Messages to other members go this way.
+    pub fn connect(&mut self, outbox: Outbox) {
+        self.outbox = Some(outbox);
+    }
+
+    /// From now on committed images are published.
+    pub fn publish_to(&mut self, publish: Publish) {
+        self.publish = Some(publish);
+    }
+
+    /// The image as of the last commit.
+    #[must_use]
+    pub fn image(&self) -> &Arc<MetadataImage> {
+        self.ledger.image()
+    }
+
+    /// The controller, with everything replayed that was appended.
+    #[must_use]
+    pub fn controller(&self) -> &Controller {
+        self.ledger.controller()
+    }
+
+    /// Whether this node's controller decides.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        matches!(self.quorum.role(), Role::Leader(_))
+    }
+
+    /// How the quorum stands.
+    #[must_use]
+    pub fn quorum(&self) -> QuorumView {
+        self.view.read().clone()
+    }
+
+    /// The quorum's turn: where this node is the only voter it elects itself and appends what
+    /// begins its epoch.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn begin(&mut self) -> Result<(), Fatal> {
+        self.step(Input::Tick)
+    }
+
+    /// Does what is due at this moment, if anything is.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn tick(&mut self) -> Result<(), Fatal> {
+        if self.patience().is_zero() {
+            self.step(Input::Tick)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message of another member.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn receive(&mut self, envelope: Envelope) -> Result<(), Fatal> {
+        self.step(Input::Receive(envelope))
+    }
+
+    /// Lets the controller decide; what follows is appended and waits for [`Driver::commit`].
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn decide<A>(
+        &mut self,
+        decide: impl FnOnce(&Controller) -> Decision<A>,
+    ) -> Result<A, Fatal> {
+        let Decision { records, answer } = decide(self.ledger.controller());
+        self.propose(records)?;
+        Ok(answer)
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn spawn(mut self, node: NodeId) -> std::io::Result<ControllerHandle> {
+        let (jobs, receiver) = channel();
+        let handle = ControllerHandle { jobs, node, view: self.view.clone() };
+        std::thread::Builder::new().name("controller".into()).spawn(move || {
+            if let Err(error) = self.run(&receiver) {
+                // Crash-only: a restart recovers from what is on the disk.
+                tracing::error!(%error, "the controller cannot go on; the process ends");
+                std::process::abort();
+            }
+        })?;
+        Ok(handle)
+    }
+
+    fn run(&mut self, jobs: &Receiver<Job>) -> Result<(), Fatal> {
+        loop {
+            let first = match jobs.recv_timeout(self.patience()) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            self.tick()?;
+            for job in first.into_iter().chain(jobs.try_iter()).take(MAX_BATCH) {
+                self.take(job)?;
+            }
+            self.commit()?;
+            self.snapshot_if_due()?;
+        }
+    }
+
+    fn take(&mut self, job: Job) -> Result<(), Fatal> {
+        let (records, finish) = job(self.ledger.controller(), (self.clock)());
+        if !self.is_leading() {
+            finish(Err(ErrorCode::NOT_CONTROLLER));
+            return Ok(());
+        }
+        match self.admit(records) {
+            Ok(proposal) => {
+                self.append_all(proposal)?;
+                self.waiting.push((self.quorum.log_end_offset(), finish));
+                // Nothing may have been decided, and everything before it be committed.
+                self.finish();
+            }
+            Err(code) => finish(Err(code)),
+        }
+        Ok(())
+    }
+
+    /// Answers everybody whose decision is committed and published.
+    fn finish(&mut self) {
+        let committed = self.quorum.high_watermark();
+        let count = self.waiting.partition_point(|(end, _)| Some(*end) <= committed);
+        self.waiting.drain(..count).for_each(|(_, finish)| finish(Ok(())));
+    }
+
+    /// The records of a decision as they are appended, if they may be.
+    fn admit(&self, records: Vec<MetadataRecord>) -> Result<Proposal, ErrorCode> {
+        // One that cannot be written at all came with a field that is too long.
+        let proposal = self.encode(records).map_err(|_| ErrorCode::INVALID_REQUEST)?;
+        proposal.check_size(self.ledger.log.config().segment_bytes as usize)?;
+        if let Some(bytes) = proposal.needs_room() {
+            self.ledger.log.check_room(bytes).map_err(|error| {
+                tracing::warn!(%error, "metadata is not changed");
+                ErrorCode::KAFKA_STORAGE_ERROR
+            })?;
+        }
+        Ok(proposal)
+    }
+
+    fn encode(&self, records: Vec<MetadataRecord>) -> Result<Proposal, EncodeError> {
+        Proposal::encode(records, self.ledger.controller().image().metadata_version())
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = QuorumInstant::default().plus(self.started_at.elapsed());
+        Now { instant: elapsed, wall: (self.clock)() }
+    }
+
+    /// How long the quorum can be left alone.
+    fn patience(&self) -> Duration {
+        let deadline = self.quorum.deadline();
+        deadline.map_or(LOOK_INTERVAL, |at| at.since(self.now().instant).min(LOOK_INTERVAL))
+    }
+
+    /// Appends records as one atomic batch; they wait for [`Driver::commit`].
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn propose(&mut self, records: Vec<MetadataRecord>) -> Result<(), Fatal> {
+        let proposal = self
+            .encode(records)
+            .map_err(|error| Fatal(format!("a metadata record cannot be written: {error}")))?;
+        self.append_all(proposal)
+    }
+
+    fn append_all(&mut self, proposal: Proposal) -> Result<(), Fatal> {
+        let Proposal { records, values } = proposal;
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.ledger.propose(records);
+        self.step(Input::Propose(values))
+    }
+
+    /// Syncs what was appended, and takes what that commits into effect.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn commit(&mut self) -> Result<(), Fatal> {
+        let outline = self.quorum.log();
+        if outline.flushed() == outline.end() {
+            return Ok(());
+        }
+        let generation = outline.generation();
+        self.ledger
+            .log
+            .flush()
+            .map_err(|error| Fatal(format!("cannot sync the metadata log: {error}")))?;
+        self.step(Input::Flushed(generation, self.ledger.log.log_end_offset()))
+    }
+
+    /// Steps the quorum and executes its outputs in their order.
+    fn step(&mut self, input: Input) -> Result<(), Fatal> {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let mut outputs = Vec::new();
+            self.quorum.step(self.now(), input, &mut outputs);
+            for output in outputs {
+                if let Some(input) = self.execute(output)? {
+                    // A snapshot is installed without a pause, and is the last of the outputs.
+                    next = Some(input);
+                }
+            }
+        }
+        *self.view.write() = QuorumView::of(&self.quorum);
+        Ok(())
+    }
+
+    /// Executes an output; answers the input that it ends in, if in one.
+    fn execute(&mut self, output: Output) -> Result<Option<Input>, Fatal> {
+        match output {
+            Output::PersistQuorumState(state) => self
+                .ledger
+                .files
+                .write_state(&state)
+                .map_err(|error| Fatal(format!("cannot persist the vote: {error}")))?,
+            Output::BecomeLeader { epoch, .. } => {
+                tracing::info!(epoch = epoch.0, "leading the metadata quorum");
+            }
+            Output::ResignLeader => {
+                tracing::info!("no longer leading the metadata quorum");
+                // Whether it counts the next leader decides; whoever asked asks that one.
+                for (_, finish) in self.waiting.drain(..) {
+                    finish(Err(ErrorCode::NOT_CONTROLLER));
+                }
+            }
+            Output::BecomeFollower { epoch, leader } => {
+                tracing::info!(epoch = epoch.0, ?leader, "following the metadata quorum");
+            }
+            Output::Append(append) => self.ledger.append(&append)?,
+            Output::AppendReplicated(batch) => {
+                self.ledger.append_replicated(&batch, (self.clock)())?;
+            }
+            Output::Truncate(end, _) => self.ledger.truncate(end, (self.clock)())?,
+            Output::Commit(high_watermark) => {
+                if let Some(changes) = self.ledger.commit(high_watermark)? {
+                    self.publish(&changes);
+                }
+                self.finish();
+            }
+            Output::TrimLog(start_offset) => self.trim(start_offset),
+            Output::Reject => return Err(Fatal("a proposal came before this node led".into())),
+            Output::Send(envelope) => self.send(envelope)?,
+            Output::SendBatches(envelope, from, to, max_bytes) => {
+                let envelope = self.with_batches(envelope, from, to, max_bytes)?;
+                self.send(envelope)?;
+            }
+            Output::SendPiece(envelope, max_bytes) => {
+                let envelope = self.with_piece(envelope, max_bytes);
+                self.send(envelope)?;
+            }
+            Output::WriteSnapshot(snapshot, position, bytes) => self
+                .ledger
+                .files
+                .write_piece(snapshot, position, &bytes)
+                .map_err(|error| Fatal(format!("cannot keep a snapshot: {error}")))?,
+            Output::InstallSnapshot(snapshot) => return self.install(snapshot).map(Some),
+        }
+        Ok(None)
+    }
+
+    fn publish(&mut self, changes: &Changes) {
+        if let Some(publish) = &mut self.publish {
+            publish(self.ledger.image(), changes);
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) -> Result<(), Fatal> {
+        let outbox = self.outbox.as_mut();
+        let outbox = outbox.ok_or_else(|| Fatal("there is no way to other members".into()))?;
+        outbox(envelope);
+        Ok(())
+    }
+
+    fn with_batches(
+        &self,
+        mut envelope: Envelope,
+        from: Offset,
+        to: Offset,
+        max_bytes: usize,
+    ) -> Result<Envelope, Fatal> {
+        if let Message::Response(Response {
+            body: ResponseBody::Fetch(Fetched::Batches { batches, .. }),
+            ..
+        }) = &mut envelope.message
+        {
+            *batches = self.ledger.batches(from, to, max_bytes)?;
+        }
+        Ok(envelope)
+    }
+
+    fn with_piece(&self, mut envelope: Envelope, max_bytes: usize) -> Envelope {
+        if let Message::Response(Response {
+            error, body: ResponseBody::FetchSnapshot(piece), ..
+        }) = &mut envelope.message
+            && !self.ledger.fill(piece, max_bytes)
+        {
+            *error = ErrorCode::SNAPSHOT_NOT_FOUND;
+        }
+        envelope
+    }
+
+    fn install(&mut self, snapshot: SnapshotId) -> Result<Input, Fatal> {
+        let Some((membership, changes)) = self.ledger.install(snapshot, (self.clock)())? else {
+            return Ok(Input::SnapshotDamaged(snapshot));
+        };
+        tracing::info!(end_offset = snapshot.end_offset.0, "metadata snapshot installed");
+        self.snapshot_at = Instant::now();
+        self.publish(&changes);
+        Ok(Input::SnapshotInstalled(snapshot, membership))
+    }
+
+    /// Writes a snapshot where one is due.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn snapshot_if_due(&mut self) -> Result<(), Fatal> {
+        let since = self.ledger.bytes_since_snapshot;
+        let by_bytes = since >= self.rules.max_bytes;
+        let by_time = since > 0 && self.snapshot_at.elapsed() >= self.rules.max_interval;
+        // A member that has heard of no commit yet has nothing to take one of.
+        let end_offset = self.ledger.image().offset().plus(1);
+        let is_committed = self.quorum.high_watermark() >= Some(end_offset);
+        if !(by_bytes || by_time) || !is_committed || end_offset == Offset::ZERO {
+            return Ok(());
+        }
+        let image = Arc::clone(self.ledger.image());
+        let membership = self.quorum.membership_at(end_offset);
+        match self.ledger.files.write_snapshot(&image, &membership, (self.clock)()) {
+            Ok(()) => {
+                tracing::info!(end_offset = end_offset.0, "metadata snapshot written");
+                let snapshot = SnapshotId { end_offset, epoch: image.epoch() };
+                self.step(Input::SnapshotTaken(snapshot))?;
+            }
+            Err(error) => tracing::warn!(%error, "the metadata snapshot was not written"),
+        }
+        self.ledger.bytes_since_snapshot = 0;
+        self.snapshot_at = Instant::now();
+        Ok(())
+    }
+
+    /// A log that stays longer than it needs to does no harm.
+    fn trim(&mut self, start_offset: Offset) {
+        let log = &mut self.ledger.log;
+        let trimmed = log
+            .advance_log_start_offset(start_offset)
+            .and_then(|()| log.retain((self.clock)()).map(|_| ()));
+        if let Err(error) = trimmed {
+            tracing::warn!(%error, "the metadata log was not trimmed");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The start: snapshot, then the log behind it, then the quorum's member.
+
+use std::fmt;
+
+use milena_cluster::configs::Values;
+use milena_cluster::metadata::batch;
+use milena_cluster::metadata::image::MetadataImage;
+use milena_cluster::metadata::snapshot::Snapshot;
+use milena_cluster::quorum::{
+    Control, EpochStart, Membership, Quorum, Restored, RestoredLog, SnapshotId, Timing, Voter,
+    VoterSet,
+};
+use milena_cluster::time::Now;
+use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp, Uuid};
+use milena_protocol::record::run::Batches;
+use milena_storage::{Log, LogConfig, LogDirectory, LogReader, ReadError, ReadLimit};
+
+use super::Fatal;
+use super::driver::{Driver, SnapshotRules};
+use super::ledger::{Ledger, Uncommitted};
+use crate::drivers::metadata_log::{self, QuorumFiles};
+use crate::drivers::replay::each_batch;
+
+/// What a driver begins with, besides what is on the disk.
+pub struct Beginning<'a> {
+    /// This node.
+    pub node: NodeId,
+    /// The cluster's id, by which each epoch's voters are ranked.
+    pub cluster_id: &'a str,
+    /// The directory that holds the metadata log.
+    pub directory: &'a LogDirectory,
+    /// A segment of the metadata log takes so many bytes.
+    pub segment_bytes: u32,
+    /// Where this node listens for other members.
+    pub me: Voter,
+    /// The voters that are configured; they count until the log names others.
+    pub voters: VoterSet,
+    /// The quorum's waits.
+    pub timing: Timing,
+    /// A number that no other start draws.
+    pub seed: u64,
+    /// The broker's own configuration.
+    pub static_values: &'a Values,
+    /// When snapshots are written.
+    pub rules: SnapshotRules,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Replays snapshot and log, and restores the quorum's member. The image is that of the snapshot:
+/// what of the log behind it is committed the quorum has yet to say.
+///
+/// # Errors
+/// When something on the disk cannot be read or does not fit together.
+pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
+    let damaged = |error: &dyn fmt::Display| Fatal(error.to_string());
+    let log_config = LogConfig {
+        segment_bytes: beginning.segment_bytes,
+        retention_ms: -1,
+        retention_bytes: -1,
+        ..LogConfig::default()
+    };
+    let directory = beginning.directory;
+    let mut log = directory
+        .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), log_config)
+        .map_err(|error| damaged(&error))?;
+    // The log makes its directory; the small files live in it.
+    let files = QuorumFiles::open(directory.path()).map_err(|error| damaged(&error))?;
+    let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
+    let Snapshot { image, membership } = files.read_snapshot().map_err(|error| damaged(&error))?;
+    let snapshot = (image.offset() != Offset::NONE)
+        .then(|| SnapshotId { end_offset: image.offset().plus(1), epoch: image.epoch() });
+    if let Some(snapshot) = snapshot
+        && !continues(&log, snapshot).map_err(|error| damaged(&error))?
+    {
+        // A kill came between the snapshot's arrival and the end of the log that it replaces.
+        log.truncate_fully_and_start_at(snapshot.end_offset, (beginning.clock)())
+            .map_err(|error| damaged(&error))?;
+    }
+    let Tail { batches, epochs, control } = read_tail(&log.reader(), &image).map_err(Fatal)?;
+    // What a kill left in the page cache counts from now on.
+    log.flush().map_err(|error| damaged(&error))?;
+    let configured = Membership { kraft_version: 0, voters: beginning.voters };
+    let restored = Restored {
+        base: membership.unwrap_or(configured),
+        me: beginning.me,
+        cluster_id: beginning.cluster_id.to_owned(),
+        seed: beginning.seed,
+        timing: beginning.timing,
+        state,
+        log: RestoredLog { snapshot, epochs, end_offset: log.log_end_offset() },
+        control,
+        bootstrap_count: 0,
+    };
+    let clock = beginning.clock;
+    let quorum = Quorum::restore(restored, Now { wall: clock(), ..Now::default() });
+    let static_values = beginning.static_values.clone();
+    let ledger = Ledger::new(log, files, beginning.node, static_values, image, batches)?;
+    Ok(Driver::new(quorum, ledger, beginning.rules, clock))
+}
+
+/// Whether the log goes on where a snapshot ends: it reaches that far, in the snapshot's epoch.
+fn continues(log: &Log, snapshot: SnapshotId) -> Result<bool, ReadError> {
+    let SnapshotId { end_offset, epoch } = snapshot;
+    if log.log_end_offset() < end_offset {
+        return Ok(false);
+    }
+    if log.log_start_offset() >= end_offset {
+        return Ok(true);
+    }
+    let limit = ReadLimit { upper: end_offset, max_bytes: 0, at_least_one_batch: true };
+    let read = log.reader().read(end_offset.plus(-1), limit)?;
+    Ok(Batches::new(&read.records).last().is_none_or(|batch| batch.leader_epoch() == epoch))
+}
+
+/// What stands in the log behind a snapshot.
+struct Tail {
+    batches: Vec<Uncommitted>,
+    /// Where the epochs in it begin.
+    epochs: Vec<EpochStart>,
+    /// What it says about the voters.
+    control: Vec<(Offset, Control)>,
+}
+
+fn read_tail(reader: &LogReader, image: &MetadataImage) -> Result<Tail, String> {
+    let offsets = reader.offsets();
+    let (mut batches, mut epochs, mut control) = (Vec::new(), Vec::<EpochStart>::new(), Vec::new());
+    let next = image.offset().plus(1);
+    if offsets.log_start_offset > next {
+        return Err(format!(
+            "the log begins at {}, but no whole snapshot reaches that far: the newest ends at {}; \
+             bring back a snapshot (a .checkpoint file) from a backup",
+            offsets.log_start_offset, next
+        ));
+    }
+    let reached = each_batch(reader, next, |found| {
+        let (base, epoch) = (found.base_offset(), found.leader_epoch());
+        let records = batch::records(found).map_err(|error| error.to_string())?;
+        // A snapshot ends between batches; one that began before it is part of it.
+        if base >= next {
+            let end_offset = found.next_offset();
+            batches.push(Uncommitted { base_offset: base, end_offset, epoch, records });
+        }
+        if epochs.last().is_none_or(|last| last.epoch < epoch) {
+            epochs.push(EpochStart { epoch, start_offset: base });
+        }
+        control.extend(batch::control(found).map_err(|error| error.to_string())?);
+        Ok(())
+    })?;
+    if reached < offsets.log_end_offset {
+        return Err(format!("the log cannot be read at offset {reached}"));
+    }
+    Ok(Tail { batches, epochs, control })
+}
