@@ -65,9 +65,26 @@ fn java_program(place: &Place, subject: Subject, checks: &mut Checks, class: &st
 /// # Errors
 /// When a check does not hold.
 pub fn python(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    python_scripts(place, subject, checks, &["kafka_python.py", "confluent.py"])
+}
+
+/// aiokafka.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn aiokafka(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    python_scripts(place, subject, checks, &["aio.py"])
+}
+
+fn python_scripts(
+    place: &Place,
+    subject: Subject,
+    checks: &mut Checks,
+    scripts: &[&str],
+) -> Outcome {
     let python = packages::python(place)?;
     let server = Server::start(place, subject, "python")?;
-    for script in ["kafka_python.py", "confluent.py"] {
+    for script in scripts {
         Program::new(&python, LIMIT)
             .args(["-W", "ignore::DeprecationWarning"])
             .arg(place.sources("python").join(script))

@@ -11,6 +11,7 @@ pub mod clients;
 pub mod copies;
 pub mod dump;
 pub mod files;
+pub mod franz;
 pub mod kafka;
 pub mod milena;
 pub mod packages;

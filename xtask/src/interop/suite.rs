@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{client, clients, copies, files, tools};
+use super::{client, clients, copies, files, franz, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -85,7 +85,19 @@ pub const SUITES: &[Suite] = &[
         runs_on_kafka: true,
         run: clients::python,
     },
+    Suite {
+        name: "aiokafka",
+        about: "aiokafka: producer, groups, transactions",
+        runs_on_kafka: true,
+        run: clients::aiokafka,
+    },
     Suite { name: "go", about: "franz-go", runs_on_kafka: true, run: clients::go },
+    Suite {
+        name: "go-own",
+        about: "franz-go's own integration tests: groups of both protocols, transactions",
+        runs_on_kafka: true,
+        run: franz::run,
+    },
 ];
 
 /// What the command was asked for.
