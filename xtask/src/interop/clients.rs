@@ -60,6 +60,20 @@ fn java_program(place: &Place, subject: Subject, checks: &mut Checks, class: &st
     kafka::java(&class_path, class, LONG_LIMIT).arg(server.address()).checks(checks)
 }
 
+/// Kafka Streams, which keeps its stores in a directory of its own.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn streams(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let class_path = packages::java_classes(place, "java")?;
+    let server = Server::start_with(place, subject, "streams", &["log.cleaner.backoff.ms=500"])?;
+    let stores = place.scratch("streams-stores")?;
+    kafka::java(&class_path, "Streams", LONG_LIMIT)
+        .arg(server.address())
+        .arg(stores.path())
+        .checks(checks)
+}
+
 /// kafka-python and confluent-kafka.
 ///
 /// # Errors

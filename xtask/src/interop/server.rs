@@ -33,13 +33,26 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn start(place: &Place, subject: Subject, suite: &str) -> Outcome<Self> {
+        Self::start_with(place, subject, suite, &[])
+    }
+
+    /// Starts it with settings that both brokers know.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(
+        place: &Place,
+        subject: Subject,
+        suite: &str,
+        settings: &[&str],
+    ) -> Outcome<Self> {
         let scratch = place.scratch(suite)?;
         let data = scratch.path().join("data");
         let process = match subject {
-            Subject::Milena => Process::Milena(Milena::start(place, &data, 0, &[])?),
+            Subject::Milena => Process::Milena(Milena::start(place, &data, 0, settings)?),
             Subject::Kafka => {
                 let tools = Tools::install(place)?;
-                Process::Kafka(Kafka::start(&tools, &data, &[])?)
+                Process::Kafka(Kafka::start(&tools, &data, settings)?)
             }
         };
         Ok(Self { process, _scratch: scratch })

@@ -68,6 +68,12 @@ pub const SUITES: &[Suite] = &[
         run: copies::run_with_kills,
     },
     Suite {
+        name: "streams",
+        about: "Kafka Streams: exactly-once word count, stores restored after a wipe",
+        runs_on_kafka: true,
+        run: clients::streams,
+    },
+    Suite {
         name: "tools",
         about: "Apache Kafka's command-line tools",
         runs_on_kafka: true,
