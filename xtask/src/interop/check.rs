@@ -1,9 +1,13 @@
 //! One line per check; the first that fails ends its suite with what was expected and what came.
 
 use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 /// How much of what a program said is shown, in characters, at its beginning and at its end.
 const SHOWN_CHARS: usize = 800;
+
+/// How often something is asked for that must come.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Why a suite ended early: an expectation that was not met, or something that could not be done.
 #[derive(Debug)]
@@ -68,6 +72,27 @@ impl Checks {
         Ok(())
     }
 
+    /// What is asked for must be this before long. What cannot be asked yet is not there yet.
+    ///
+    /// # Errors
+    /// When it is not by then.
+    pub fn comes(
+        &mut self,
+        name: &str,
+        expected: impl Display,
+        within: Duration,
+        ask: impl Fn() -> Outcome<String>,
+    ) -> Outcome {
+        let (expected, deadline) = (expected.to_string(), Instant::now() + within);
+        loop {
+            let actual = ask().unwrap_or_else(|failure| failure.to_string());
+            if actual == expected || Instant::now() > deadline {
+                return self.same(name, expected, actual);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// The text must contain each of these.
     ///
     /// # Errors
@@ -82,7 +107,7 @@ impl Checks {
 }
 
 fn mismatch(name: &str, expected: &str, actual: &str) -> Failure {
-    let actual = shortened(actual);
+    let (expected, actual) = (shortened(expected), shortened(actual));
     Failure(format!("failed: {name}\nexpected: {expected}\nactual:   {actual}"))
 }
 

@@ -48,6 +48,14 @@ impl Tools {
     pub fn tool(&self, class: &str) -> Program {
         java(&self.class_path, class, TOOL_LIMIT)
     }
+
+    /// A program by its class that serves until it is stopped.
+    #[must_use]
+    pub fn service(&self, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command.args(QUICK).args(["-cp", &self.class_path, class]).stdin(Stdio::null());
+        command
+    }
 }
 
 /// A running node of Apache Kafka, broker and controller in one; killed when it is dropped.
@@ -100,11 +108,9 @@ impl Kafka {
         let log = File::options().create(true).append(true).open(data.with_extension("log"));
         let log = log.map_err(Failure::while_doing("cannot write Kafka's log"))?;
         let errors = log.try_clone().map_err(Failure::while_doing("cannot write Kafka's log"))?;
-        let child = Command::new("java")
-            .args(QUICK)
-            .args(["-cp", &tools.class_path, "kafka.Kafka"])
+        let child = tools
+            .service("kafka.Kafka")
             .arg(properties)
-            .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
             .spawn()
@@ -131,17 +137,7 @@ impl Kafka {
     /// # Errors
     /// When it does not end.
     pub fn stop(mut self) -> Outcome {
-        Program::new("kill", POLL.max(Duration::from_secs(5)))
-            .args(["-TERM", &self.child.id().to_string()])
-            .out()?;
-        let deadline = Instant::now() + NODE_LIMIT;
-        while self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            if Instant::now() > deadline {
-                return Err(Failure::new("Apache Kafka did not stop"));
-            }
-            std::thread::sleep(POLL);
-        }
-        Ok(())
+        stop(&mut self.child, "Apache Kafka")
     }
 }
 
@@ -153,8 +149,27 @@ impl Drop for Kafka {
     }
 }
 
-/// A port that is free now; Kafka cannot be asked which one it took.
-fn free_port() -> Outcome<u16> {
+/// Has a process end in order, and waits for that.
+///
+/// # Errors
+/// When it does not end.
+pub fn stop(child: &mut Child, name: &str) -> Outcome {
+    Program::new("kill", TOOL_LIMIT).args(["-TERM", &child.id().to_string()]).out()?;
+    let deadline = Instant::now() + NODE_LIMIT;
+    while child.try_wait().is_ok_and(|status| status.is_none()) {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("{name} did not stop")));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// A port that is free now; Kafka cannot be asked which one it took, nor can Connect.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Outcome<u16> {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod client;
 pub mod clients;
+pub mod connect;
 pub mod copies;
 pub mod dump;
 pub mod files;

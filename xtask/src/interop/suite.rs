@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{client, clients, copies, files, franz, tools};
+use super::{client, clients, connect, copies, files, franz, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -72,6 +72,18 @@ pub const SUITES: &[Suite] = &[
         about: "Kafka Streams: exactly-once word count, stores restored after a wipe",
         runs_on_kafka: true,
         run: clients::streams,
+    },
+    Suite {
+        name: "connect",
+        about: "Kafka Connect standalone: a file through a topic into a file",
+        runs_on_kafka: true,
+        run: connect::standalone,
+    },
+    Suite {
+        name: "connect-group",
+        about: "Kafka Connect distributed: workers that come, go and die",
+        runs_on_kafka: true,
+        run: connect::distributed,
     },
     Suite {
         name: "tools",
