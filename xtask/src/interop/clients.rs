@@ -12,6 +12,8 @@ use super::{kafka, packages};
 const LIMIT: Duration = Duration::from_secs(180);
 /// How long one may take that waits for sessions and timeouts.
 const LONG_LIMIT: Duration = Duration::from_secs(400);
+/// A cleaner that looks often, where compaction is waited for.
+const EAGER_CLEANER: [&str; 1] = ["log.cleaner.backoff.ms=500"];
 
 /// kcat; the script starts its own broker, since it kills it.
 ///
@@ -60,13 +62,23 @@ fn java_program(place: &Place, subject: Subject, checks: &mut Checks, class: &st
     kafka::java(&class_path, class, LONG_LIMIT).arg(server.address()).checks(checks)
 }
 
+/// What a schema registry asks of a broker.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn schemas(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let class_path = packages::java_classes(place, "java")?;
+    let server = Server::start_with(place, subject, "schemas", &EAGER_CLEANER)?;
+    kafka::java(&class_path, "Schemas", LIMIT).arg(server.address()).checks(checks)
+}
+
 /// Kafka Streams, which keeps its stores in a directory of its own.
 ///
 /// # Errors
 /// When a check does not hold.
 pub fn streams(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     let class_path = packages::java_classes(place, "java")?;
-    let server = Server::start_with(place, subject, "streams", &["log.cleaner.backoff.ms=500"])?;
+    let server = Server::start_with(place, subject, "streams", &EAGER_CLEANER)?;
     let stores = place.scratch("streams-stores")?;
     kafka::java(&class_path, "Streams", LONG_LIMIT)
         .arg(server.address())

@@ -74,6 +74,12 @@ pub const SUITES: &[Suite] = &[
         run: clients::streams,
     },
     Suite {
+        name: "schemas",
+        about: "what a schema registry asks: its topic, and a leader by a group of its own type",
+        runs_on_kafka: true,
+        run: clients::schemas,
+    },
+    Suite {
         name: "connect",
         about: "Kafka Connect standalone: a file through a topic into a file",
         runs_on_kafka: true,
