@@ -13,7 +13,8 @@ import org.apache.kafka.common.TopicPartition;
 
 /**
  * Exactly-once copies: consume, transform, produce and commit in transactions, by copiers that die
- * in the middle. Arguments: the broker, the number of records, and the protocols of the group.
+ * in the middle. Arguments: the broker, the number of records, the session of a member of a classic
+ * group in milliseconds, and the protocols of the group.
  */
 final class Copies {
     private static final int PARTITIONS = 4;
@@ -25,14 +26,16 @@ final class Copies {
 
     private final Broker broker;
     private final int count;
+    private final String session;
     private final String protocol;
     private final String source;
     private final String target;
     private int retries;
 
-    private Copies(Broker broker, int count, String protocol) throws Exception {
+    private Copies(Broker broker, int count, String session, String protocol) throws Exception {
         this.broker = broker;
         this.count = count;
+        this.session = session;
         this.protocol = protocol;
         source = broker.topic("source-" + protocol, PARTITIONS, Map.of());
         target = broker.topic("target-" + protocol, PARTITIONS, Map.of());
@@ -40,9 +43,9 @@ final class Copies {
 
     public static void main(String[] arguments) throws Exception {
         checker();
-        for (int at = 2; at < arguments.length; at++) {
-            new Copies(new Broker(arguments[0]), Integer.parseInt(arguments[1]), arguments[at])
-                .run();
+        Broker broker = new Broker(arguments[0]);
+        for (int at = 3; at < arguments.length; at++) {
+            new Copies(broker, Integer.parseInt(arguments[1]), arguments[2], arguments[at]).run();
         }
     }
 
@@ -119,9 +122,8 @@ final class Copies {
                 "group.id", "copiers-" + protocol, "group.protocol", protocol,
                 "max.poll.records", BATCH, "isolation.level", "read_committed"));
             if (protocol.equals("classic")) {
-                // Shorter than a broker's life: each start gives every member a session anew.
-                settings.put("session.timeout.ms", 6000);
-                settings.put("heartbeat.interval.ms", 500);
+                settings.put("session.timeout.ms", session);
+                settings.put("heartbeat.interval.ms", 200);
             }
             return settings;
         }
