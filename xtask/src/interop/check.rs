@@ -72,7 +72,7 @@ impl Checks {
         Ok(())
     }
 
-    /// What is asked for must be this before long. What cannot be asked yet is not there yet.
+    /// What is asked for must be this before long.
     ///
     /// # Errors
     /// When it is not by then.
@@ -83,14 +83,9 @@ impl Checks {
         within: Duration,
         ask: impl Fn() -> Outcome<String>,
     ) -> Outcome {
-        let (expected, deadline) = (expected.to_string(), Instant::now() + within);
-        loop {
-            let actual = ask().unwrap_or_else(|failure| failure.to_string());
-            if actual == expected || Instant::now() > deadline {
-                return self.same(name, expected, actual);
-            }
-            std::thread::sleep(POLL);
-        }
+        let expected = expected.to_string();
+        let actual = awaited(&expected, within, ask);
+        self.same(name, expected, actual)
     }
 
     /// The text must contain each of these.
@@ -103,6 +98,19 @@ impl Checks {
         }
         self.pass(name);
         Ok(())
+    }
+}
+
+/// What is asked for, once it is this or the time is over. What cannot be asked yet is not there
+/// yet.
+pub fn awaited(expected: &str, within: Duration, ask: impl Fn() -> Outcome<String>) -> String {
+    let deadline = Instant::now() + within;
+    loop {
+        let actual = ask().unwrap_or_else(|failure| failure.to_string());
+        if actual == expected || Instant::now() > deadline {
+            return actual;
+        }
+        std::thread::sleep(POLL);
     }
 }
 

@@ -15,6 +15,7 @@ pub mod files;
 pub mod franz;
 pub mod kafka;
 pub mod milena;
+pub mod operator;
 pub mod packages;
 pub mod place;
 pub mod program;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{client, clients, connect, copies, files, franz, tools};
+use super::{client, clients, connect, copies, files, franz, operator, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
@@ -96,6 +96,12 @@ pub const SUITES: &[Suite] = &[
         about: "Apache Kafka's command-line tools",
         runs_on_kafka: true,
         run: tools::run,
+    },
+    Suite {
+        name: "operator",
+        about: "Apache Kafka's tools on groups at work and transactions that were left open",
+        runs_on_kafka: true,
+        run: operator::run,
     },
     Suite {
         name: "files",

@@ -16,10 +16,10 @@ const ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
 const CLUSTER: &str = "org.apache.kafka.tools.ClusterTool";
 const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
-const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
-const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
+pub(super) const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
+pub(super) const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+pub(super) const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+pub(super) const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 const REASSIGNMENT: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 
 /// Runs the tools.
@@ -45,20 +45,23 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     session.deletion()
 }
 
-struct Session<'s> {
-    tools: Tools,
-    address: String,
-    files: &'s std::path::Path,
-    checks: &'s mut Checks,
+/// Tools, the broker that they talk to, and what they said so far.
+pub(super) struct Session<'s> {
+    pub(super) tools: Tools,
+    pub(super) address: String,
+    /// Where files are put for them.
+    pub(super) files: &'s std::path::Path,
+    pub(super) checks: &'s mut Checks,
 }
 
 impl Session<'_> {
     /// What a tool prints, to both outputs; it must end well.
-    fn run(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
+    pub(super) fn run(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
         self.run_for(class, arguments, "")
     }
 
-    fn run_for(&self, class: &str, arguments: &[&str], input: &str) -> Outcome<String> {
+    /// The same, with an input.
+    pub(super) fn run_for(&self, class: &str, arguments: &[&str], input: &str) -> Outcome<String> {
         let words = self
             .tools
             .tool(class)
@@ -72,7 +75,7 @@ impl Session<'_> {
     }
 
     /// What a tool prints when it must fail.
-    fn refused(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
+    pub(super) fn refused(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
         let words = self
             .tools
             .tool(class)
@@ -85,7 +88,8 @@ impl Session<'_> {
         Err(Failure::new(format!("{class} {arguments:?} did not fail:\n{}", words.shown())))
     }
 
-    fn file(&self, name: &str, text: &str) -> Outcome<String> {
+    /// The name of a new file with this text.
+    pub(super) fn file(&self, name: &str, text: &str) -> Outcome<String> {
         let path = self.files.join(name);
         std::fs::write(&path, text)
             .map_err(Failure::while_doing(format!("cannot write {}", path.display())))?;
@@ -391,11 +395,11 @@ impl Session<'_> {
 }
 
 /// The words of a line of a table.
-fn words(line: &str) -> String {
+pub(super) fn words(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The first line of a table that is about this group.
-fn row(table: &str, group: &str) -> String {
+pub(super) fn row(table: &str, group: &str) -> String {
     table.lines().map(words).find(|row| row.split(' ').next() == Some(group)).unwrap_or_default()
 }
