@@ -21,9 +21,9 @@ import org.apache.kafka.common.requests.ProduceResponse;
 import org.apache.kafka.common.requests.RequestHeader;
 
 /**
- * Leaves two transactions open for others to find: one of a producer that died, and one that hangs,
- * for it was written without asking its coordinator, who will never end it. Both are behind a record
- * that was committed, and before one. Arguments: the broker, the topic of each.
+ * Leaves two transactions open for others to find: one of a producer that died, and one that
+ * hangs, for it was written without asking its coordinator, who will never end it. Both are behind
+ * a record that is not in a transaction, and before one. Arguments: the broker, the topic of each.
  */
 final class Open {
     private static final long HOUR_MS = 3_600_000;

@@ -38,9 +38,10 @@ import org.apache.kafka.common.utils.Time;
 import org.apache.kafka.common.utils.Timer;
 
 /**
- * What Confluent's Schema Registry asks of a broker, without its jars: a store that is one compacted
- * partition, read to the end that a written record tells, and a leader that is elected by a group of
- * a protocol type of its own, whose metadata and assignments the broker does not understand.
+ * What Confluent's Schema Registry asks of a broker, without its jars, which no public Maven
+ * repository has: a store that is one compacted partition, read to the end that a written record
+ * tells, and a leader that is elected by a group of a protocol type of its own, whose metadata and
+ * assignments the broker does not understand.
  * Argument: the broker.
  */
 final class Schemas {
@@ -71,7 +72,8 @@ final class Schemas {
     }
 
     private static String leader(Registry... registries) {
-        return String.join(" ", List.of(registries).stream().map(it -> it.election.leader).toList());
+        return String.join(" ",
+            List.of(registries).stream().map(it -> it.election.leader).toList());
     }
 
     private void leaders(Admin admin, Registry first, Registry second) throws Exception {
@@ -170,16 +172,18 @@ final class Schemas {
             long end = put("noop", null);
             long deadline = System.nanoTime() + 30_000_000_000L;
             while (consumer.position(PARTITION) <= end && System.nanoTime() < deadline) {
-                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100))) {
-                    records++;
-                    if (record.value() == null) {
-                        store.remove(record.key());
-                    } else {
-                        store.put(record.key(), record.value());
-                    }
-                }
+                consumer.poll(Duration.ofMillis(100)).forEach(this::take);
             }
             return Map.copyOf(store);
+        }
+
+        private void take(ConsumerRecord<String, String> record) {
+            records++;
+            if (record.value() == null) {
+                store.remove(record.key());
+            } else {
+                store.put(record.key(), record.value());
+            }
         }
 
         @Override

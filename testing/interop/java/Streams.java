@@ -13,6 +13,7 @@ import java.util.stream.LongStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -27,7 +28,7 @@ import org.apache.kafka.streams.CloseOptions;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.Topology;
-import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
+import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.Materialized;
@@ -36,9 +37,9 @@ import org.apache.kafka.streams.processor.StateRestoreListener;
 import org.apache.kafka.streams.state.KeyValueStore;
 
 /**
- * Kafka Streams counts words exactly once: through a repartition topic that it purges, into a store
- * that it restores from a compacted changelog. Nothing is cached, so that every count of a word must
- * come out once and in order. Arguments: the broker, and a directory for the stores.
+ * Kafka Streams counts words exactly once: through a repartition topic that it purges, into a
+ * store that it restores from a compacted changelog. Nothing is cached, so that every count of a
+ * word must come out once and in order. Arguments: the broker, and a directory for the stores.
  */
 final class Streams {
     private static final String APPLICATION = "counting";
@@ -144,7 +145,7 @@ final class Streams {
         settings.put("consumer.heartbeat.interval.ms", 500);
         KafkaStreams streams = new KafkaStreams(topology(), settings);
         streams.setUncaughtExceptionHandler(
-            failed -> StreamThreadExceptionResponse.REPLACE_THREAD);
+            failed -> StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse.REPLACE_THREAD);
         streams.setGlobalStateRestoreListener(new StateRestoreListener() {
             @Override
             public void onRestoreStart(TopicPartition from, String store, long begin, long end) {}
@@ -266,10 +267,9 @@ final class Streams {
             long deadline = System.nanoTime() + LIMIT_NS;
             while (System.nanoTime() < deadline && all.stream()
                     .anyMatch(it -> consumer.position(it) < ends.get(it))) {
-                for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-                    count++;
-                    words.add(record.key());
-                }
+                ConsumerRecords<String, byte[]> records = consumer.poll(Duration.ofMillis(100));
+                count += records.count();
+                records.forEach(record -> words.add(record.key()));
             }
         }
         if (words.size() != VOCABULARY) {

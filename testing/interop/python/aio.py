@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """aiokafka: producer, consumer groups, transactions. Argument: the broker.
 
-It goes its own way where others follow Java: its own coordinator, assignors and transaction manager,
-and older versions of most requests.
+It goes its own way where others follow Java: its own coordinator, assignors and transaction
+manager, and older versions of most requests.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ async def groups(admin):
 
 
 async def static_member():
-    """One that comes back under its name within its session has what it had, without a rebalance."""
+    """One that comes back under its name within its session has what it had, and nobody rejoins."""
     settings = {"group_instance_id": "fixed", "session_timeout_ms": 20000}
     first = member("aio-static", RangePartitionAssignor, **settings)
     other, listener = member("aio-static", RangePartitionAssignor), Listener()
@@ -273,11 +273,11 @@ async def main():
 
 
 async def bounded():
-    """A failed check ends the process here: asyncio would bury its words under those of its tasks."""
+    """Ends the process where a check fails: asyncio would bury its words under those of tasks."""
     try:
         await asyncio.wait_for(main(), LIMIT)
     except (SystemExit, TimeoutError) as ended:
-        print(repr(ended) if isinstance(ended, TimeoutError) else ended, file=sys.stderr, flush=True)
+        print(ended or "it took too long", file=sys.stderr, flush=True)
         os._exit(1)
 
 

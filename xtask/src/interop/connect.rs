@@ -30,7 +30,7 @@ key.converter=org.apache.kafka.connect.storage.StringConverter
 value.converter=org.apache.kafka.connect.storage.StringConverter
 offset.flush.interval.ms=500
 ";
-/// What those of a group are told as well. Internal topics have one replica, as there is one broker.
+/// What those of a group are told as well; there is one broker, so topics have one replica.
 const DISTRIBUTED: &str = "\
 group.id=connect
 config.storage.topic=connect-configs

@@ -19,7 +19,7 @@ const GO_LIMIT: &str = "300s";
 const PACKAGE: &str = "github.com/twmb/franz-go/pkg/kgo";
 /// How many records go through each chain of groups; upstream takes a hundred times as many.
 const RECORDS: &str = "5000";
-/// Those that ask a broker, but for what they skip: share groups, SASL, and old versions of Produce.
+/// Those that ask a broker, without those that would skip: share groups, SASL, brokers of old.
 const TESTS: [&str; 30] = [
     "Test848RegexBrokerResolves",
     "TestAddRemovePartitions",
