@@ -1,9 +1,9 @@
 //! Milena's broker against clients and tools that nobody here wrote.
 //!
 //! `cargo xtask interop [NAME…]` runs the suites of [`suite::SUITES`] against the release build,
-//! each with a broker of its own on free ports and in a fresh directory. What a suite needs it installs
-//! itself under `target/interop`. The same suites run against Apache Kafka with `--on kafka`, which
-//! tells whether an expectation is Kafka's or only ours.
+//! each with a broker of its own on free ports and in a fresh directory. What a suite needs it
+//! installs itself under `target/interop`. The same suites run against Apache Kafka with
+//! `--on kafka`, which tells whether an expectation is Kafka's or only ours.
 
 pub mod check;
 pub mod client;
