@@ -66,6 +66,7 @@ final class Streams {
     }
 
     public static void main(String[] arguments) throws Exception {
+        checker();
         new Streams(new Broker(arguments[0]), arguments[1]).run();
     }
 
@@ -209,6 +210,18 @@ final class Streams {
             }
         }
         return expected.keySet().equals(found.keySet()) ? "nothing" : "foreign words";
+    }
+
+    /** A checker that finds nothing would pass every broker. */
+    private static void checker() {
+        Map<String, List<Long>> good = Map.of("a", List.of(1L, 2L, 3L));
+        Check.same("the checker passes what is good", "nothing", fault(good, good));
+        for (Map<String, List<Long>> bad : List.of(Map.<String, List<Long>>of(),
+                Map.of("a", List.of(1L, 2L)), Map.of("a", List.of(1L, 2L, 2L, 3L)),
+                Map.of("a", List.of(2L, 1L, 3L)), Map.of("a", List.of(1L, 2L, 3L, 4L)),
+                Map.of("a", List.of(1L, 2L, 3L), "b", List.of(1L)))) {
+            Check.that("the checker finds " + bad, !fault(good, bad).equals("nothing"), bad);
+        }
     }
 
     /** The counts from the first on: so many, unless they do not come, and what comes with them. */
