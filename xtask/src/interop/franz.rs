@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(400);
 const GO_LIMIT: &str = "300s";
 /// The package that is tested.
 const PACKAGE: &str = "github.com/twmb/franz-go/pkg/kgo";
-/// How many records go through each chain of groups; upstream takes a hundred times as many.
-const RECORDS: &str = "5000";
+/// How many records go through each chain of groups; upstream takes ten times as many.
+const RECORDS: &str = "50000";
 /// Those that ask a broker, without those that would skip: share groups, SASL, brokers of old.
 const TESTS: [&str; 30] = [
     "Test848RegexBrokerResolves",
