@@ -4,7 +4,7 @@
 //! hold back, such as a fetch, would delay everything behind it on its connection; whoever sends
 //! such takes connections of its own with [`Client::apart`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub enum Topics<'a> {
     All,
     /// These.
     Named(&'a [&'a str]),
+    /// Those of these ids. One that does not exist is left out.
+    WithIds(&'a BTreeSet<Uuid>),
 }
 
 /// A partition's leader, ready to be asked.
@@ -137,11 +139,13 @@ impl Client {
     ) -> Result<Arc<Metadata>, ClientError> {
         let named =
             |name: &&str| MetadataRequestTopic { name: Some((*name).into()), topic_id: Uuid::ZERO };
+        let with_id = |id: &Uuid| MetadataRequestTopic { name: None, topic_id: *id };
         let request = MetadataRequest {
             topics: match topics {
                 Topics::None => Some(Vec::new()),
                 Topics::All => None,
                 Topics::Named(names) => Some(names.iter().map(named).collect()),
+                Topics::WithIds(ids) => Some(ids.iter().map(with_id).collect()),
             },
             allow_auto_topic_creation: create,
             ..Default::default()

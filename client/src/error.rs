@@ -97,7 +97,16 @@ pub enum ClientError {
         /// What happened last.
         last: Option<String>,
     },
-    /// The producer was closed.
+    /// A group has no offset for a partition, and the consumer begins nowhere else.
+    NoOffset {
+        /// The group.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: PartitionIndex,
+    },
+    /// The producer was closed, or the member has left its group.
     Closed,
 }
 
@@ -115,6 +124,7 @@ impl ClientError {
             | Self::Unwritable { .. }
             | Self::NoSuchPartition { .. }
             | Self::GaveUp { .. }
+            | Self::NoOffset { .. }
             | Self::Closed => false,
         }
     }
@@ -172,7 +182,10 @@ impl fmt::Display for ClientError {
                 write!(f, "{what} within {after:?}")?;
                 last.as_ref().map_or(Ok(()), |last| write!(f, "; last: {last}"))
             }
-            Self::Closed => write!(f, "the producer was closed"),
+            Self::NoOffset { group, topic, partition } => {
+                write!(f, "group {group} has no offset for partition {partition} of topic {topic}")
+            }
+            Self::Closed => write!(f, "it was closed"),
         }
     }
 }

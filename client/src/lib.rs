@@ -5,6 +5,7 @@
 //! | [`client`] | a cluster as a client sees it: connections, metadata, leaders |
 //! | [`producer`] | writing records: batches, codecs, idempotence, retries |
 //! | [`consumer`] | reading partitions that the caller names |
+//! | [`group`] | reading topics as a member of a group, and committing how far |
 //! | [`admin`] | topics, configurations, offsets, the cluster |
 //! | [`connection`] | one connection: any request of the protocol, pipelined |
 //!
@@ -45,6 +46,7 @@ pub mod client;
 pub mod connection;
 pub mod consumer;
 pub mod error;
+pub mod group;
 pub mod metadata;
 mod offsets;
 pub mod producer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{NodeId, Offset, PartitionIndex, Timestamp};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -53,6 +53,8 @@ struct Assigned {
     start: Start,
     /// Behind the last record handed out; unknown until the start was looked up.
     position: Option<Offset>,
+    /// The leader's epoch of the last record handed out; −1 before the first.
+    read_epoch: LeaderEpoch,
     /// Where to fetch next.
     fetched: Option<Offset>,
     /// Records that were fetched and not handed out.
@@ -123,6 +125,7 @@ impl Consumer {
         let assigned = Assigned {
             start,
             position,
+            read_epoch: LeaderEpoch::NONE,
             fetched: position,
             waiting: 0,
             generation,
@@ -168,6 +171,13 @@ impl Consumer {
     #[must_use]
     pub fn position(&self, topic: &str, partition: PartitionIndex) -> Option<Offset> {
         self.partitions.get(&(Arc::from(topic), partition))?.position
+    }
+
+    /// The epoch of the leader that wrote the last record handed out; −1 where there is none.
+    #[must_use]
+    pub fn read_epoch(&self, topic: &str, partition: PartitionIndex) -> LeaderEpoch {
+        let assigned = self.partitions.get(&(Arc::from(topic), partition));
+        assigned.map_or(LeaderEpoch::NONE, |assigned| assigned.read_epoch)
     }
 
     /// Where a partition's log ended when its leader last answered.
@@ -237,6 +247,7 @@ impl Consumer {
             if let Some(assigned) = self.partitions.get_mut(&key) {
                 assigned.waiting = assigned.waiting.saturating_sub(run.len());
                 assigned.position = Some(last.offset.plus(1));
+                assigned.read_epoch = last.leader_epoch;
                 assigned.catch_up();
             }
         }

@@ -3,7 +3,7 @@
 use milena_protocol::api::metadata::{
     MetadataBroker, MetadataPartition, MetadataResponse, MetadataTopic,
 };
-use milena_protocol::ids::{LeaderEpoch, Uuid};
+use milena_protocol::ids::Uuid;
 
 use super::*;
 use crate::client::ClientOptions;
