@@ -13,6 +13,7 @@ use milena_broker::cli::config_explain::{self, ConfigExplain};
 use milena_broker::cli::group::{self, GroupCommand};
 use milena_broker::cli::log_dump::{self, LogCommand};
 use milena_broker::cli::topic::{self, TopicCommand};
+use milena_broker::cli::txn::{self, TxnCommand};
 use milena_broker::config::{Config, Sources};
 use milena_broker::node::Node;
 use milena_broker::telemetry::logging::{self, LogFormat};
@@ -37,6 +38,9 @@ enum Command {
     /// Groups: list, describe with their lag, move, delete.
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Transactions: list, describe, find those that hang, abort.
+    #[command(subcommand)]
+    Txn(TxnCommand),
     /// The cluster: brokers, metadata quorum, features.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Topic(command)) => return ended(topic::run(command, &mut out())),
         Some(Command::Group(command)) => return ended(group::run(command, &mut out())),
+        Some(Command::Txn(command)) => return ended(txn::run(command, &mut out())),
         Some(Command::Bench(command)) => return ended(bench::run(command, &mut out())),
         Some(Command::Log(command)) => return ended(log_dump::run(command, &mut out())),
         Some(Command::Cluster(command)) => return ended(cluster::run(command, &mut out())),

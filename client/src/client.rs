@@ -20,6 +20,11 @@ use crate::connection::{Connection, ConnectionOptions};
 use crate::error::{ClientError, Refused};
 use crate::metadata::{Metadata, Topic};
 
+/// What FindCoordinator calls a group.
+const GROUP: i8 = 0;
+/// What FindCoordinator calls a transactional id.
+const TRANSACTION: i8 = 1;
+
 /// Where and how to connect.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -324,13 +329,33 @@ impl Client {
     /// # Errors
     /// When there is none within the client's patience.
     pub async fn coordinator(&self, group: &str) -> Result<(NodeId, Arc<Connection>), ClientError> {
+        self.coordinator_of(GROUP, group, format!("the coordinator of group {group}")).await
+    }
+
+    /// The broker that coordinates the transactions of an id, waited for while there is none.
+    ///
+    /// # Errors
+    /// When there is none within the client's patience.
+    pub async fn transaction_coordinator(
+        &self,
+        id: &str,
+    ) -> Result<(NodeId, Arc<Connection>), ClientError> {
+        let what = format!("the coordinator of transactional id {id}");
+        self.coordinator_of(TRANSACTION, id, what).await
+    }
+
+    async fn coordinator_of(
+        &self,
+        key_type: i8,
+        key: &str,
+        what: String,
+    ) -> Result<(NodeId, Arc<Connection>), ClientError> {
         // Versions before 4 ask for one key, later ones for several.
         let request = FindCoordinatorRequest {
-            key: group.into(),
-            coordinator_keys: vec![group.into()],
-            ..Default::default()
+            key: key.into(),
+            key_type,
+            coordinator_keys: vec![key.into()],
         };
-        let what = format!("the coordinator of group {group}");
         let mut patience = self.patience(what.clone());
         loop {
             let answer = self.ask_any(&request).await?;

@@ -11,5 +11,6 @@ mod output;
 mod setting;
 mod table;
 pub mod topic;
+pub mod txn;
 
 pub use output::CliError;

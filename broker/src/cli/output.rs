@@ -88,6 +88,7 @@ pub fn next_step_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::INVALID_CONFIG => {
             Some("`milena config explain KEY` says what a key means and which values are legal")
         }
+        ErrorCode::TRANSACTIONAL_ID_NOT_FOUND => Some("`milena txn list` shows what there is"),
         ErrorCode::GROUP_ID_NOT_FOUND => Some("`milena group list` shows what there is"),
         ErrorCode::NON_EMPTY_GROUP => {
             Some("stop the group's consumers first; `milena group describe` shows them")

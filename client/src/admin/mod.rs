@@ -9,6 +9,7 @@ mod configs;
 mod groups;
 mod records;
 mod topics;
+mod transactions;
 mod written;
 
 pub use crate::offsets::{FoundOffset, OffsetSpec};
@@ -19,3 +20,7 @@ pub use cluster::{
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, Resource};
 pub use groups::{DescribedGroup, GroupMember, ListedGroup, TopicPartition};
 pub use topics::{CreatedTopic, NewTopic};
+pub use transactions::{
+    DescribedTransaction, HangingTransaction, ListedTransaction, PartitionProducer,
+    TransactionFilter,
+};
