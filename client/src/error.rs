@@ -106,6 +106,13 @@ pub enum ClientError {
         /// The partition.
         partition: PartitionIndex,
     },
+    /// Something was called at a time when it makes no sense.
+    Misused {
+        /// What stands against it.
+        what: &'static str,
+    },
+    /// A record's transaction was aborted before the record was written.
+    Aborted,
     /// The producer was closed, or the member has left its group.
     Closed,
 }
@@ -125,7 +132,28 @@ impl ClientError {
             | Self::NoSuchPartition { .. }
             | Self::GaveUp { .. }
             | Self::NoOffset { .. }
+            | Self::Misused { .. }
+            | Self::Aborted
             | Self::Closed => false,
+        }
+    }
+
+    /// Whether a transactional producer that is told this can do nothing any more: another one has
+    /// taken its place, or it may not be one. Other errors leave it the choice to abort.
+    #[must_use]
+    pub fn ends_producer(&self) -> bool {
+        match self {
+            Self::Unsupported { .. } => true,
+            Self::Refused { refused, .. } => matches!(
+                refused.code,
+                ErrorCode::PRODUCER_FENCED
+                    | ErrorCode::INVALID_PRODUCER_ID_MAPPING
+                    | ErrorCode::INVALID_TXN_STATE
+                    | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                    | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+                    | ErrorCode::UNSUPPORTED_VERSION
+            ),
+            _ => false,
         }
     }
 
@@ -185,6 +213,8 @@ impl fmt::Display for ClientError {
             Self::NoOffset { group, topic, partition } => {
                 write!(f, "group {group} has no offset for partition {partition} of topic {topic}")
             }
+            Self::Misused { what } => f.write_str(what),
+            Self::Aborted => write!(f, "the transaction was aborted"),
             Self::Closed => write!(f, "it was closed"),
         }
     }

@@ -80,6 +80,8 @@ pub struct Lane {
     backoff: Backoff,
     /// Why nothing could leave when it was last tried.
     trouble: Option<ClientError>,
+    /// Why the first batch was given up since the last transaction.
+    lost: Option<ClientError>,
 }
 
 /// Records that are written together.
@@ -151,6 +153,30 @@ impl Lanes {
         for (key, lane) in &mut self.lanes {
             if is_meant(key, lane) {
                 lane.hinder(error);
+            }
+        }
+    }
+
+    /// What was lost first since the last transaction, if something was.
+    pub fn loss(&self) -> Option<ClientError> {
+        self.lanes.values().find_map(|lane| lane.lost.clone())
+    }
+
+    /// Gives up all that is queued; what is under way comes back by itself.
+    pub fn give_up_queued(&mut self, error: &ClientError) {
+        for lane in self.lanes.values_mut() {
+            lane.give_up_queued(error);
+        }
+    }
+
+    /// A transaction is over: nothing is queued or under way, and nothing of it counts any more.
+    /// With a new identity sequences begin at 0.
+    pub fn begin_anew(&mut self, is_renamed: bool) {
+        for lane in self.lanes.values_mut() {
+            lane.lost = None;
+            if is_renamed {
+                (lane.identity, lane.retired) = (None, None);
+                lane.needs_renewal = false;
             }
         }
     }
@@ -243,6 +269,7 @@ impl Lane {
             builder: BatchBuilder::new(BatchOptions {
                 compression: options.compression,
                 compression_level: options.compression_level,
+                is_transactional: options.transactional_id.is_some(),
                 ..BatchOptions::default()
             }),
             sequenced: None,
@@ -275,6 +302,10 @@ impl Lane {
             self.trouble = Some(error.clone());
             return;
         }
+        self.give_up_queued(error);
+    }
+
+    fn give_up_queued(&mut self, error: &ClientError) {
         while let Some(batch) = self.queue.pop_front() {
             self.give_up(batch, error.clone());
         }
@@ -444,6 +475,7 @@ impl Lane {
         // What is under way behind it comes back before anything leaves.
         self.is_recovering |= self.needs_renewal;
         self.unsettled.remove(&batch.order);
+        self.lost.get_or_insert_with(|| error.clone());
         batch.outcome.settle(Err(error));
     }
 

@@ -10,6 +10,10 @@
 //! acknowledged or their time is up. With idempotence (the default) a retry is never written twice
 //! and up to five requests are under way for a partition without its order being lost (KIP-98);
 //! without it a partition has one request under way.
+//!
+//! With a `transactional_id` records are written in transactions, all or nothing, together with the
+//! offsets of a group: `init_transactions` once, then again and again `begin_transaction`, records
+//! and `send_offsets`, and `commit_transaction` or `abort_transaction`.
 
 mod delivery;
 mod lane;
@@ -19,6 +23,9 @@ mod record;
 mod send;
 mod sender;
 mod shared;
+mod transact;
+mod transaction;
+mod transactions;
 
 pub use delivery::{Delivered, Delivery};
 pub use options::{Acks, ProducerOptions};

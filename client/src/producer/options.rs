@@ -55,6 +55,12 @@ pub struct ProducerOptions {
     pub request_timeout: Duration,
     /// Whether brokers may make topics that are missing.
     pub create_topics: bool,
+    /// The name under which the producer writes in transactions: it is the same after a restart,
+    /// and no other producer's. With it records are written idempotently and acknowledged by all
+    /// replicas, whatever is said above.
+    pub transactional_id: Option<String>,
+    /// How long a transaction may be open before the broker aborts it.
+    pub transaction_timeout: Duration,
 }
 
 impl Default for ProducerOptions {
@@ -72,6 +78,8 @@ impl Default for ProducerOptions {
             delivery_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             create_topics: true,
+            transactional_id: None,
+            transaction_timeout: Duration::from_secs(60),
         }
     }
 }

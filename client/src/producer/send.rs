@@ -7,7 +7,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::delivery::Delivery;
-use super::options::ProducerOptions;
+use super::options::{Acks, ProducerOptions};
 use super::partitioner::{self, Sticky, partition_of_key};
 use super::record::NewRecord;
 use super::shared::Shared;
@@ -18,7 +18,7 @@ use crate::error::ClientError;
 /// A producer. Dropping it forgets what is not acknowledged yet: [`Producer::close`] does not.
 #[derive(Debug)]
 pub struct Producer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     sticky: Mutex<Sticky>,
     sender: AbortHandle,
 }
@@ -26,13 +26,17 @@ pub struct Producer {
 impl Producer {
     /// A producer with connections of its own. Must be called on a tokio runtime.
     #[must_use]
-    pub fn new(client: Client, options: ProducerOptions) -> Self {
+    pub fn new(client: Client, mut options: ProducerOptions) -> Self {
+        if options.transactional_id.is_some() {
+            (options.acks, options.idempotence) = (Acks::All, true);
+        }
         let shared = Arc::new(Shared {
             client: client.apart(),
             memory: Arc::new(Semaphore::new(options.buffer_bytes)),
             options,
             lanes: Mutex::default(),
             wake: Notify::new(),
+            transaction: Mutex::default(),
         });
         let sender = tokio::spawn(sender::run(Arc::clone(&shared))).abort_handle();
         Self { shared, sticky: Mutex::default(), sender }
@@ -42,8 +46,8 @@ impl Producer {
     /// full, not for the acknowledgement: that is [`Delivery::wait`].
     ///
     /// # Errors
-    /// When the topic does not appear, has no such partition, or the record is larger than the
-    /// producer's memory.
+    /// When the topic does not appear, has no such partition, the record is larger than the
+    /// producer's memory, or a transactional producer has no transaction open.
     pub async fn send(&self, record: NewRecord) -> Result<Delivery, ClientError> {
         let options = &self.shared.options;
         let cost = record.cost();
@@ -69,6 +73,9 @@ impl Producer {
         }
         let permit = Arc::clone(&self.shared.memory).acquire_many_owned(cost as u32);
         let permit = permit.await.map_err(|_| ClientError::Closed)?;
+        if self.shared.is_transactional() {
+            self.shared.transaction().take()?;
+        }
         let (delivery, wake) =
             lane::lock(&self.shared.lanes).append(&topic, partition, &record, permit, options)?;
         if wake {

@@ -13,6 +13,7 @@ use milena_protocol::api::produce::{
 use milena_protocol::codec::Records;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Uuid};
+use milena_protocol::message::Message;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -29,6 +30,8 @@ use crate::error::{ClientError, Refused};
 const METADATA_AGE: Duration = Duration::from_secs(300);
 /// The highest version of Produce that names topics, for brokers that tell no topic id.
 const LAST_VERSION_WITH_NAMES: i16 = 12;
+/// The highest version of Produce that adds no partition to a transaction by itself.
+const LAST_EXPLICIT_VERSION: i16 = 11;
 /// Behind a broker's own patience with its replicas an answer must have come.
 const ANSWER_SLACK: Duration = Duration::from_secs(5);
 
@@ -61,6 +64,7 @@ struct Sender {
     identity: Option<Identity>,
     /// Errands under way.
     identifying: bool,
+    adding: bool,
     refreshing: bool,
     /// Topics whose leaders are wanted anew.
     stale: BTreeSet<Arc<str>>,
@@ -83,6 +87,8 @@ enum Event {
     Answered(NodeId, Load, Result<ProduceResponse, ClientError>),
     Identified(Result<Identity, ClientError>),
     Refreshed(Result<(), ClientError>),
+    /// Partitions are in the transaction, or cannot be.
+    Added(BTreeSet<Key>, Result<(), ClientError>),
 }
 
 impl Sender {
@@ -94,6 +100,7 @@ impl Sender {
             links: HashMap::new(),
             identity: None,
             identifying: false,
+            adding: false,
             refreshing: false,
             stale: BTreeSet::new(),
             refreshed_at: now,
@@ -104,6 +111,7 @@ impl Sender {
 
     /// Sends everything that may leave now, and says when to look again.
     fn send_ready(&mut self) -> Option<Instant> {
+        self.shared.drop_if_spoilt();
         loop {
             let now = Instant::now();
             let (loads, again) = self.collect(now);
@@ -125,6 +133,11 @@ impl Sender {
         let metadata = shared.client.metadata();
         let mut loads: HashMap<NodeId, Load> = HashMap::new();
         let mut bytes: HashMap<NodeId, usize> = HashMap::new();
+        let mut missing: BTreeSet<Key> = BTreeSet::new();
+        let transaction = self.shared.is_transactional().then(|| shared.transaction());
+        if let Some(transaction) = &transaction {
+            self.identity = transaction.identity();
+        }
         let again = lane::lock(&shared.lanes).visit(now, options, |key, lane| {
             let Some((node_id, _)) = metadata.leader(&key.0, key.1) else {
                 self.stale.insert(Arc::clone(&key.0));
@@ -138,7 +151,16 @@ impl Sender {
                 return;
             };
             let identity = lane.identity(self.identity);
-            if options.is_idempotent() && identity.is_none() {
+            if let Some(transaction) = &transaction {
+                if identity.is_none() {
+                    // It comes with the next transaction.
+                    return;
+                }
+                if !transaction.has(key) {
+                    missing.insert(key.clone());
+                    return;
+                }
+            } else if options.is_idempotent() && identity.is_none() {
                 self.identity = None;
                 self.identifying = self.spawn_identify();
                 return;
@@ -154,7 +176,24 @@ impl Sender {
                 loads.entry(node_id).or_default().push((key.clone(), batch));
             }
         });
+        drop(transaction);
+        self.add(missing);
         (loads, again)
+    }
+
+    /// Tells the coordinator what the transaction writes to, where the broker does not see to it.
+    fn add(&mut self, keys: BTreeSet<Key>) {
+        if keys.is_empty() || self.adding || Instant::now() < self.not_before {
+            return;
+        }
+        let Some((coordinator, identity)) = self.shared.coordinator().zip(self.identity) else {
+            return;
+        };
+        self.adding = true;
+        self.tasks.spawn(async move {
+            let outcome = coordinator.add(identity, keys.iter().cloned().collect()).await;
+            Event::Added(keys, outcome)
+        });
     }
 
     /// Whether a leader can be asked now; if not, the way to it is opened.
@@ -197,7 +236,12 @@ impl Sender {
                 }
             }
         }
-        let answer = submit(&connection, &request, self.shared.options.acks);
+        let last = match self.shared.is_transactional() && !self.shared.transaction().is_implicit()
+        {
+            true => LAST_EXPLICIT_VERSION,
+            false => ProduceRequest::VERSIONS.max,
+        };
+        let answer = submit(&connection, &request, self.shared.options.acks, last);
         let limit = self.shared.options.request_timeout + ANSWER_SLACK;
         self.tasks.spawn(async move {
             let outcome = match answer {
@@ -213,6 +257,7 @@ impl Sender {
             acks: self.shared.options.acks.number(),
             timeout_ms: i32::try_from(self.shared.options.request_timeout.as_millis())
                 .unwrap_or(i32::MAX),
+            transactional_id: self.shared.options.transactional_id.as_deref().map(Into::into),
             ..Default::default()
         }
     }
@@ -269,6 +314,13 @@ impl Sender {
                         self.hinder(&error, |_, lane| lane.identity(None).is_none());
                         self.not_before = Instant::now() + self.backoff.next();
                     }
+                }
+            }
+            Event::Added(keys, outcome) => {
+                self.adding = false;
+                match outcome {
+                    Ok(()) => self.shared.transaction().add(keys),
+                    Err(error) => self.hinder(&error, |key, _| keys.contains(key)),
                 }
             }
             Event::Refreshed(outcome) => {
@@ -402,13 +454,14 @@ impl Sender {
     }
 }
 
-/// Sends a request; with `acks=0` nothing comes back.
+/// Sends a request in no later version than `last`; with `acks=0` nothing comes back.
 fn submit(
     connection: &Connection,
     request: &ProduceRequest,
     acks: Acks,
+    last: i16,
 ) -> Result<crate::connection::Answer<ProduceRequest>, ClientError> {
-    let mut version = connection.version_of::<ProduceRequest>()?;
+    let mut version = connection.version_of::<ProduceRequest>()?.min(last);
     if request.topic_data.iter().any(|topic| topic.topic_id == Uuid::ZERO) {
         version = version.min(LAST_VERSION_WITH_NAMES);
     }
@@ -450,6 +503,7 @@ mod tests {
             lanes: Mutex::default(),
             wake: Notify::new(),
             memory: Arc::new(Semaphore::new(1000)),
+            transaction: Mutex::default(),
         })
     }
 
