@@ -49,6 +49,8 @@ pub struct ClassicMember {
     member_id: String,
     /// −1 while it is no member.
     generation: i32,
+    /// How the generation's members share, by name.
+    protocol: String,
     phase: Phase,
     /// What it reads, also while it gives it up.
     owned: BTreeSet<Key>,
@@ -120,6 +122,7 @@ impl ClassicMember {
             topics,
             member_id: String::new(),
             generation: -1,
+            protocol: String::new(),
             phase: Phase::Outside,
             owned: BTreeSet::new(),
             releasing: None,
@@ -239,6 +242,7 @@ impl ClassicMember {
         }
         self.backoff.reset();
         self.generation = answer.generation_id;
+        self.protocol = answer.protocol_name.as_deref().unwrap_or_default().to_owned();
         outputs.push(Output::Stand(self.standing()));
         self.leading = None;
         self.phase = Phase::Joined(Shares::new());
@@ -246,8 +250,8 @@ impl ClassicMember {
         if *answer.leader != *self.member_id || answer.skip_assignment {
             return;
         }
-        let name = answer.protocol_name.as_deref().unwrap_or_default();
-        let known = self.options.classic_assignors.iter().find(|known| known.name() == name);
+        let mut known = self.options.classic_assignors.iter();
+        let known = known.find(|known| known.name() == self.protocol);
         let Some(assignor) = known.copied() else {
             return self.refused(now, ErrorCode::INCONSISTENT_GROUP_PROTOCOL, "joining", outputs);
         };
@@ -478,8 +482,9 @@ impl ClassicMember {
             generation_id: self.generation,
             member_id: self.member_id.as_str().into(),
             group_instance_id: self.options.instance_id.as_deref().map(Into::into),
+            protocol_type: Some(PROTOCOL_TYPE.into()),
+            protocol_name: Some(self.protocol.as_str().into()),
             assignments: shares.iter().map(assignment).collect(),
-            ..Default::default()
         })
     }
 

@@ -10,6 +10,10 @@ use super::server::{Server, Subject};
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long the program of groups and transactions may take: rebalances wait for heartbeats.
+const GROUPS_LIMIT: Duration = Duration::from_secs(400);
+/// How long it may take to build it.
+const BUILD_LIMIT: Duration = Duration::from_secs(600);
 /// Every codec there is.
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
@@ -27,6 +31,19 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     session.cluster()?;
     session.measurements()?;
     session.deletion()
+}
+
+/// Runs groups and transactions of the client, which have no command line.
+///
+/// # Errors
+/// When a check does not hold.
+pub fn groups(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
+    let cargo = || Program::new("cargo", BUILD_LIMIT).inside(&place.root);
+    let example = ["--quiet", "-p", "milena-client", "--example", "groups_and_transactions"];
+    cargo().arg("build").args(example).out()?;
+    let server = Server::start(place, subject, "client-groups")?;
+    let program = place.root.join("target/debug/examples/groups_and_transactions");
+    Program::new(program, GROUPS_LIMIT).arg(server.address()).checks(checks)
 }
 
 struct Session<'s> {

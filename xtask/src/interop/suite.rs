@@ -32,6 +32,12 @@ pub const SUITES: &[Suite] = &[
         run: client::run,
     },
     Suite {
+        name: "client-groups",
+        about: "our own client's groups of both protocols, and its transactions",
+        runs_on_kafka: true,
+        run: client::groups,
+    },
+    Suite {
         name: "kcat",
         about: "kcat (librdkafka): every codec, kill -9",
         runs_on_kafka: false,

@@ -94,7 +94,12 @@ impl Play {
             Output::Tell(Notice::Failed(error)) => Some(format!("failed {:?}", error.code())),
             Output::Tell(Notice::Troubled(_)) | Output::Stand(_) | Output::Name(_) => None,
             Output::Ask(Question::Join(join)) => Some(format!("join as {:?}", &*join.member_id)),
-            Output::Ask(Question::Sync(sync)) => Some(format!("sync {}", sync.assignments.len())),
+            Output::Ask(Question::Sync(sync)) => {
+                // Kafka refuses who does not say what was agreed on.
+                assert_eq!(sync.protocol_type.as_deref(), Some("consumer"));
+                assert_eq!(sync.protocol_name.as_deref(), Some("range"));
+                Some(format!("sync {}", sync.assignments.len()))
+            }
             Output::Ask(Question::Beat(beat)) => Some(format!("beat {}", beat.generation_id)),
             Output::Ask(Question::Leave(_)) => Some("leave".to_owned()),
             Output::Ask(Question::Report(_)) => Some("report".to_owned()),
