@@ -354,3 +354,23 @@ fn numbers_that_make_no_sense_are_refused() {
     let told = shell.json("bench produce -t narrow --seconds 0.1 --rate 0.001 --json");
     assert_eq!(told["count"], 1);
 }
+
+/// A group read from a terminal would begin anew each time, or go on behind what was never shown.
+#[test]
+fn a_group_goes_on_where_it_stands() {
+    let shell = Shell::start();
+    shell.out("topic create t -p 1");
+    shell.fed("topic produce t", "1\n2\n3\n4\n");
+    assert_eq!(shell.out("topic consume t --group g -c 2"), "1\n2\n");
+    assert_eq!(shell.out("topic consume t --group g -e"), "3\n4\n");
+    assert_eq!(shell.out("topic consume t --group g -e"), "");
+    let described = shell.json("group describe g --json");
+    assert_eq!(described["partitions"][0]["committed"], 4);
+    assert_eq!(described["state"], "Empty");
+    assert_eq!(shell.out("topic consume t --group late -o end -e"), "");
+    assert!(shell.error("topic consume t --group g -o 2").contains("milena group seek"));
+    assert!(shell.error("topic consume nowhere --group g").contains("milena topic list"));
+    // Members of the group cannot be moved away under their feet, nor the other way round.
+    shell.out("group seek g --topic t --to 1");
+    assert_eq!(shell.out("topic consume t --group g -e"), "2\n3\n4\n");
+}

@@ -138,6 +138,23 @@ impl ClientError {
         }
     }
 
+    /// Whether a commit was refused because the group has gone on without the member: what it read
+    /// comes again to whoever has the partition now, and the member is told by its next poll.
+    #[must_use]
+    pub fn is_of_the_past(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                ErrorCode::UNKNOWN_MEMBER_ID
+                    | ErrorCode::FENCED_MEMBER_EPOCH
+                    | ErrorCode::STALE_MEMBER_EPOCH
+                    | ErrorCode::ILLEGAL_GENERATION
+                    | ErrorCode::REBALANCE_IN_PROGRESS
+                    | ErrorCode::FENCED_INSTANCE_ID
+            )
+        )
+    }
+
     /// Whether a transactional producer that is told this can do nothing any more: another one has
     /// taken its place, or it may not be one. Other errors leave it the choice to abort.
     #[must_use]

@@ -3,10 +3,10 @@
 //! | Module | What it is for |
 //! | --- | --- |
 //! | [`client`] | a cluster as a client sees it: connections, metadata, leaders |
-//! | [`producer`] | writing records: batches, codecs, idempotence, retries |
+//! | [`producer`] | writing records: batches, codecs, idempotence, retries, transactions |
 //! | [`consumer`] | reading partitions that the caller names |
 //! | [`group`] | reading topics as a member of a group, and committing how far |
-//! | [`admin`] | topics, configurations, offsets, the cluster |
+//! | [`admin`] | topics, configurations, groups, transactions, the cluster |
 //! | [`connection`] | one connection: any request of the protocol, pipelined |
 //!
 //! Everything is `async` on tokio and safe to drop at any await. A request is asked in the highest

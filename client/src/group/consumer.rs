@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, PartitionIndex};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -283,7 +282,7 @@ impl GroupConsumer {
             Some(_) => self.commit().await,
             None => Ok(()),
         };
-        let outcome = outcome.or_else(|error| match is_told_otherwise(&error) {
+        let outcome = outcome.or_else(|error| match error.is_of_the_past() {
             // The records come again to the next owner.
             true => Ok(()),
             false => Err(error),
@@ -451,7 +450,8 @@ impl GroupConsumer {
             }
             Done::Committed(_, Err(error)) => {
                 self.is_committing = false;
-                if !is_told_otherwise(&error) {
+                // Otherwise the group tells what is lost.
+                if !error.is_of_the_past() {
                     self.events.push_back(Err(error));
                 }
             }
@@ -496,18 +496,4 @@ impl GroupConsumer {
             self.events.push_back(Ok(GroupEvent::Assigned(told)));
         }
     }
-}
-
-/// Whether the application hears by another way that an automatic commit failed: the group tells
-/// what is lost, and the next commit follows anyway.
-fn is_told_otherwise(error: &ClientError) -> bool {
-    let codes = [
-        ErrorCode::UNKNOWN_MEMBER_ID,
-        ErrorCode::FENCED_MEMBER_EPOCH,
-        ErrorCode::STALE_MEMBER_EPOCH,
-        ErrorCode::ILLEGAL_GENERATION,
-        ErrorCode::REBALANCE_IN_PROGRESS,
-        ErrorCode::FENCED_INSTANCE_ID,
-    ];
-    error.code().is_some_and(|code| codes.contains(&code))
 }

@@ -4,17 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use clap::Args;
-use milena_client::consumer::{
-    ConsumedRecord, Consumer, ConsumerOptions, Isolation, Key, Reset, Start, TimestampKind,
-};
+use milena_client::consumer::{Consumer, ConsumerOptions, Isolation, Key, Reset, Start};
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
-use serde_json::{Value, json};
 
 use super::format::Format;
+use super::manner::Manner;
+use super::member::{self, Membership};
 use super::position::Position;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::CliError;
@@ -41,6 +37,11 @@ pub struct Consume {
         allow_hyphen_values = true
     )]
     offset: Vec<Position>,
+    /// Reads as a member of this group: shares the partitions with its other members, goes on where
+    /// the group stands, and commits what was written. --offset beginning or end says where to
+    /// begin where the group has no offset.
+    #[arg(short, long, conflicts_with = "partition")]
+    group: Option<String>,
     /// Ends at the end of the log instead of waiting for more.
     #[arg(short, long)]
     exit: bool,
@@ -73,8 +74,22 @@ pub fn run(arguments: &Consume, out: &mut impl Write) -> Result<(), CliError> {
 
 async fn consume(arguments: &Consume, out: &mut impl Write) -> Result<(), CliError> {
     let client = arguments.connect.client().await?;
+    let (start, until) = positions(&arguments.offset);
+    let manner =
+        Manner { format: arguments.format.clone(), null: arguments.null, json: arguments.json };
     let isolation =
         if arguments.committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    if let Some(group) = &arguments.group {
+        let membership = Membership {
+            group: group.clone(),
+            topics: arguments.names.clone(),
+            isolation,
+            reset: reset(start, until)?,
+            exits: arguments.exit,
+            count: arguments.count.unwrap_or(u64::MAX),
+        };
+        return member::read(&client, membership, &manner, out).await;
+    }
     let options =
         ConsumerOptions { isolation, reset: Reset::Fail, max_wait: POLL, ..Default::default() };
     let mut consumer = Consumer::new(&client, options);
@@ -90,7 +105,6 @@ async fn consume(arguments: &Consume, out: &mut impl Write) -> Result<(), CliErr
         }
         missing_partition(arguments, name, topic.partitions.len())?;
     }
-    let (start, until) = positions(&arguments.offset);
     let mut stops: BTreeMap<Key, Offset> = BTreeMap::new();
     for (topic, partition) in &keys {
         if let Some(until) = until
@@ -110,7 +124,7 @@ async fn consume(arguments: &Consume, out: &mut impl Write) -> Result<(), CliErr
                 consumer.unassign(&key.0, key.1);
                 continue;
             }
-            write(arguments, record, out)?;
+            manner.write(record, out)?;
             left -= 1;
             if left == 0 {
                 break;
@@ -143,6 +157,19 @@ fn positions(given: &[Position]) -> (Start, Option<Timestamp>) {
     (from.unwrap_or(Start::Beginning), until)
 }
 
+/// Where a member begins without an offset.
+fn reset(start: Start, until: Option<Timestamp>) -> Result<Reset, CliError> {
+    match (start, until) {
+        (Start::Beginning, None) => Ok(Reset::Beginning),
+        (Start::End, None) => Ok(Reset::End),
+        _ => Err(CliError::Usage(
+            "a member of a group begins where the group stands, else at --offset beginning or \
+             end; `milena group seek` moves a group"
+                .to_owned(),
+        )),
+    }
+}
+
 fn missing_partition(arguments: &Consume, name: &str, count: usize) -> Result<(), CliError> {
     let is_missing =
         |partition: &&i32| usize::try_from(**partition).map_or(true, |index| index >= count);
@@ -153,48 +180,5 @@ fn missing_partition(arguments: &Consume, name: &str, count: usize) -> Result<()
             count,
         })),
         None => Ok(()),
-    }
-}
-
-fn write(
-    arguments: &Consume,
-    record: &ConsumedRecord,
-    out: &mut impl Write,
-) -> Result<(), CliError> {
-    if arguments.json {
-        writeln!(out, "{}", json(record))?;
-        return Ok(());
-    }
-    let null: &[u8] = if arguments.null { b"NULL" } else { b"" };
-    Ok(arguments.format.write(record, null, out)?)
-}
-
-/// A record as kcat's JSON has it; bytes that are no text stand as `{"base64": …}`.
-fn json(record: &ConsumedRecord) -> Value {
-    let headers: Vec<Value> = record
-        .headers
-        .iter()
-        .flat_map(|(name, value)| [json!(name), text(value.as_ref())])
-        .collect();
-    json!({
-        "topic": *record.topic,
-        "partition": record.partition.0,
-        "offset": record.offset.0,
-        "tstype": match record.timestamp_kind {
-            TimestampKind::Created => "create",
-            TimestampKind::Appended => "logappend",
-        },
-        "ts": record.timestamp.0,
-        "headers": headers,
-        "key": text(record.key.as_ref()),
-        "payload": text(record.value.as_ref()),
-    })
-}
-
-fn text(bytes: Option<&Bytes>) -> Value {
-    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-        None => Value::Null,
-        Some((_, Ok(text))) => json!(text),
-        Some((bytes, Err(_))) => json!({ "base64": STANDARD.encode(bytes) }),
     }
 }

@@ -8,6 +8,8 @@ mod describe;
 mod format;
 mod lines;
 mod list;
+mod manner;
+mod member;
 mod position;
 mod produce;
 mod trim;
