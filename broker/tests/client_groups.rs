@@ -369,3 +369,16 @@ async fn groups_are_described_with_their_members() {
         }
     }
 }
+
+/// Who is dropped without a word would keep its partitions until its session ends.
+#[tokio::test]
+async fn who_is_dropped_leaves() {
+    let world = World::start().await;
+    for (name, options) in kinds() {
+        let (mut one, mut two) = (world.reader(options.clone()), world.reader(options));
+        let is_even = |all: &[&mut Reader]| all.iter().all(|reader| reader.share() == 2);
+        until(&mut [&mut one, &mut two], name, is_even).await;
+        drop(one);
+        until(&mut [&mut two], name, |all| all[0].share() == 4).await;
+    }
+}

@@ -4,8 +4,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use milena_protocol::error_code::ErrorCode;
+
+use crate::error::ClientError;
+
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(20);
+/// By how much waits for markers are shorter.
+const SOONER: u32 = 8;
 /// No wait is longer.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -23,6 +29,16 @@ impl Backoff {
         self.failures += 1;
         let jitter = (self.entropy.hash_one(self.failures) % 400) as f64 / 1000.0;
         wait.mul_f64(0.8 + jitter)
+    }
+
+    /// The next wait after an error. Markers of an earlier transaction are written in a moment: who
+    /// waits for them asks again sooner.
+    pub fn next_after(&mut self, error: &ClientError) -> Duration {
+        let wait = self.next();
+        match error.code() {
+            Some(ErrorCode::CONCURRENT_TRANSACTIONS) => wait / SOONER,
+            _ => wait,
+        }
     }
 
     /// It worked: the next failure is a first one.

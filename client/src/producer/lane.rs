@@ -411,7 +411,7 @@ impl Lane {
         if again {
             self.is_recovering = true;
             if !is_behind {
-                self.retry_at = Some(now + self.backoff.next());
+                self.retry_at = Some(now + self.backoff.next_after(&error));
             }
             batch.last = Some(error);
             self.put_back(batch);

@@ -37,6 +37,8 @@ impl Producer {
             lanes: Mutex::default(),
             wake: Notify::new(),
             transaction: Mutex::default(),
+            adding: Arc::default(),
+            coordinators: Arc::default(),
         });
         let sender = tokio::spawn(sender::run(Arc::clone(&shared))).abort_handle();
         Self { shared, sticky: Mutex::default(), sender }

@@ -189,9 +189,18 @@ impl Sender {
         let Some((coordinator, identity)) = self.shared.coordinator().zip(self.identity) else {
             return;
         };
+        // Whoever holds it is ending the transaction.
+        let Ok(adding) = Arc::clone(&self.shared.adding).try_lock_owned() else {
+            return;
+        };
         self.adding = true;
+        let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move {
             let outcome = coordinator.add(identity, keys.iter().cloned().collect()).await;
+            if outcome.is_ok() {
+                shared.transaction().add(keys.iter().cloned());
+            }
+            drop(adding);
             Event::Added(keys, outcome)
         });
     }
@@ -318,9 +327,8 @@ impl Sender {
             }
             Event::Added(keys, outcome) => {
                 self.adding = false;
-                match outcome {
-                    Ok(()) => self.shared.transaction().add(keys),
-                    Err(error) => self.hinder(&error, |key, _| keys.contains(key)),
+                if let Err(error) = outcome {
+                    self.hinder(&error, |key, _| keys.contains(key));
                 }
             }
             Event::Refreshed(outcome) => {
@@ -504,6 +512,8 @@ mod tests {
             wake: Notify::new(),
             memory: Arc::new(Semaphore::new(1000)),
             transaction: Mutex::default(),
+            adding: Arc::default(),
+            coordinators: Arc::default(),
         })
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::lane::{self, Lanes};
 use super::options::ProducerOptions;
-use super::transact::Coordinator;
+use super::transact::{Coordinator, Known};
 use super::transaction::Transaction;
 use crate::client::Client;
 use crate::error::ClientError;
@@ -23,6 +23,10 @@ pub(crate) struct Shared {
     pub memory: Arc<Semaphore>,
     /// Where the transaction stands, of a transactional producer.
     pub transaction: Mutex<Transaction>,
+    /// Held while partitions are being added to it.
+    pub adding: Arc<tokio::sync::Mutex<()>>,
+    /// Whom it asks.
+    pub coordinators: Arc<Known>,
 }
 
 impl Shared {
@@ -65,6 +69,7 @@ impl Shared {
         Some(Coordinator {
             client: self.client.clone(),
             id: self.options.transactional_id.clone()?,
+            known: Arc::clone(&self.coordinators),
             patience: self.options.request_timeout.max(self.client.options().patience),
         })
     }

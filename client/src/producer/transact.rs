@@ -1,7 +1,7 @@
 //! What a transactional producer asks its coordinator, again and again until there is an answer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use milena_protocol::api::Request;
@@ -43,6 +43,48 @@ pub struct Coordinator {
     pub id: String,
     /// How long something is tried.
     pub patience: Duration,
+    pub known: Arc<Known>,
+}
+
+/// Coordinators that answered last, so that nobody has to be asked who they are each time.
+#[derive(Debug, Default)]
+pub struct Known {
+    transaction: Mutex<Option<Arc<Connection>>>,
+    group: Mutex<Option<(String, Arc<Connection>)>>,
+}
+
+impl Known {
+    /// The coordinator that is known for a group; without one that of the transactional id.
+    fn find(&self, group: Option<&str>) -> Option<Arc<Connection>> {
+        let connection = match group {
+            None => lock(&self.transaction).clone(),
+            Some(group) => {
+                let known = lock(&self.group);
+                let known = known.as_ref().filter(|(name, _)| name == group);
+                known.map(|(_, connection)| Arc::clone(connection))
+            }
+        };
+        connection.filter(|connection| !connection.is_lost())
+    }
+
+    fn keep(&self, group: Option<&str>, connection: &Arc<Connection>) {
+        match group {
+            None => *lock(&self.transaction) = Some(Arc::clone(connection)),
+            Some(group) => *lock(&self.group) = Some((group.to_owned(), Arc::clone(connection))),
+        }
+    }
+
+    fn forget(&self, group: Option<&str>) {
+        match group {
+            None => *lock(&self.transaction) = None,
+            Some(_) => *lock(&self.group) = None,
+        }
+    }
+}
+
+/// What a panic elsewhere cannot leave half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Coordinator {
@@ -142,10 +184,7 @@ impl Coordinator {
         offsets: &Offsets,
         group: &GroupMetadata,
     ) -> Result<(), ClientError> {
-        if !is_implicit {
-            self.add_offsets(identity, group).await?;
-        }
-        let request = TxnOffsetCommitRequest {
+        let request = &TxnOffsetCommitRequest {
             transactional_id: self.id.as_str().into(),
             group_id: group.group.as_str().into(),
             producer_id: identity.producer_id,
@@ -156,26 +195,20 @@ impl Coordinator {
             topics: by_topic(offsets),
         };
         let what = "committing offsets with the transaction";
-        let mut patience = Patience::new(what, self.patience);
-        loop {
-            let tried = async {
-                let (_, connection) = self.client.coordinator(&group.group).await?;
-                let last = LAST_EXPLICIT_OFFSETS;
-                let version = version::<TxnOffsetCommitRequest>(&connection, is_implicit, last)?;
-                let answer = connection.submit(&request, version)?.wait().await?;
-                let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-                let codes = partitions.map(|partition| partition.error_code);
-                let worst = codes.filter(|code| !code.is_none()).max_by_key(|c| !c.is_retriable());
-                self.check(worst.unwrap_or_default(), what)
-            };
-            match tried.await {
-                Err(error) if error.is_retriable() => patience.wait(error).await?,
-                settled => return settled,
-            }
-        }
+        self.retried_at(Some(&group.group), what, |connection| async move {
+            let last = LAST_EXPLICIT_OFFSETS;
+            let version = version::<TxnOffsetCommitRequest>(&connection, is_implicit, last)?;
+            let answer = connection.submit(request, version)?.wait().await?;
+            let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            let codes = partitions.map(|partition| partition.error_code);
+            let worst = codes.filter(|code| !code.is_none()).max_by_key(|c| !c.is_retriable());
+            self.check(worst.unwrap_or_default(), what)
+        })
+        .await
     }
 
-    async fn add_offsets(
+    /// Tells that a transaction commits a group's offsets, for brokers that do not see to it.
+    pub async fn add_offsets(
         &self,
         identity: Identity,
         group: &GroupMetadata,
@@ -199,21 +232,41 @@ impl Coordinator {
             .map_err(|code| refused(code, &format!("{what} of transactional id {}", self.id)))
     }
 
-    /// Asks the coordinator until it answers. While markers of an earlier transaction are being
-    /// written, Kafka answers CONCURRENT_TRANSACTIONS, which is tried again like the rest.
     async fn retried<T, A: Future<Output = Result<T, ClientError>>>(
         &self,
+        what: &str,
+        ask: impl Fn(Arc<Connection>) -> A,
+    ) -> Result<T, ClientError> {
+        self.retried_at(None, what, ask).await
+    }
+
+    /// Asks a group's coordinator, or that of the transactional id, until it answers. While markers
+    /// of an earlier transaction are being written, Kafka answers CONCURRENT_TRANSACTIONS, which is
+    /// tried again like the rest.
+    async fn retried_at<T, A: Future<Output = Result<T, ClientError>>>(
+        &self,
+        group: Option<&str>,
         what: &str,
         ask: impl Fn(Arc<Connection>) -> A,
     ) -> Result<T, ClientError> {
         let mut patience = Patience::new(what, self.patience);
         loop {
             let tried = async {
-                let connection = self.client.transaction_coordinator(&self.id).await?.1;
+                let connection = match (self.known.find(group), group) {
+                    (Some(connection), _) => connection,
+                    (None, Some(group)) => self.client.coordinator(group).await?.1,
+                    (None, None) => self.client.transaction_coordinator(&self.id).await?.1,
+                };
+                self.known.keep(group, &connection);
                 ask(connection).await
             };
             match tried.await {
-                Err(error) if error.is_retriable() => patience.wait(error).await?,
+                Err(error) if error.is_retriable() => {
+                    if error.code() != Some(ErrorCode::CONCURRENT_TRANSACTIONS) {
+                        self.known.forget(group);
+                    }
+                    patience.wait(error).await?;
+                }
                 settled => return settled,
             }
         }
@@ -235,7 +288,7 @@ impl Patience {
     }
 
     async fn wait(&mut self, error: ClientError) -> Result<(), ClientError> {
-        let wait = self.backoff.next();
+        let wait = self.backoff.next_after(&error);
         if Instant::now() + wait > self.deadline {
             let (what, last) = (self.what.clone(), Some(error.to_string()));
             return Err(ClientError::GaveUp { what, after: self.limit, last });

@@ -29,8 +29,9 @@ pub struct Transaction {
     identity: Option<Identity>,
     /// The broker raises the epoch with each transaction and adds partitions by itself (KIP-890).
     is_implicit: bool,
-    /// Something was handed in for the transaction.
-    has_content: bool,
+    /// The coordinator may know of the transaction: something was handed in that the broker adds by
+    /// itself, or it was told.
+    is_known: bool,
     /// Sequences may have a gap, so that an epoch that stays would not do.
     needs_epoch: bool,
     /// What the coordinator was told that the transaction writes to.
@@ -119,7 +120,7 @@ impl Transaction {
     pub fn take(&mut self) -> Result<(), ClientError> {
         match &self.phase {
             Phase::Open => {
-                self.has_content = true;
+                self.is_known |= self.is_implicit;
                 Ok(())
             }
             Phase::Spoilt(error) | Phase::Over(error) => Err(error.clone()),
@@ -163,13 +164,13 @@ impl Transaction {
             (Phase::New | Phase::Ready, _) => return Err(misused("no transaction is open")),
         }
         self.phase = Phase::Ending(end);
-        Ok(self.has_content)
+        Ok(self.is_known)
     }
 
     /// The transaction is ended; batches are written under a new name from now on, if there is one.
     pub fn ended(&mut self, next: Option<Identity>) {
         self.identity = next.or(self.identity);
-        self.has_content = false;
+        self.is_known = false;
         self.added.clear();
         self.phase = Phase::Ready;
     }
@@ -179,8 +180,10 @@ impl Transaction {
         self.is_implicit || self.added.contains(key)
     }
 
-    /// The coordinator knows that the transaction writes to these.
+    /// The coordinator knows that the transaction writes to these, or commits offsets where there
+    /// are none.
     pub fn add(&mut self, keys: impl IntoIterator<Item = Key>) {
+        self.is_known = true;
         self.added.extend(keys);
     }
 }
@@ -289,8 +292,12 @@ mod tests {
         transaction.initialised(FIRST, false);
         transaction.begin().unwrap();
         assert!(!transaction.has(&key));
+        transaction.take().unwrap();
+        assert!(!transaction.end(End::Abort).unwrap(), "such a broker knows of nothing to abort");
+        transaction.ended(None);
+        transaction.begin().unwrap();
         transaction.add([key.clone()]);
-        assert!(transaction.has(&key));
+        assert!(transaction.has(&key) && transaction.end(End::Commit).unwrap());
         transaction.ended(None);
         assert!(!transaction.has(&key));
         assert!(ready().has(&key), "a newer one adds them by itself");

@@ -59,8 +59,14 @@ impl Producer {
             transaction.take()?;
             (transaction.name()?, transaction.is_implicit())
         };
-        let outcome = coordinator.commit_offsets(identity, is_implicit, offsets, group).await;
-        outcome.inspect_err(|error| self.shared.spoil(error))
+        let outcome = async {
+            if !is_implicit {
+                coordinator.add_offsets(identity, group).await?;
+                self.shared.transaction().add([]);
+            }
+            coordinator.commit_offsets(identity, is_implicit, offsets, group).await
+        };
+        outcome.await.inspect_err(|error| self.shared.spoil(error))
     }
 
     /// Sends what waits to be sent, and commits the transaction when all of it is acknowledged.
@@ -90,6 +96,7 @@ impl Producer {
         self.shared.spoil(&ClientError::Aborted);
         // What is under way comes back before the end is told.
         self.flush().await;
+        let _nothing_is_added = self.shared.adding.lock().await;
         self.end(&coordinator, End::Abort).await
     }
 

@@ -28,6 +28,8 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     session.records()?;
     session.positions()?;
     session.refusals()?;
+    session.groups()?;
+    session.transactions()?;
     session.cluster()?;
     session.measurements()?;
     session.deletion()
@@ -163,6 +165,31 @@ impl Session<'_> {
         self.checks.same("the others are there", 40, said.lines().count())?;
         let said = self.refused("topic consume nowhere", "")?;
         self.checks.says("a topic is missing", &["milena topic list"], &said)
+    }
+
+    fn groups(&mut self) -> Outcome {
+        self.out("topic create grouped")?;
+        self.fed("topic produce grouped", "1\n2\n3\n")?;
+        let said = self.out("topic consume grouped --group readers -c 2")?;
+        self.checks.same("a group reads what was asked for", "1\n2\n", said)?;
+        let said = self.out("topic consume grouped --group readers -e")?;
+        self.checks.same("it goes on where it stands", "3\n", said)?;
+        let said = self.out("group describe readers")?;
+        self.checks.says("it is described", &["readers: Empty", "0 records behind"], &said)?;
+        self.out("group seek readers --topic grouped --to 1")?;
+        let said = self.out("topic consume grouped --group readers -e")?;
+        self.checks.same("it goes on where it was moved to", "2\n3\n", said)?;
+        let said = self.out("group delete readers")?;
+        self.checks.says("it is forgotten", &["readers deleted"], &said)
+    }
+
+    fn transactions(&mut self) -> Outcome {
+        let said = self.out("txn list")?;
+        self.checks.says("there are no transactions", &["`transactional.id`"], &said)?;
+        let said = self.refused("txn describe copier", "")?;
+        self.checks.says("a transactional id is missing", &["milena txn list"], &said)?;
+        let said = self.out("txn list --hanging --open-for 0")?;
+        self.checks.says("no transaction hangs", &["no transaction hangs"], &said)
     }
 
     fn cluster(&mut self) -> Outcome {
