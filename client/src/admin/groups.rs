@@ -100,6 +100,10 @@ impl Admin {
     /// # Errors
     /// When there is no such group, or its coordinator does not answer.
     pub async fn describe_group(&self, group: &str) -> Result<DescribedGroup, ClientError> {
+        self.of_coordinator(|| self.try_describe_group(group)).await
+    }
+
+    async fn try_describe_group(&self, group: &str) -> Result<DescribedGroup, ClientError> {
         let (coordinator, connection) = self.client.coordinator(group).await?;
         if connection.version_of::<ConsumerGroupDescribeRequest>().is_ok() {
             let request = ConsumerGroupDescribeRequest {
@@ -162,6 +166,13 @@ impl Admin {
     /// # Errors
     /// When its coordinator does not answer.
     pub async fn group_offsets(
+        &self,
+        group: &str,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, ClientError> {
+        self.of_coordinator(|| self.try_group_offsets(group)).await
+    }
+
+    async fn try_group_offsets(
         &self,
         group: &str,
     ) -> Result<BTreeMap<TopicPartition, Offset>, ClientError> {
@@ -243,6 +254,10 @@ impl Admin {
     /// # Errors
     /// When there is no such group, it has members, or its coordinator does not answer.
     pub async fn delete_group(&self, group: &str) -> Result<(), ClientError> {
+        self.of_coordinator(|| self.try_delete_group(group)).await
+    }
+
+    async fn try_delete_group(&self, group: &str) -> Result<(), ClientError> {
         let (_, connection) = self.client.coordinator(group).await?;
         let request = DeleteGroupsRequest { groups_names: vec![group.into()] };
         let response = connection.ask(&request).await?;
@@ -274,4 +289,42 @@ fn pairs<'a>(
             partitions.iter().map(move |index| (topic.clone(), *index)).collect::<Vec<_>>()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use milena_protocol::codec::Writer;
+    use milena_protocol::consumer_protocol::ConsumerProtocolAssignmentTopicPartition;
+
+    use super::*;
+
+    /// A member of a classic group would be shown with partitions that it does not read, or one
+    /// whose bytes are no consumer's would end whoever asks for it.
+    #[test]
+    fn an_assignment_is_read_whatever_its_version() {
+        let written = ConsumerProtocolAssignment {
+            assigned_partitions: vec![ConsumerProtocolAssignmentTopicPartition {
+                topic: "t".into(),
+                partitions: vec![PartitionIndex(0), PartitionIndex(2)],
+            }],
+            user_data: Some(Bytes::from_static(b"more")),
+        };
+        let mut writer = Writer::new();
+        written.write(&mut writer, 0);
+        let body = writer.into_bytes().unwrap();
+        let of_version = |version: i16| {
+            Bytes::from([version.to_be_bytes().as_slice(), &body, b"and what comes later"].concat())
+        };
+        let expected = [("t".to_owned(), PartitionIndex(0)), ("t".to_owned(), PartitionIndex(2))];
+        for version in [-1, 0, 3, 9] {
+            let read = assignment(&of_version(version));
+            assert_eq!(read, Some(expected.clone().into()), "version {version}");
+        }
+        let whole = of_version(1).slice(..2 + body.len());
+        for length in 0..whole.len() {
+            assert_eq!(assignment(&whole.slice(..length)), None, "{length} bytes");
+        }
+        assert_eq!(assignment(&Bytes::from_static(&[0, 0, 0x7f, 0xff, 0xff, 0xff])), None);
+    }
 }

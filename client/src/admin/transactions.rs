@@ -107,6 +107,13 @@ impl Admin {
         &self,
         filter: &TransactionFilter,
     ) -> Result<Vec<ListedTransaction>, ClientError> {
+        self.of_coordinator(|| self.try_list_transactions(filter)).await
+    }
+
+    async fn try_list_transactions(
+        &self,
+        filter: &TransactionFilter,
+    ) -> Result<Vec<ListedTransaction>, ClientError> {
         self.client.refresh(Topics::None, false).await?;
         let open_for = filter.open_for.map(|open_for| open_for.as_millis());
         let request = ListTransactionsRequest {
@@ -139,6 +146,13 @@ impl Admin {
     /// # Errors
     /// When there is no such id, or its coordinator does not answer.
     pub async fn describe_transaction(
+        &self,
+        id: &str,
+    ) -> Result<DescribedTransaction, ClientError> {
+        self.of_coordinator(|| self.try_describe_transaction(id)).await
+    }
+
+    async fn try_describe_transaction(
         &self,
         id: &str,
     ) -> Result<DescribedTransaction, ClientError> {
