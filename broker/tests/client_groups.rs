@@ -382,3 +382,25 @@ async fn who_is_dropped_leaves() {
         until(&mut [&mut two], name, |all| all[0].share() == 4).await;
     }
 }
+
+/// An application that closes its members one after the other would hang: one of them waits for a
+/// rebalance that needs the others.
+#[tokio::test]
+async fn members_close_one_after_the_other() {
+    let world = World::start().await;
+    for (name, options) in kinds() {
+        let mut readers: Vec<Reader> = (0..3).map(|_| world.reader(options.clone())).collect();
+        let mut all: Vec<&mut Reader> = readers.iter_mut().collect();
+        until(&mut all, name, |all| all.iter().all(|reader| reader.share() > 0)).await;
+        // From here on only one of them is polled: it joins again, and waits for the others.
+        let mut last = readers.pop().unwrap();
+        readers.pop().unwrap().consumer.close().await.unwrap();
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while Instant::now() < deadline {
+            last.turn().await.unwrap();
+        }
+        let began = Instant::now();
+        last.consumer.close().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
+    }
+}

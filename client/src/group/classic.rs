@@ -174,7 +174,13 @@ impl ClassicMember {
                 let (api, why) = (ApiKey::JoinGroup, why.to_owned());
                 self.fail(ClientError::Unwritable { api, why }, outputs);
             }
-            Input::Leave => self.phase = Phase::Leaving,
+            Input::Leave => {
+                self.phase = Phase::Leaving;
+                // A join is held until the others have joined, who may wait for this one to go.
+                if self.asked.take_if(|asked| *asked == Asked::Join).is_some() {
+                    outputs.push(Output::HangUp);
+                }
+            }
             Input::Woke | Input::Named(_) => {}
         }
         self.go_away_if_absent(now, outputs);

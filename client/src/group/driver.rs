@@ -197,6 +197,11 @@ impl Driver {
                 Output::Seek => {
                     self.coordinator = None;
                 }
+                Output::HangUp => {
+                    self.tasks = JoinSet::new();
+                    self.client = self.client.apart();
+                    self.coordinator = None;
+                }
                 Output::Name(ids) => self.name(ids),
                 Output::Count(topics) => self.count(topics),
                 Output::Tell(Notice::Failed(error)) if self.may_go_back(&error) => {

@@ -48,6 +48,9 @@ pub enum Output {
     Ask(Question),
     /// Find the coordinator anew before the next question.
     Seek,
+    /// Wait for no answer any more, and ask the next question on another connection: what is asked
+    /// here would wait behind a question that the coordinator holds back.
+    HangUp,
     /// Say how these topics are called.
     Name(BTreeSet<Uuid>),
     /// Say how many partitions these topics have.

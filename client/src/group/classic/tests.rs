@@ -105,6 +105,7 @@ impl Play {
             Output::Ask(Question::Report(_)) => Some("report".to_owned()),
             Output::Count(_) => Some("count".to_owned()),
             Output::Seek => Some("seek".to_owned()),
+            Output::HangUp => Some("hang up".to_owned()),
             Output::End => Some("end".to_owned()),
         };
         std::mem::take(&mut self.outputs).iter().filter_map(word).collect()
@@ -227,6 +228,24 @@ fn who_leaves_says_so_unless_it_is_static() {
     play.member.options.instance_id = Some("one".to_owned());
     play.step(Input::Leave);
     assert_eq!(play.said(), ["end"]);
+}
+
+/// A member would wait to leave until others have joined, who may never do.
+#[test]
+fn who_leaves_waits_for_no_join() {
+    let mut play = Play::reading(EAGER, &[0]);
+    play.wait();
+    play.beat(ErrorCode::REBALANCE_IN_PROGRESS);
+    play.step(Input::Released(1));
+    play.said();
+    play.step(Input::Leave);
+    assert_eq!(play.said(), ["hang up", "leave"]);
+    play.step(Input::Answered(Reply::Left));
+    assert_eq!(play.said(), ["end"]);
+    let mut play = Play::new(EAGER);
+    play.step(Input::Woke);
+    play.step(Input::Leave);
+    assert_eq!(play.said(), ["join as \"\"", "hang up", "end"], "it has no name to leave by");
 }
 
 /// A member whose application hangs would keep its partitions for ever.
