@@ -86,6 +86,8 @@ struct Waiting {
 /// What comes of a step.
 #[derive(Debug, Default)]
 struct Step {
+    /// What was decided in an earlier step, and so does not fall with the records of this one.
+    before: Vec<Output<Answer, Effect>>,
     records: Vec<Record>,
     after: Vec<Output<Answer, Effect>>,
 }
@@ -96,6 +98,7 @@ impl Step {
     }
 
     fn finish(self, outputs: &mut Vec<Output<Answer, Effect>>) {
+        outputs.extend(self.before);
         if !self.records.is_empty() {
             outputs.push(Output::Append(Append {
                 records: self.records,
@@ -341,7 +344,7 @@ impl<R: Rules> Machine<R> {
         let at = self.now.instant.plus(marking.wait());
         if let Some((attempt, partitions)) = retried {
             let markers = markers(id, &entry.transaction, attempt, partitions);
-            step.after.extend(markers.map(Output::Effect));
+            step.before.extend(markers.map(Output::Effect));
         }
         self.arm(id, at);
     }
@@ -358,7 +361,7 @@ impl<R: Rules> Machine<R> {
         let (attempt, partitions) = marking.retry_all(self.coordinator_epoch);
         let at = self.now.instant.plus(marking.wait());
         let markers = markers(id, &entry.transaction, attempt, partitions);
-        step.after.extend(markers.map(Output::Effect));
+        step.before.extend(markers.map(Output::Effect));
         self.arm(id, at);
     }
 
