@@ -146,12 +146,6 @@ impl Failure {
         if error_code.is_none() { Ok(()) } else { Err(Self::of_wire(error_code, message)) }
     }
 
-    /// Whether it says that there is no such thing.
-    #[must_use]
-    pub fn is_missing(&self) -> bool {
-        self.status == StatusCode::NOT_FOUND
-    }
-
     /// What stands in the body.
     #[must_use]
     pub fn into_body(self) -> ErrorBody {

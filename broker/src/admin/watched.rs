@@ -19,6 +19,8 @@ use crate::telemetry::state::{GroupPartitionState, GroupState, GroupsState};
 
 /// Offsets, and groups without any, that are told one by one.
 const MAX_ROWS: usize = 10_000;
+/// Bytes of the names in them. A name may have 32 KiB and stands in several figures of a row.
+const MAX_NAME_BYTES: usize = 2 << 20;
 /// Rows that a coordinator is asked for at once.
 const PAGE_ROWS: usize = 500;
 /// How long coordinators may take to be loaded and to answer, all together.
@@ -27,6 +29,31 @@ const ASKING_TIME: Duration = Duration::from_secs(1);
 const AGEING_TIME: Duration = Duration::from_millis(500);
 /// Scrapes that look into logs at once.
 static MEASURING: Semaphore = Semaphore::const_new(1);
+
+/// Rows that are told.
+#[derive(Debug, Default)]
+struct Rows {
+    rows: Vec<Progress>,
+    name_bytes: usize,
+}
+
+impl Rows {
+    /// Takes as much of a page as there is room for; answers how many rows it leaves out.
+    fn take(&mut self, page: Vec<Progress>) -> usize {
+        let mut left_out = 0;
+        for row in page {
+            let topic = row.committed.as_ref().map_or(0, |committed| committed.topic.len());
+            let bytes = row.group.len() + topic;
+            if self.name_bytes + bytes > MAX_NAME_BYTES {
+                left_out += 1;
+                continue;
+            }
+            self.name_bytes += bytes;
+            self.rows.push(row);
+        }
+        left_out
+    }
+}
 
 /// All groups that this broker coordinates, as of now.
 pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
@@ -43,18 +70,18 @@ pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
         coordinators_left_out: led(broker).saturating_sub(shards.len()),
         ..GroupsState::default()
     };
-    let mut rows = Vec::new();
+    let mut rows = Rows::default();
     for shard in &shards {
         let asking = async {
             let mut behind = None;
             loop {
-                let max_rows = PAGE_ROWS.min(MAX_ROWS.saturating_sub(rows.len()));
+                let max_rows = PAGE_ROWS.min(MAX_ROWS.saturating_sub(rows.rows.len()));
                 let asked = Request::Progress { behind, max_rows };
                 let Answer::Progress(Page { rows: page, left }) = shard.ask(asked).await? else {
                     return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
                 };
                 behind = page.last().cloned();
-                rows.extend(page);
+                state.rows_left_out += rows.take(page);
                 if left == 0 || behind.is_none() {
                     return Ok(left);
                 }
@@ -65,10 +92,12 @@ pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
             Ok(Err(_)) | Err(_) => state.coordinators_left_out += 1,
         }
     }
-    let Ok(_turn) = MEASURING.acquire().await else { return state };
+    let Ok(turn) = MEASURING.acquire().await else { return state };
     let broker = Arc::clone(broker);
     let measured = tokio::task::spawn_blocking(move || {
-        measure(&broker, rows, &mut state);
+        // It goes on when nobody waits for it any more.
+        let _turn = turn;
+        measure(&broker, rows.rows, &mut state);
         state
     });
     measured.await.unwrap_or_default()
@@ -127,4 +156,33 @@ fn partition_state(
         lag: lag.offsets(),
         lag_seconds: age.map(|age| age.as_secs_f64()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_cluster::group::Position;
+    use milena_protocol::ids::{Offset, PartitionIndex, Uuid};
+
+    use super::*;
+
+    fn row(group: &str) -> Progress {
+        let committed = Position {
+            topic: "topic".into(),
+            topic_id: Uuid::ZERO,
+            partition: PartitionIndex(0),
+            offset: Offset(0),
+        };
+        Progress { group: group.into(), members: 0, committed: Some(committed) }
+    }
+
+    /// Long names would make a page of gigabytes.
+    #[test]
+    fn long_names_leave_others_their_place() {
+        let mut rows = Rows::default();
+        let long = "x".repeat(32_000);
+        let left_out = rows.take(vec![row(&long); 100]);
+        assert!(left_out > 0 && left_out < 100, "{left_out}");
+        assert!(rows.name_bytes <= MAX_NAME_BYTES);
+        assert_eq!(rows.take(vec![row("g")]), 0, "a short one has room");
+    }
 }

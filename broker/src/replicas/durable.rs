@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The syncs of one partition.
+///
+/// Whoever wants a sync writes `wanted` and then looks at `is_running`; whoever has synced does the
+/// opposite. One of the two sees the other, so these are sequentially consistent.
 #[derive(Debug, Default)]
 pub struct Durable {
     /// Everything below is to be on stable storage.
@@ -30,7 +33,7 @@ impl Durable {
         end: Offset,
         synced: impl Fn() + Send + 'static,
     ) -> Option<JoinHandle<Result<(), StorageError>>> {
-        self.wanted.fetch_max(end.0, Ordering::AcqRel);
+        self.wanted.fetch_max(end.0, Ordering::SeqCst);
         let mut running = Running::begin(self)?;
         let (durable, flush) = (Arc::clone(self), handle.clone());
         Some(tokio::task::spawn_blocking(move || {
@@ -47,7 +50,7 @@ impl Durable {
                 }
                 drop(running);
                 // Only after that: whoever wants more from here on begins a sync, or sees it begun.
-                if flushed >= durable.wanted.load(Ordering::Acquire) {
+                if flushed >= durable.wanted.load(Ordering::SeqCst) {
                     return Ok(());
                 }
                 match Running::begin(&durable) {
@@ -62,7 +65,8 @@ impl Durable {
     /// [`Durable::begin`].
     ///
     /// # Errors
-    /// When a sync failed: the directory is offline then.
+    /// When a sync failed: the directory is offline then; or when the log was cut, and `end` is not
+    /// in it any more.
     pub async fn reach(
         self: &Arc<Self>,
         handle: &FlushHandle,
@@ -81,7 +85,14 @@ impl Durable {
             tokio::select! {
                 biased;
                 result = syncing => match result {
-                    Ok(result) => result?,
+                    Ok(result) => {
+                        result?;
+                        // All that was in the log is synced.
+                        if handle.flushed_offset() < end {
+                            let reason = format!("the log was cut below {end}");
+                            return Err(StorageError::Offline { reason });
+                        }
+                    }
                     Err(error) => {
                         let reason = format!("the sync did not run: {error}");
                         return Err(StorageError::Offline { reason });
@@ -101,14 +112,14 @@ struct Running(Arc<Durable>);
 impl Running {
     /// Begins one, unless one is under way.
     fn begin(durable: &Arc<Durable>) -> Option<Self> {
-        let is_other = durable.is_running.swap(true, Ordering::AcqRel);
+        let is_other = durable.is_running.swap(true, Ordering::SeqCst);
         (!is_other).then(|| Self(Arc::clone(durable)))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.is_running.store(false, Ordering::Release);
+        self.0.is_running.store(false, Ordering::SeqCst);
         self.0.finished.notify_waiters();
     }
 }
@@ -173,5 +184,17 @@ mod tests {
         go_on.send(()).unwrap();
         syncing.unwrap().await.unwrap().unwrap();
         assert_eq!(flush.flushed_offset(), end);
+    }
+
+    /// Whoever waits for what was cut off would have it synced for ever.
+    #[tokio::test]
+    async fn what_is_not_in_the_log_is_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let mut log = open(root.path());
+        let end = append(&mut log);
+        let durable = Arc::new(Durable::default());
+        let waited = durable.reach(&log.flush_handle(), end.plus(1), || {}).await;
+        assert!(waited.is_err());
+        durable.reach(&log.flush_handle(), end, || {}).await.unwrap();
     }
 }

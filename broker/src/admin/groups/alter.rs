@@ -13,6 +13,7 @@ use milena_protocol::ids::{Offset, PartitionIndex, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::found::active;
 use crate::admin::body::Body;
 use crate::admin::call::Call;
 use crate::admin::error::Failure;
@@ -121,20 +122,6 @@ impl OffsetTarget {
 }
 
 impl Call {
-    /// Refuses to move a group that somebody is in. The coordinator refuses it too; this tells
-    /// whoever only wants to know.
-    async fn check_inactive(&self, id: &str) -> Result<(), Failure> {
-        if !self.keeps_groups() {
-            return Ok(());
-        }
-        match self.group(id).await {
-            Ok(group) if !group.members.is_empty() => Err(active(id)),
-            // One that is not there yet is made by what it commits.
-            Err(failure) if !failure.is_missing() => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
     /// Where a group would go on in a partition.
     async fn target(
         &self,
@@ -200,11 +187,6 @@ impl Call {
         }
         Ok(())
     }
-}
-
-fn active(id: &str) -> Failure {
-    let message = format!("group {id} has members; it can be moved once its consumers have left");
-    Failure::of_wire(ErrorCode::NON_EMPTY_GROUP, Some(&Text::from(message)))
 }
 
 /// Has a group go on somewhere else in a topic.

@@ -84,33 +84,52 @@ impl Call {
     /// 404 where there is no such group or it is not one of consumers, or why its coordinator does
     /// not answer.
     pub(super) async fn group(&self, id: &str) -> Result<Found, Failure> {
+        match self.look_for(id).await? {
+            Look::Consumers(found) => Ok(found),
+            Look::Other(kind) => Err(other(id, &kind)),
+            Look::Nothing => Err(missing(id)),
+        }
+    }
+
+    /// Refuses to move a group that somebody is in, or that is none of consumers. The coordinator
+    /// refuses it too; this tells whoever only wants to know.
+    ///
+    /// # Errors
+    /// Why it cannot be moved. One that is not there yet is made by what it commits.
+    pub(super) async fn check_inactive(&self, id: &str) -> Result<(), Failure> {
+        match self.look_for(id).await? {
+            Look::Consumers(group) if !group.members.is_empty() => Err(active(id)),
+            Look::Consumers(_) | Look::Nothing => Ok(()),
+            Look::Other(kind) => Err(other(id, &kind)),
+        }
+    }
+
+    async fn look_for(&self, id: &str) -> Result<Look, Failure> {
         if !self.keeps_groups() {
-            return Err(missing(id));
+            return Ok(Look::Nothing);
         }
         let broker = self.broker.clone();
         let group_ids = vec![id.into()];
         let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
         let context = self.context::<ConsumerGroupDescribeRequest>();
         let response = consumer_group_describe::handle(broker.clone(), context, request).await;
-        let group = response.groups.into_iter().next();
-        match group.ok_or_else(|| missing(id))? {
-            group if group.error_code == ErrorCode::GROUP_ID_NOT_FOUND => {}
-            group => {
+        match response.groups.into_iter().next() {
+            Some(group) if group.error_code != ErrorCode::GROUP_ID_NOT_FOUND => {
                 Failure::unless_none(group.error_code, group.error_message.as_ref())?;
-                return Ok(of_consumers(group));
+                return Ok(Look::Consumers(of_consumers(group)));
             }
+            _ => {}
         }
         let request = DescribeGroupsRequest { groups: vec![id.into()], ..Default::default() };
         let context = self.context::<DescribeGroupsRequest>();
         let response = describe_groups::handle(broker, context, request).await;
-        let group = response.groups.into_iter().next().ok_or_else(|| missing(id))?;
-        if group.error_code == ErrorCode::GROUP_ID_NOT_FOUND {
-            return Err(missing(id));
-        }
+        let found = response.groups.into_iter().next();
+        let known = |group: &DescribeGroupsGroup| group.error_code != ErrorCode::GROUP_ID_NOT_FOUND;
+        let Some(group) = found.filter(known) else { return Ok(Look::Nothing) };
         Failure::unless_none(group.error_code, group.error_message.as_ref())?;
         match &*group.protocol_type {
-            "" | CONSUMERS => Ok(classic(group)),
-            other => Err(Failure::missing(format!("group {id} is one of {other}, not consumers"))),
+            "" | CONSUMERS => Ok(Look::Consumers(classic(group))),
+            _ => Ok(Look::Other(group.protocol_type)),
         }
     }
 
@@ -118,6 +137,23 @@ impl Call {
     pub(super) fn keeps_groups(&self) -> bool {
         self.broker.metadata.image().topic(self.broker.groups.topic()).is_some()
     }
+}
+
+/// What a name stands for.
+enum Look {
+    Consumers(Found),
+    /// A group of another type, such as Connect's workers.
+    Other(Text),
+    Nothing,
+}
+
+pub(super) fn active(id: &str) -> Failure {
+    let message = format!("group {id} has members; it can be moved once its consumers have left");
+    Failure::of_wire(ErrorCode::NON_EMPTY_GROUP, Some(&Text::from(message)))
+}
+
+fn other(id: &str, kind: &str) -> Failure {
+    Failure::missing(format!("group {id} is one of {kind}, not consumers"))
 }
 
 fn missing(id: &str) -> Failure {

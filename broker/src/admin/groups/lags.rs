@@ -174,11 +174,12 @@ impl Call {
         let turn = MEASURING.acquire().await.map_err(|_| stopping())?;
         let broker = Arc::clone(&self.broker);
         let measured = tokio::task::spawn_blocking(move || {
+            // It goes on when nobody waits for it any more.
+            let _turn = turn;
             let measure = |committed| Measured::of(&broker, committed, isolation);
             committed.into_iter().filter_map(measure).collect::<Vec<_>>()
         });
         let mut measured = measured.await.map_err(|_| stopping())?;
-        drop(turn);
         if measured.is_empty() {
             return Err(Failure::missing(format!("group {id} has committed no such offset")));
         }
