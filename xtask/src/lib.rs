@@ -3,4 +3,5 @@
 pub mod cycles;
 pub mod interop;
 pub mod kill9;
+pub mod mutants;
 pub mod tidy;

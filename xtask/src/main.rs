@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
-use xtask::{interop, kill9, tidy};
+use xtask::{interop, kill9, mutants, tidy};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
@@ -12,7 +12,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   interop    clients and tools of others against the broker
              [--list] [--on milena|kafka] [NAME…]
   kill9      kill -9 at random moments under somebody else's idempotent producer
-             [--rounds N] [--seed S] [--client librdkafka|java]…";
+             [--rounds N] [--seed S] [--client librdkafka|java]…
+  mutants    in how many schedules the simulations find each planted bug
+             [--seeds N] [--json]";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     match command {
         "tidy" => tidy(root),
         "interop" => ended(interop::suite::command(root, rest)),
+        "mutants" => ended(mutants::command(root, rest)),
         "kill9" => ended(kill9::run::command(root, rest)),
         _ => ended(Err::<(), _>(USAGE)),
     }
