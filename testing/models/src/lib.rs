@@ -8,4 +8,5 @@
 pub mod check;
 pub mod election;
 pub mod log;
+pub mod replication;
 pub mod runs;

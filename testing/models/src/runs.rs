@@ -1,6 +1,7 @@
 //! Which designs are explored, and how far.
 
 use crate::election::{Action, Design, Election, Message, Scope};
+use crate::replication::{self, Replication};
 
 /// How far the right designs are explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,5 +93,104 @@ fn two_changes_at_once() -> Vec<Action> {
         Action::Change(1, 0b0_1110),
         Action::Sync(1),
         Action::Vote(0, second),
+    ]
+}
+
+/// Replication under the right rules.
+#[must_use]
+pub fn replications(size: Size) -> Vec<Replication> {
+    let right =
+        |scope| Replication { design: replication::Design::Right, scope, opening: Vec::new() };
+    let two = two_replicas();
+    let durable = replication::Scope { min_insync: 1, is_durable: true, ..two };
+    let three = replication::Scope { replicas: 3, records: 1, ..two };
+    let mut runs = vec![
+        right(replication::Scope { min_insync: 1, epochs: 2, changes: 3, crashes: 0, ..two }),
+        right(two),
+        right(replication::Scope { epochs: 2, changes: 2, crashes: 2, ..durable }),
+        right(replication::Scope { epochs: 2, changes: 3, crashes: 0, ..three }),
+    ];
+    if size == Size::Large {
+        runs.extend([
+            right(replication::Scope { changes: 5, ..two }),
+            right(replication::Scope { epochs: 3, changes: 3, crashes: 2, ..durable }),
+            right(replication::Scope { epochs: 2, changes: 3, crashes: 1, ..three }),
+        ]);
+    }
+    runs
+}
+
+/// Replication under wrong rules, each at a scope in which it shows.
+#[must_use]
+pub fn wrong_replications() -> Vec<Replication> {
+    use replication::{Design, Scope};
+    let two = Scope { records: 1, ..two_replicas() };
+    let single = Scope { min_insync: 1, crashes: 0, ..two };
+    let wrong = |design, scope| Replication { design, scope, opening: Vec::new() };
+    vec![
+        wrong(Design::TruncateToHighWatermark, Scope { crashes: 1, ..single }),
+        wrong(Design::NoEpochStart, Scope { changes: 5, ..two }),
+        wrong(Design::JoinWithoutBrokerEpoch, Scope { changes: 5, ..two }),
+        wrong(Design::SmallerIsrCounts, single),
+        wrong(Design::AcknowledgeBelowMinInsync, two),
+        Replication {
+            opening: truncated_and_back(),
+            ..wrong(
+                Design::OldEpochCounts,
+                Scope { replicas: 3, records: 2, epochs: 4, changes: 8, ..single },
+            )
+        },
+        wrong(Design::OldIncarnationCounts, two),
+        wrong(Design::RefusedProposalForgotten, single),
+        wrong(Design::LossyRestartKept, two),
+        wrong(Design::NoEligibleLeaders, two),
+    ]
+}
+
+fn two_replicas() -> replication::Scope {
+    replication::Scope {
+        replicas: 2,
+        min_insync: 2,
+        records: 2,
+        epochs: 3,
+        changes: 4,
+        crashes: 1,
+        is_durable: false,
+    }
+}
+
+/// Replica 1 has fetched what leader 0 appended; leader 2 had nothing of it, so 0 has cut it, and
+/// leads again in epoch 3 when replica 1 still follows epoch 1.
+fn truncated_and_back() -> Vec<replication::Action> {
+    use replication::{Action, Message};
+    let fetch = |from, to, epoch, log_end| {
+        let broker_epoch = 1;
+        Action::Serve(Message::Fetch { from, to, broker_epoch, epoch, log_end }, true)
+    };
+    let join = Message::Alter {
+        from: 2,
+        leader_epoch: 2,
+        partition_epoch: 3,
+        isr: 0b101,
+        broker_epochs: [1, 0, 0],
+    };
+    vec![
+        Action::Append(0),
+        Action::Fetch(1),
+        fetch(1, 0, 1, (0, 0)),
+        Action::Fetch(1),
+        Action::Fence(1),
+        Action::Fence(0),
+        Action::Unfence(0),
+        Action::Learn(2),
+        Action::Learn(0),
+        Action::Fetch(0),
+        fetch(0, 2, 2, (1, 1)),
+        Action::Fetch(0),
+        fetch(0, 2, 2, (0, 0)),
+        Action::Propose(2, 0),
+        Action::Alter(join),
+        Action::Fence(2),
+        Action::Learn(0),
     ]
 }
