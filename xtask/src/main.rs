@@ -2,13 +2,15 @@
 
 use std::fmt::Display;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use xtask::{interop, kill9, mutants, tidy};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   tidy       habits that a machine can look at
+  models     all models at their larger scope, as a table
+             [--small] [--threads N] [--json] [--paths]
   interop    clients and tools of others against the broker
              [--list] [--on milena|kafka] [NAME…]
   kill9      kill -9 at random moments under somebody else's idempotent producer
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     };
     match command {
         "tidy" => tidy(root),
+        "models" => models(root, rest),
         "interop" => ended(interop::suite::command(root, rest)),
         "mutants" => ended(mutants::command(root, rest)),
         "kill9" => ended(kill9::run::command(root, rest)),
@@ -43,6 +46,17 @@ fn tidy(root: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => ended(Err::<(), _>(format!("cannot read the sources: {error}"))),
+    }
+}
+
+/// Explores the models, optimised: they visit many millions of states.
+fn models(root: &Path, arguments: &[String]) -> ExitCode {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root).args(["run", "--quiet", "--release", "-p", "milena-models", "--"]);
+    match cargo.args(arguments).status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(status) => ended(Err::<(), _>(format!("the models ended with {status}"))),
+        Err(error) => ended(Err::<(), _>(format!("cannot run cargo: {error}"))),
     }
 }
 

@@ -66,6 +66,18 @@ pub struct Report {
 }
 
 impl Report {
+    /// What came of it, in a few words.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        match &self.verdict {
+            Verdict::Holds => "holds".to_owned(),
+            Verdict::Broken { property, path } => {
+                format!("broken after {} steps: {property}", path.len().saturating_sub(1))
+            }
+            Verdict::Vacuous { property } => format!("never happens: {property}"),
+        }
+    }
+
     /// Whether the right design holds, or the wrong one is refuted by what should refute it.
     #[must_use]
     pub fn is_as_claimed(&self) -> bool {

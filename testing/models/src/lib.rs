@@ -10,3 +10,4 @@ pub mod election;
 pub mod log;
 pub mod replication;
 pub mod runs;
+pub mod transaction;

@@ -1,7 +1,9 @@
 //! Which designs are explored, and how far.
 
+use crate::check::{Report, check};
 use crate::election::{Action, Design, Election, Message, Scope};
 use crate::replication::{self, Replication};
+use crate::transaction::{self, Transactions};
 
 /// How far the right designs are explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +12,19 @@ pub enum Size {
     Small,
     /// In minutes, by `cargo xtask models`.
     Large,
+}
+
+/// Runs everything, and hands out each report as it comes.
+pub fn run(size: Size, threads: usize, mut each: impl FnMut(Report)) {
+    for election in elections(size).into_iter().chain(wrong_elections()) {
+        each(check(election, threads));
+    }
+    for replication in replications(size).into_iter().chain(wrong_replications()) {
+        each(check(replication, threads));
+    }
+    for transactions in transactions(size).into_iter().chain(wrong_transactions()) {
+        each(check(transactions, threads));
+    }
 }
 
 /// Elections under the right rules.
@@ -192,5 +207,37 @@ fn truncated_and_back() -> Vec<replication::Action> {
         Action::Alter(join),
         Action::Fence(2),
         Action::Learn(0),
+    ]
+}
+
+/// Transactions under the right rules.
+#[must_use]
+pub fn transactions(size: Size) -> Vec<Transactions> {
+    let right = |(producers, transactions, crashes)| Transactions {
+        design: transaction::Design::Right,
+        scope: transaction::Scope { producers, transactions, crashes },
+    };
+    let scopes: &[_] = match size {
+        Size::Small => &[(1, 1, 1), (1, 2, 0), (2, 1, 0)],
+        Size::Large => &[(1, 1, 2), (1, 2, 1), (2, 1, 1)],
+    };
+    scopes.iter().copied().map(right).collect()
+}
+
+/// Transactions under wrong rules, each at a scope in which it shows.
+#[must_use]
+pub fn wrong_transactions() -> Vec<Transactions> {
+    use transaction::{Design, Scope};
+    let wrong = |design, (producers, transactions, crashes)| Transactions {
+        design,
+        scope: Scope { producers, transactions, crashes },
+    };
+    vec![
+        wrong(Design::NoBumpOnFence, (2, 1, 0)),
+        wrong(Design::NoBumpOnEnd, (1, 2, 0)),
+        wrong(Design::MarkersBeforeDecision, (1, 1, 1)),
+        wrong(Design::NoVerification, (1, 1, 0)),
+        wrong(Design::OlderMarkerAccepted, (1, 2, 0)),
+        wrong(Design::MarkersNotResumed, (1, 1, 1)),
     ]
 }

@@ -45,8 +45,7 @@ pub enum Design {
     OldEpochCounts,
     /// A leader counts the fetch of a follower that has restarted and fetched since.
     OldIncarnationCounts,
-    /// A leader that is refused counts only who is in sync, though a copy of its proposal is on
-    /// its way still.
+    /// A leader whose proposal is refused takes it back, though another copy of it was accepted.
     RefusedProposalForgotten,
     /// A broker whose kernel went away keeps its place.
     LossyRestartKept,
