@@ -29,6 +29,27 @@ fn a_newcomer_is_told_its_id_first() {
     assert_eq!(world.joined(ticket).unwrap().error_code, NONE);
 }
 
+/// One request would end the broker: an id is made of a client's name and more, and neither an
+/// answer nor a record can say one of more than 32,767 bytes.
+#[test]
+fn an_id_that_cannot_be_said_is_refused() {
+    let uuid_bytes = 37;
+    let name = |bytes: usize| "n".repeat(bytes - uuid_bytes);
+    for version in [3, 9] {
+        let mut world = World::new();
+        let too_long = Joiner { client_id: name(0x8000), version, ..Joiner::new() };
+        let ticket = world.send_join(&too_long);
+        assert_eq!(world.joined(ticket).unwrap().error_code, ErrorCode::INVALID_REQUEST);
+        assert_eq!(world.written(), 0, "{GROUP} was never there");
+        let longest = Joiner { client_id: name(0x7fff), ..too_long };
+        let ticket = world.send_join(&longest);
+        assert_eq!(world.joined(ticket).unwrap().member_id.len(), 0x7fff);
+    }
+    let mut world = World::new();
+    let ticket = world.send_join(&Joiner::named(name(0x8000).leak()));
+    assert_eq!(world.joined(ticket).unwrap().error_code, ErrorCode::INVALID_REQUEST);
+}
+
 /// An id that nobody was given would bring back members of a group that is gone (A3).
 #[test]
 fn an_id_that_nobody_gave_is_refused() {

@@ -213,7 +213,7 @@ impl World {
     pub fn send_join(&mut self, member: &Joiner) -> Ticket {
         self.next += 1;
         let caller = Caller {
-            client_id: "client".into(),
+            client_id: member.client_id.as_str().into(),
             host: "/127.0.0.1".into(),
             version: member.version,
             fresh_id: Uuid::from_u128(u128::from(self.next)),
@@ -371,6 +371,7 @@ fn replay(coordinator: &mut Coordinator, offset: Offset, record: &Record, of: Op
 #[derive(Clone, Debug)]
 pub struct Joiner {
     pub id: String,
+    pub client_id: String,
     pub instance_id: Option<&'static str>,
     pub metadata: Bytes,
     pub version: i16,
@@ -381,6 +382,7 @@ impl Joiner {
     pub fn new() -> Self {
         Self {
             id: String::new(),
+            client_id: "client".into(),
             instance_id: None,
             metadata: reads(&["topic"]),
             version: 9,

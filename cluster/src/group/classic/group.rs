@@ -357,20 +357,39 @@ impl Group {
     /// assigned in one be taken for the other.
     pub(super) fn record_generation(&mut self, outputs: &mut Outputs) {
         let stored = GroupMetadataValue { leader: None, ..self.stored(|_, _| Bytes::new()) };
-        self.record(&stored, outputs);
+        // Those who wait have been told.
+        let _ = self.record(&stored, outputs);
     }
 
-    /// Writes the group down. The group has moved on already.
-    pub(super) fn record(&mut self, stored: &GroupMetadataValue, outputs: &mut Outputs) {
+    /// Writes the group down. The group has moved on already: where it cannot be written, whoever
+    /// waits is refused what nobody would remember.
+    ///
+    /// # Errors
+    /// UNKNOWN_SERVER_ERROR where a field is longer than a record can say. Whoever joins is
+    /// refused before that, so it does not happen; it must not end the process if it does.
+    pub(super) fn record(
+        &mut self,
+        stored: &GroupMetadataValue,
+        outputs: &mut Outputs,
+    ) -> Result<(), ErrorCode> {
+        let Ok(record) = record::group(&self.id, Some(stored)) else {
+            self.refuse_all(ErrorCode::UNKNOWN_SERVER_ERROR, outputs);
+            return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
+        };
         self.is_recorded = true;
-        match record::group(&self.id, Some(stored)) {
-            Ok(record) => outputs.push(Output::Append(Append {
-                records: vec![record],
-                transaction: None,
-                on_failure: OnFailure::Rebuild,
-            })),
-            // Each field came in a request with the same bounds.
-            Err(error) => unreachable!("a group's record cannot be written: {error}"),
+        outputs.push(Output::Append(Append {
+            records: vec![record],
+            transaction: None,
+            on_failure: OnFailure::Rebuild,
+        }));
+        Ok(())
+    }
+
+    /// Answers everyone who waits with an error.
+    pub(super) fn refuse_all(&mut self, why: ErrorCode, outputs: &mut Outputs) {
+        for (id, member) in &mut self.members {
+            refuse_waiting(member, id, why, outputs);
+            (member.joining, member.syncing) = (None, None);
         }
     }
 

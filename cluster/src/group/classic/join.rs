@@ -25,6 +25,8 @@ const SKIPS_ASSIGNMENT: i16 = 9;
 /// How long a new member may wait for its first generation. It does not know its id, so it cannot
 /// send heartbeats, and its connection is silent.
 const NEW_MEMBER_TIMEOUT: Duration = Duration::from_secs(300);
+/// What of an id answers and records can say.
+const MAX_ID_BYTES: usize = i16::MAX as usize;
 
 /// A JoinGroup on its way.
 pub(super) struct Join<'a> {
@@ -109,6 +111,10 @@ impl Group {
         let instance_id = join.request.group_instance_id.as_ref();
         let named = instance_id.unwrap_or(&join.caller.client_id);
         let id: Text = format!("{named}-{}", join.caller.fresh_id.hyphenated()).into();
+        // It is longer than what it is made of: no answer and no record could say it.
+        if id.len() > MAX_ID_BYTES {
+            return Err((ErrorCode::INVALID_REQUEST, join.request.member_id.clone()));
+        }
         let known = instance_id.and_then(|instance_id| self.instances.get(instance_id));
         if let Some(old) = known.cloned() {
             self.replace(join, &old, id, outputs);
@@ -205,7 +211,10 @@ impl Group {
         let keeps_protocol = self.protocol == self.elect_protocol();
         if self.state == State::Stable && is_same && keeps_protocol {
             let stored = self.stored(|_, member| member.assignment.clone());
-            self.record(&stored, outputs);
+            if let Err(why) = self.record(&stored, outputs) {
+                answer(join.ticket, refused_join(why, id), outputs);
+                return;
+            }
             let skips = join.caller.version >= SKIPS_ASSIGNMENT;
             // An older client that takes itself for the leader would assign for nothing: what a
             // leader assigns to a stable group is not looked at.
@@ -338,7 +347,8 @@ impl Group {
         self.subscribed = self.is_of_consumers().then(Default::default);
         self.enter(State::Empty, now);
         let stored = self.stored(|_, _| Bytes::new());
-        self.record(&stored, outputs);
+        // Nobody is left who could be told.
+        let _ = self.record(&stored, outputs);
     }
 
     /// Makes sure that the leader has joined; false where nobody has.

@@ -78,7 +78,8 @@ impl Group {
         self.sync_ends_at = None;
         self.enter(State::Stable, now);
         let stored = self.stored(|_, member| member.assignment.clone());
-        self.record(&stored, outputs);
+        // Where it cannot be written, those who wait have been told.
+        let _ = self.record(&stored, outputs);
         let ids: Vec<Text> = self.members.keys().cloned().collect();
         for id in &ids {
             let Some(member) = self.members.get_mut(id) else { continue };
