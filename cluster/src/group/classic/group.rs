@@ -445,12 +445,7 @@ pub(super) fn refuse_waiting(member: &Member, id: &Text, why: ErrorCode, outputs
 
 /// An answer to a JoinGroup that comes to nothing.
 pub(crate) fn refused_join(why: ErrorCode, member_id: Text) -> Answer {
-    Answer::Join(JoinGroupResponse {
-        error_code: why,
-        member_id,
-        protocol_name: Some(Text::default()),
-        ..Default::default()
-    })
+    Answer::Join(JoinGroupResponse { error_code: why, member_id, ..Default::default() })
 }
 
 /// An answer to a SyncGroup that comes to nothing.
