@@ -1,5 +1,6 @@
 //! The coordinator of the groups in one partition of `__consumer_offsets`.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ use super::{classic, consumer};
 use crate::coordinator::{Append, Machine, OnFailure, Output, Producer, Replayed, Ticket};
 use crate::metadata::image::MetadataImage;
 use crate::time::{Instant, Now};
+
+/// How many protocols a member may name. Clients name a few.
+const MAX_PROTOCOLS: usize = 1_000;
 
 pub(super) type Outputs = Vec<Output<Answer, Infallible>>;
 
@@ -79,7 +83,7 @@ impl Coordinator {
         now: Now,
         ticket: Ticket,
         caller: &Caller,
-        request: JoinGroupRequest,
+        mut request: JoinGroupRequest,
         outputs: &mut Outputs,
     ) {
         let settings = Arc::clone(&self.settings);
@@ -89,6 +93,8 @@ impl Coordinator {
             outputs.push(Output::Answer(ticket, refused));
             return;
         }
+        let mut named = BTreeSet::new();
+        request.protocols.retain(|protocol| named.insert(protocol.name.clone()));
         match self.groups.get(&group_id) {
             Some(Group::Classic(_)) => {}
             None => self.begin_classic(now, &group_id),
@@ -116,6 +122,9 @@ impl Coordinator {
         let (min, max) = (self.settings.min_session_timeout, self.settings.max_session_timeout);
         if session_timeout < min.as_millis() || session_timeout > max.as_millis() {
             return Err(ErrorCode::INVALID_SESSION_TIMEOUT);
+        }
+        if request.protocols.len() > MAX_PROTOCOLS {
+            return Err(ErrorCode::INVALID_REQUEST);
         }
         match self.groups.get(&request.group_id) {
             // It says itself whom it takes in.

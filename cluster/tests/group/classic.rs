@@ -248,6 +248,33 @@ fn groups_and_sessions_have_bounds() {
     assert_eq!(world.written(), 0, "{GROUP} was never there");
 }
 
+/// Two members with many protocols each would keep everyone else from the coordinator while these
+/// are compared, and a protocol that is named twice would count as that of two members.
+#[test]
+fn protocols_are_few_and_count_once() {
+    let mut world = World::new();
+    let old = || Joiner { version: 3, ..Joiner::new() };
+    let many = |count: usize| (0..count).map(|number| format!("p{number}")).collect();
+    let ticket = world.send_join(&Joiner { protocols: many(1_001), ..old() });
+    assert_eq!(world.joined(ticket).unwrap().error_code, ErrorCode::INVALID_REQUEST);
+    let ticket = world.send_join(&Joiner { protocols: many(1_000), ..old() });
+    let first = world.joined(ticket).unwrap();
+    assert_eq!(first.error_code, NONE);
+    let twice = || vec!["other".into(), "other".into(), "p7".into()];
+    let second = world.send_join(&Joiner { protocols: twice(), ..old() });
+    let ticket = world.send_join(&Joiner {
+        id: first.member_id.to_string(),
+        protocols: many(1_000),
+        ..old()
+    });
+    assert_eq!(world.joined(ticket).unwrap().protocol_name.as_deref(), Some("p7"));
+    assert_eq!(world.joined(second).unwrap().protocol_name.as_deref(), Some("p7"));
+    // Whoever has none of them in common with all is refused, however often it names one.
+    let ticket = world.send_join(&Joiner { protocols: vec!["other".into(); 2], ..old() });
+    let refused = world.joined(ticket).unwrap().error_code;
+    assert_eq!(refused, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+}
+
 /// A client whose connection broke asks on another: the first request would be waited for for ever.
 #[test]
 fn an_older_request_of_a_member_is_answered() {

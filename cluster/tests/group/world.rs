@@ -218,6 +218,10 @@ impl World {
             version: member.version,
             fresh_id: Uuid::from_u128(u128::from(self.next)),
         };
+        let protocol = |name: &String| JoinGroupRequestProtocol {
+            name: name.as_str().into(),
+            metadata: member.metadata.clone(),
+        };
         let request = JoinGroupRequest {
             group_id: GROUP.into(),
             session_timeout_ms: SESSION_MS,
@@ -225,10 +229,7 @@ impl World {
             member_id: member.id.as_str().into(),
             group_instance_id: member.instance_id.map(Into::into),
             protocol_type: member.protocol_type.into(),
-            protocols: vec![JoinGroupRequestProtocol {
-                name: "range".into(),
-                metadata: member.metadata.clone(),
-            }],
+            protocols: member.protocols.iter().map(protocol).collect(),
             reason: None,
         };
         self.send(Request::Join(caller, request))
@@ -373,6 +374,8 @@ pub struct Joiner {
     pub id: String,
     pub client_id: String,
     pub instance_id: Option<&'static str>,
+    /// The protocols that it could use; it says the same in each.
+    pub protocols: Vec<String>,
     pub metadata: Bytes,
     pub version: i16,
     pub protocol_type: &'static str,
@@ -384,6 +387,7 @@ impl Joiner {
             id: String::new(),
             client_id: "client".into(),
             instance_id: None,
+            protocols: vec!["range".into()],
             metadata: reads(&["topic"]),
             version: 9,
             protocol_type: "consumer",

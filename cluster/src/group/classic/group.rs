@@ -14,6 +14,7 @@ use milena_protocol::ids::Timestamp;
 use milena_protocol::message::Message;
 
 use super::member::Member;
+use super::said::Said;
 use crate::coordinator::{Append, OnFailure, Output, Ticket};
 use crate::group::record;
 use crate::group::request::Answer;
@@ -73,6 +74,8 @@ pub struct Group {
     pub(super) generation: i32,
     pub(super) leader: Option<Text>,
     pub(super) members: BTreeMap<Text, Member>,
+    /// What they say of themselves, together.
+    pub(super) said: Said,
     /// The members that have names, by name.
     pub(super) instances: BTreeMap<Text, Text>,
     /// Ids that were handed out, and until when they may be used to join.
@@ -262,12 +265,26 @@ impl Group {
         if self.leader.is_none() {
             self.leader = Some(id.clone());
         }
-        self.members.insert(id, member);
+        self.put(id, member);
+    }
+
+    /// Puts a member under its id, where none is.
+    pub(super) fn put(&mut self, id: Text, member: Member) {
+        self.said.add(&member);
+        let there = self.members.insert(id, member);
+        assert!(there.is_none(), "an id stands for one member");
+    }
+
+    /// Takes a member from under its id.
+    pub(super) fn take(&mut self, id: &Text) -> Option<Member> {
+        let member = self.members.remove(id)?;
+        self.said.remove(&member);
+        Some(member)
     }
 
     /// Takes a member out; what it waits for is answered with an error.
     pub(super) fn remove(&mut self, id: &Text, why: ErrorCode, outputs: &mut Outputs) {
-        let Some(member) = self.members.remove(id) else {
+        let Some(member) = self.take(id) else {
             return;
         };
         if let Some(instance_id) = &member.instance_id
@@ -300,17 +317,20 @@ impl Group {
         if self.members.is_empty() {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
-        let is_common = |name: &str| self.members.values().all(|member| member.supports(name));
         self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.iter().any(|protocol| is_common(&protocol.name))
+            && protocols.iter().any(|protocol| self.is_common(&protocol.name))
+    }
+
+    /// Whether everyone could use a protocol.
+    fn is_common(&self, protocol: &str) -> bool {
+        self.said.supporters(protocol) == self.members.len()
     }
 
     /// The protocol that most members like best among those that all could use.
     pub(super) fn elect_protocol(&self) -> Option<Text> {
-        let is_common = |name: &str| self.members.values().all(|member| member.supports(name));
         let mut votes: BTreeMap<&Text, usize> = BTreeMap::new();
         for member in self.members.values() {
-            let liked = member.protocols.iter().find(|protocol| is_common(&protocol.name));
+            let liked = member.protocols.iter().find(|protocol| self.is_common(&protocol.name));
             *votes.entry(&liked?.name).or_default() += 1;
         }
         votes.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.clone())
@@ -406,6 +426,9 @@ impl Group {
             }
             State::PreparingRebalance => {}
         }
+        let mut said = Said::default();
+        self.members.values().for_each(|member| said.add(member));
+        assert_eq!(self.said, said, "what members say is counted");
         for (instance_id, id) in &self.instances {
             let named = self.members.get(id).and_then(|member| member.instance_id.as_ref());
             assert_eq!(named, Some(instance_id), "a name leads to its member");

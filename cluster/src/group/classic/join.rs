@@ -168,12 +168,13 @@ impl Group {
     }
 
     fn update(&mut self, join: &Join<'_>, id: &Text) {
-        if let Some(member) = self.members.get_mut(id) {
+        if let Some(mut member) = self.take(id) {
             member.protocols = join.protocols();
             member.session_timeout = millis(join.request.session_timeout_ms);
             member.rebalance_timeout = join.rebalance_timeout();
             member.client_id = join.caller.client_id.detach();
             member.client_host = join.caller.host.clone();
+            self.put(id.clone(), member);
         }
     }
 
@@ -190,7 +191,7 @@ impl Group {
 
     /// Another takes the name of a static member, and with it the place (KIP-345).
     fn replace(&mut self, join: &Join<'_>, old: &Text, id: Text, outputs: &mut Outputs) {
-        let Some(mut member) = self.members.remove(old) else {
+        let Some(mut member) = self.take(old) else {
             unreachable!("a name leads to its member");
         };
         refuse_waiting(&member, old, ErrorCode::FENCED_INSTANCE_ID, outputs);
@@ -199,7 +200,7 @@ impl Group {
         member.joining = None;
         member.syncing = None;
         member.is_new = false;
-        self.members.insert(id.clone(), member);
+        self.put(id.clone(), member);
         if let Some(instance_id) = &join.request.group_instance_id {
             self.instances.insert(instance_id.detach(), id.clone());
         }

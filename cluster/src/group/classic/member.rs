@@ -22,7 +22,7 @@ pub struct Member {
     pub session_timeout: Duration,
     /// So long it may take to join again.
     pub rebalance_timeout: Duration,
-    /// The protocols that it could use, best first.
+    /// The protocols that it could use, best first, each once.
     pub protocols: Vec<JoinGroupRequestProtocol>,
     /// Its part of the generation.
     pub assignment: Bytes,
@@ -37,12 +37,6 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it could use a protocol.
-    #[must_use]
-    pub fn supports(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|known| known.name == *protocol)
-    }
-
     /// What it says in a protocol.
     #[must_use]
     pub fn metadata(&self, protocol: &str) -> Bytes {

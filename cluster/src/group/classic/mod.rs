@@ -10,6 +10,7 @@ mod group;
 mod join;
 mod member;
 mod migrate;
+mod said;
 mod stay;
 mod sync;
 

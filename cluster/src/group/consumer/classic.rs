@@ -129,11 +129,8 @@ impl<R: Rules> Group<R> {
                 self.id
             )));
         }
-        let is_common = |name: &Text| {
-            let mut classic = self.members.values().filter_map(|member| member.classic.as_ref());
-            classic.all(|it| it.protocols.iter().any(|other| other.name == *name))
-        };
-        let fits = request.protocols.iter().any(|protocol| is_common(&protocol.name));
+        let mut protocols = request.protocols.iter();
+        let fits = protocols.any(|protocol| self.interest.is_common(&protocol.name));
         if request.protocol_type != *CONSUMER || !fits {
             let id = &request.member_id;
             return Err(refuse(format!("Member {id}'s protocols are not supported.")));

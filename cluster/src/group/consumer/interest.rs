@@ -1,4 +1,5 @@
-//! Which names and expressions the members of a group subscribe to, and how many of them.
+//! Which names and expressions the members of a group subscribe to, which classic protocols they
+//! could use, and how many of them.
 //!
 //! It is counted as members come and go, since a member that joins a group of a thousand must not
 //! cost a look at all of them.
@@ -9,11 +10,14 @@ use milena_protocol::codec::Text;
 
 use super::member::Member;
 
-/// Names and expressions with the number of members that subscribe to them.
+/// Names, expressions and classic protocols with the number of members that have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Interest {
     names: BTreeMap<Text, usize>,
     expressions: BTreeMap<Text, usize>,
+    protocols: BTreeMap<Text, usize>,
+    /// How many members use the classic protocol.
+    classic: usize,
 }
 
 impl Interest {
@@ -24,16 +28,32 @@ impl Interest {
         if let Some(expression) = &member.expression {
             *self.expressions.entry(expression.clone()).or_default() += 1;
         }
+        if let Some(classic) = &member.classic {
+            self.classic += 1;
+            for protocol in &classic.protocols {
+                *self.protocols.entry(protocol.name.clone()).or_default() += 1;
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, member: &Member) {
         member.topics.iter().for_each(|name| forget(&mut self.names, name));
         member.expression.iter().for_each(|expression| forget(&mut self.expressions, expression));
+        if let Some(classic) = &member.classic {
+            self.classic -= 1;
+            let names = classic.protocols.iter().map(|protocol| &protocol.name);
+            names.for_each(|name| forget(&mut self.protocols, name));
+        }
     }
 
     /// Whether anyone subscribes to a topic by its name.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.contains_key(name)
+    }
+
+    /// Whether all members of the classic protocol could use this one.
+    pub(super) fn is_common(&self, protocol: &str) -> bool {
+        self.protocols.get(protocol).copied().unwrap_or(0) == self.classic
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Text> {

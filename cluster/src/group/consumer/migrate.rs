@@ -163,14 +163,8 @@ impl<R: Rules> Group<R> {
     pub fn to_classic(&self, topics: &MetadataImage) -> NeutralGroup {
         let members: Vec<NeutralMember> =
             self.members().map(|member| downgraded(member, topics)).collect();
-        let first = members.first();
-        let is_common = |protocol: &&ClassicProtocol| {
-            let speaks = |member: &NeutralMember| {
-                member.protocols.iter().any(|other| other.name == protocol.name)
-            };
-            members.iter().all(speaks)
-        };
-        let protocol = first.and_then(|member| member.protocols.iter().find(is_common));
+        let is_common = |protocol: &&ClassicProtocol| self.interest.is_common(&protocol.name);
+        let protocol = members.first().and_then(|member| member.protocols.iter().find(is_common));
         let protocol = protocol.map(|protocol| protocol.name.clone());
         NeutralGroup { generation: self.epoch, protocol, members }
     }

@@ -266,7 +266,16 @@ pub(super) fn describe_member(member: &mut Member, value: &ConsumerGroupMemberMe
         session_timeout: Duration::from_millis(
             u64::try_from(classic.session_timeout_ms).unwrap_or(0),
         ),
-        protocols: classic.supported_protocols.iter().map(protocol).collect(),
+        // Kafka writes a protocol twice that a member named twice.
+        protocols: classic
+            .supported_protocols
+            .iter()
+            .filter({
+                let mut named = BTreeSet::new();
+                move |protocol| named.insert(&protocol.name)
+            })
+            .map(protocol)
+            .collect(),
     });
 }
 
