@@ -631,6 +631,14 @@ fn log_defaults(reading: &Reading<'_>) -> LogDefaults {
     }
 }
 
+/// So many of the largest groups fit into a segment of their topic. A batch that changes a group's
+/// protocol has the group twice, and its keys.
+const GROUPS_PER_SEGMENT: usize = 4;
+
+fn max_group_bytes(reading: &Reading<'_>) -> usize {
+    reading.size("offsets.topic.segment.bytes") / GROUPS_PER_SEGMENT
+}
+
 fn groups(reading: &Reading<'_>) -> GroupConfig {
     GroupConfig {
         settings: group::Settings {
@@ -638,6 +646,7 @@ fn groups(reading: &Reading<'_>) -> GroupConfig {
             min_session_timeout: reading.millis("group.min.session.timeout.ms"),
             max_session_timeout: reading.millis("group.max.session.timeout.ms"),
             max_size: reading.size("group.max.size"),
+            max_group_bytes: max_group_bytes(reading),
             offsets_retention: Duration::from_secs(
                 60 * u64::try_from(reading.long("offsets.retention.minutes")).unwrap_or_default(),
             ),
@@ -660,6 +669,7 @@ fn consumer_groups(reading: &Reading<'_>) -> group::consumer::Settings {
     let migration = reading.text("group.consumer.migration.policy").unwrap_or_default();
     group::consumer::Settings {
         max_size: reading.size("group.consumer.max.size"),
+        max_bytes: max_group_bytes(reading),
         session_timeout: reading.millis("group.consumer.session.timeout.ms"),
         heartbeat_interval: reading.millis("group.consumer.heartbeat.interval.ms"),
         is_heartbeat_interval_set: reading.is_set("group.consumer.heartbeat.interval.ms"),

@@ -153,7 +153,10 @@ impl Coordinator {
             outputs.push(Output::Answer(ticket, Answer::Sync(answer)));
             return;
         }
-        let done = self.with_classic(&group_id, |group| group.sync(now, ticket, request, outputs));
+        let settings = Arc::clone(&self.settings);
+        let done = self.with_classic(&group_id, |group| {
+            group.sync(now, ticket, request, &settings, outputs);
+        });
         if done.is_none() {
             let why = refused(ErrorCode::UNKNOWN_MEMBER_ID);
             outputs.push(Output::Answer(ticket, why));

@@ -96,9 +96,9 @@ impl Coordinator {
             }
             _ => None,
         };
-        match classic {
-            Some(classic) => self.downgrade(now, id, classic, outputs),
-            None => append(records, on_failure, outputs),
+        let is_done = classic.is_some_and(|it| self.downgrade(now, id, it, outputs).is_ok());
+        if !is_done {
+            append(records, on_failure, outputs);
         }
     }
 
@@ -112,22 +112,42 @@ impl Coordinator {
             }
             _ => return,
         };
-        self.downgrade(now, id, classic, outputs);
+        // One that cannot stays a consumer group.
+        let _ = self.downgrade(now, id, classic, outputs);
     }
 
-    fn downgrade(&mut self, now: Now, id: &Text, classic: NeutralGroup, outputs: &mut Outputs) {
-        let Some(Group::Consumer(group)) = self.groups.get(id) else { return };
+    /// Makes a classic group of a consumer group.
+    ///
+    /// # Errors
+    /// When the classic group, which is one record, would be too large to be written. Nothing has
+    /// changed then.
+    fn downgrade(
+        &mut self,
+        now: Now,
+        id: &Text,
+        classic: NeutralGroup,
+        outputs: &mut Outputs,
+    ) -> Result<(), TooLarge> {
+        let Some(Group::Consumer(group)) = self.groups.get(id) else { return Ok(()) };
         // What would still follow for the consumer group is about what is taken back here.
         let mut records = group.tombstones();
         let mut group = classic::Group::of_neutral(id.detach(), classic, now);
-        let made = record::group(id, Some(&group.stored_without_leader()));
-        records.push(made.expect("each field came in a request with the same bounds"));
+        let made = record::group(id, Some(&group.stored_without_leader())).map_err(|_| TooLarge)?;
+        if made.value.as_ref().map_or(0, |value| value.len()) > self.settings.max_group_bytes {
+            return Err(TooLarge);
+        }
+        records.push(made);
         append(records, OnFailure::Rebuild, outputs);
         let settings = Arc::clone(&self.settings);
         group.begin_again(now, &settings, outputs);
         self.groups.insert(id.detach(), Group::Classic(group));
+        Ok(())
     }
 }
+
+/// A group that no record can hold.
+#[derive(Debug)]
+struct TooLarge;
 
 fn replay(group: &mut consumer::Group, records: &[Record]) {
     let contents = records.iter().map(|it| Content::read(&it.key, it.value.as_deref()));

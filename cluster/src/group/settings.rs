@@ -6,6 +6,8 @@ use super::consumer;
 use crate::metadata::image::{ConfigResource, MetadataImage};
 
 const HEARTBEAT_INTERVAL: &str = "consumer.heartbeat.interval.ms";
+/// A quarter of a segment of the groups' topic.
+const DEFAULT_MAX_GROUP_BYTES: usize = 25 << 20;
 
 /// What the coordinator of groups is configured with; the fields are called what the keys are.
 #[derive(Clone, Debug)]
@@ -18,6 +20,9 @@ pub struct Settings {
     pub max_session_timeout: Duration,
     /// `group.max.size`.
     pub max_size: usize,
+    /// What the members of a group may say of themselves and be assigned, in bytes of its records:
+    /// all of them are written in one batch, and a batch fits into a segment.
+    pub max_group_bytes: usize,
     /// `offsets.retention.minutes`.
     pub offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`.
@@ -57,6 +62,7 @@ impl Default for Settings {
             min_session_timeout: Duration::from_secs(6),
             max_session_timeout: Duration::from_secs(1800),
             max_size: i32::MAX as usize,
+            max_group_bytes: DEFAULT_MAX_GROUP_BYTES,
             offsets_retention: Duration::from_secs(7 * 24 * 3600),
             offsets_retention_check_interval: Duration::from_secs(600),
             offset_metadata_max_bytes: 4096,

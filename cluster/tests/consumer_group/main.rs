@@ -53,6 +53,24 @@ fn whoever_comes_first_gets_everything_at_once() {
     assert_eq!(world.log.len(), before);
 }
 
+/// What no batch can hold would take all groups of the coordinator down as soon as it is written.
+#[test]
+fn members_that_say_too_much_are_refused() {
+    let mut world = World::new(&[("t", 1)]);
+    world.settings.max_bytes = 2_000;
+    let topics: Vec<String> = (0..200).map(|number| format!("topic-{number}")).collect();
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    assert_eq!(code(world.send(&join("a", &topics))), ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert!(world.log.is_empty());
+    world.send(&join("a", &topics[..100])).unwrap();
+    let written = world.log.len();
+    assert_eq!(code(world.send(&join("b", &topics[..100]))), ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(world.log.len(), written);
+    // What somebody says instead of something else counts alone.
+    world.send(&join("a", &topics[50..100])).unwrap();
+    world.send(&join("b", &topics[..1])).unwrap();
+}
+
 /// A client of version 0, which has no id of its own, could not join.
 #[test]
 fn version_0_is_given_an_id() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use milena_cluster::group::Settings;
 use milena_protocol::error_code::ErrorCode;
 
@@ -273,6 +274,39 @@ fn protocols_are_few_and_count_once() {
     let ticket = world.send_join(&Joiner { protocols: vec!["other".into(); 2], ..old() });
     let refused = world.joined(ticket).unwrap().error_code;
     assert_eq!(refused, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+}
+
+/// A group that no record can hold would take all others of its coordinator down, for nothing can
+/// be appended for it.
+#[test]
+fn a_group_that_is_too_large_is_refused_alone() {
+    let mut world = World::with(Settings {
+        max_group_bytes: 10_000,
+        initial_rebalance_delay: Duration::ZERO,
+        ..Settings::default()
+    });
+    let large = |bytes: usize| Bytes::from(vec![0; bytes]);
+    let old = |metadata| Joiner { metadata, version: 3, ..Joiner::new() };
+    let ticket = world.send_join(&old(large(10_000)));
+    assert_eq!(world.joined(ticket).unwrap().error_code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(world.written(), 0, "{GROUP} was never there");
+    let ticket = world.send_join(&old(large(6_000)));
+    let leader = world.joined(ticket).unwrap();
+    assert_eq!(leader.error_code, NONE);
+    let ticket = world.send_join(&old(large(6_000)));
+    assert_eq!(world.joined(ticket).unwrap().error_code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    // What it assigns counts too, and only what it assigns to members.
+    let (id, generation) = (leader.member_id.as_str(), leader.generation_id);
+    let written = world.written();
+    let ticket = world.send_parts(id, generation, vec![(id, large(6_000))]);
+    assert_eq!(world.synced(ticket).unwrap().error_code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(world.written(), written);
+    assert_eq!(world.heartbeat(id, generation), ErrorCode::REBALANCE_IN_PROGRESS);
+    let ticket = world.send_join(&Joiner { id: id.to_owned(), ..old(large(6_000)) });
+    let generation = world.joined(ticket).unwrap().generation_id;
+    let parts = vec![(id, large(3_000)), ("nobody", large(6_000))];
+    let ticket = world.send_parts(id, generation, parts);
+    assert_eq!(world.synced(ticket).unwrap().error_code, NONE);
 }
 
 /// A client whose connection broke asks on another: the first request would be waited for for ever.

@@ -18,6 +18,7 @@ use super::said::Said;
 use crate::coordinator::{Append, OnFailure, Output, Ticket};
 use crate::group::record;
 use crate::group::request::Answer;
+use crate::group::settings::Settings;
 use crate::time::{Instant, Now};
 
 /// The type of protocol whose subscriptions the broker can read.
@@ -324,6 +325,11 @@ impl Group {
     /// Whether everyone could use a protocol.
     fn is_common(&self, protocol: &str) -> bool {
         self.said.supporters(protocol) == self.members.len()
+    }
+
+    /// Whether the group can be written with assignments of so many bytes.
+    pub(super) fn fits(&self, assigned_bytes: usize, settings: &Settings) -> bool {
+        self.said.bytes() + assigned_bytes <= settings.max_group_bytes
     }
 
     /// The protocol that most members like best among those that all could use.

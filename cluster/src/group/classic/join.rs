@@ -12,7 +12,7 @@ use milena_protocol::error_code::ErrorCode;
 use super::group::{
     Group, Initial, Outputs, State, answer, millis, refuse_waiting, refused_join, refused_sync,
 };
-use super::member::Member;
+use super::member::{Member, said_bytes};
 use crate::coordinator::Ticket;
 use crate::group::request::{Answer, Caller};
 use crate::group::settings::Settings;
@@ -68,6 +68,9 @@ impl Group {
         if !self.accepts(&request.protocol_type, &request.protocols) {
             return Err((ErrorCode::INCONSISTENT_GROUP_PROTOCOL, id.clone()));
         }
+        if !self.has_bytes_for(join) {
+            return Err((ErrorCode::UNKNOWN_SERVER_ERROR, id.clone()));
+        }
         if id.is_empty() {
             return self.join_newcomer(join, outputs);
         }
@@ -101,6 +104,21 @@ impl Group {
                 self.members.contains_key(id) || self.members.len() < max_size
             }
         }
+    }
+
+    /// Whether the group could still be written with what somebody says. Who says no more than
+    /// before may always: the bound may have been another then.
+    fn has_bytes_for(&self, join: &Join<'_>) -> bool {
+        let Join { caller, request, .. } = join;
+        let instance_id = request.group_instance_id.as_ref();
+        let id = if request.member_id.is_empty() {
+            instance_id.and_then(|instance_id| self.instances.get(instance_id))
+        } else {
+            Some(&request.member_id)
+        };
+        let before = id.and_then(|id| self.members.get(id)).map_or(0, Member::said_bytes);
+        let said = said_bytes(&caller.client_id, &caller.host, instance_id, &request.protocols);
+        said <= before || self.said.bytes() - before + said <= join.settings.max_group_bytes
     }
 
     fn join_newcomer(
@@ -210,7 +228,9 @@ impl Group {
         self.update(join, &id);
         self.note_alive(join.now, &id);
         let keeps_protocol = self.protocol == self.elect_protocol();
-        if self.state == State::Stable && is_same && keeps_protocol {
+        let assigned = self.members.values().map(|member| member.assignment.len());
+        let fits = self.fits(assigned.sum(), join.settings);
+        if self.state == State::Stable && is_same && keeps_protocol && fits {
             let stored = self.stored(|_, member| member.assignment.clone());
             if let Err(why) = self.record(&stored, outputs) {
                 answer(join.ticket, refused_join(why, id), outputs);

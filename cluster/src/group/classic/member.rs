@@ -9,6 +9,9 @@ use milena_protocol::codec::Text;
 use crate::coordinator::Ticket;
 use crate::time::Instant;
 
+/// What a member has in a record besides its texts: the rest of its id, timeouts and lengths.
+const MEMBER_BYTES: usize = 100;
+
 /// A member of a classic group.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -37,6 +40,13 @@ pub struct Member {
 }
 
 impl Member {
+    /// What it says of itself, in bytes of a record, or more. Its id is not known here: it is made
+    /// of what is, or was.
+    pub(super) fn said_bytes(&self) -> usize {
+        let instance_id = self.instance_id.as_ref();
+        said_bytes(&self.client_id, &self.client_host, instance_id, &self.protocols)
+    }
+
     /// What it says in a protocol.
     #[must_use]
     pub fn metadata(&self, protocol: &str) -> Bytes {
@@ -51,4 +61,18 @@ impl Member {
         let waits = self.joining.is_some() || self.syncing.is_some();
         (self.is_new || !waits).then_some(self.expires_at)
     }
+}
+
+/// What a member says of itself, in bytes of a record, or more.
+pub(super) fn said_bytes(
+    client_id: &str,
+    client_host: &str,
+    instance_id: Option<&Text>,
+    protocols: &[JoinGroupRequestProtocol],
+) -> usize {
+    let said: usize =
+        protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum();
+    // The id begins with one of the names.
+    let names = 2 * client_id.len() + 2 * instance_id.map_or(0, |id| id.len());
+    MEMBER_BYTES + names + client_host.len() + said
 }

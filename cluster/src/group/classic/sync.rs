@@ -20,6 +20,7 @@ impl Group {
         now: Now,
         ticket: Ticket,
         request: SyncGroupRequest,
+        settings: &Settings,
         outputs: &mut Outputs,
     ) {
         if let Err(why) = self.check_sync(&request) {
@@ -41,7 +42,7 @@ impl Group {
             answer(older, refused_sync(ErrorCode::REBALANCE_IN_PROGRESS), outputs);
         }
         if self.is_leader(&id) {
-            self.assign(now, request, outputs);
+            self.assign(now, request, settings, outputs);
         }
     }
 
@@ -65,8 +66,22 @@ impl Group {
         }
     }
 
-    /// The leader has assigned: it is written down, and everyone who waits is told.
-    fn assign(&mut self, now: Now, request: SyncGroupRequest, outputs: &mut Outputs) {
+    /// The leader has assigned: it is written down, and everyone who waits is told. Where it is too
+    /// much to be written, they are told that, and the group shares anew.
+    fn assign(
+        &mut self,
+        now: Now,
+        request: SyncGroupRequest,
+        settings: &Settings,
+        outputs: &mut Outputs,
+    ) {
+        let to_members =
+            request.assignments.iter().filter(|part| self.members.contains_key(&part.member_id));
+        if !self.fits(to_members.map(|part| part.assignment.len()).sum(), settings) {
+            self.refuse_all(ErrorCode::UNKNOWN_SERVER_ERROR, outputs);
+            self.prepare(now, settings, outputs);
+            return;
+        }
         let mut parts: BTreeMap<Text, Bytes> = request
             .assignments
             .into_iter()

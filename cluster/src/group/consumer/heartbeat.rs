@@ -161,6 +161,9 @@ impl<R: Rules> Group<R> {
     ) -> Result<Admitted, Refused> {
         let Found { before, replaced } = found;
         let group_id = self.id.clone();
+        if !updated.says_the_same_as(before) || !self.members.contains_key(&before.id) {
+            self.check_bytes(updated, replaced.as_ref().unwrap_or(&before.id), scene.settings)?;
+        }
         let mut records = Records::new(&group_id);
         if let Some(old) = replaced {
             let target = self.targets.get(old).cloned().unwrap_or_default();
@@ -278,6 +281,23 @@ impl<R: Rules> Group<R> {
             settings.max_size
         );
         Err(Refused::new(ErrorCode::GROUP_MAX_SIZE_REACHED, message))
+    }
+
+    /// Whether all members could be written with what one says in the place of another. Who says no
+    /// more than before may always: the bound may have been another then.
+    fn check_bytes(&self, said: &Member, place: &Text, settings: &Settings) -> Result<(), Refused> {
+        let before = self.members.get(place).map_or(0, Member::said_bytes);
+        // Each member has three records, and all have the group's id in their keys.
+        let ids = 3 * self.id.len() * (self.members.len() + 1);
+        let after = self.interest.bytes() - before + said.said_bytes() + ids;
+        if said.said_bytes() <= before || after <= settings.max_bytes {
+            return Ok(());
+        }
+        let message = format!(
+            "The members of the consumer group say more than the {} bytes that it may have.",
+            settings.max_bytes
+        );
+        Err(Refused::new(ErrorCode::UNKNOWN_SERVER_ERROR, message))
     }
 
     fn not_found(&self) -> Refused {

@@ -18,10 +18,13 @@ pub(super) struct Interest {
     protocols: BTreeMap<Text, usize>,
     /// How many members use the classic protocol.
     classic: usize,
+    /// What all of them say of themselves, in bytes of their records.
+    bytes: usize,
 }
 
 impl Interest {
     pub(super) fn add(&mut self, member: &Member) {
+        self.bytes += member.said_bytes();
         for name in &member.topics {
             *self.names.entry(name.clone()).or_default() += 1;
         }
@@ -37,6 +40,7 @@ impl Interest {
     }
 
     pub(super) fn remove(&mut self, member: &Member) {
+        self.bytes -= member.said_bytes();
         member.topics.iter().for_each(|name| forget(&mut self.names, name));
         member.expression.iter().for_each(|expression| forget(&mut self.expressions, expression));
         if let Some(classic) = &member.classic {
@@ -54,6 +58,11 @@ impl Interest {
     /// Whether all members of the classic protocol could use this one.
     pub(super) fn is_common(&self, protocol: &str) -> bool {
         self.protocols.get(protocol).copied().unwrap_or(0) == self.classic
+    }
+
+    /// What all members say of themselves, in bytes of their records.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Text> {

@@ -72,6 +72,11 @@ pub struct ClassicProtocol {
     pub metadata: Bytes,
 }
 
+/// What a member has in its records besides texts: epochs, timeouts and lengths.
+const MEMBER_BYTES: usize = 200;
+/// What the length of a text takes.
+const LENGTH_BYTES: usize = 5;
+
 /// A member of a consumer group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
@@ -112,6 +117,19 @@ impl Member {
     #[must_use]
     pub fn new(id: Text) -> Self {
         Self { id, rebalance_timeout_ms: -1, previous_epoch: -1, ..Self::default() }
+    }
+
+    /// What it says of itself, in bytes of its records, or more.
+    pub(super) fn said_bytes(&self) -> usize {
+        let optional =
+            [&self.instance_id, &self.rack_id, &self.expression, &self.assignor].into_iter();
+        let optional: usize = optional.flatten().map(|text| text.len()).sum();
+        let topics: usize = self.topics.iter().map(|topic| topic.len() + LENGTH_BYTES).sum();
+        let classic = self.classic.iter().flat_map(|classic| &classic.protocols);
+        let classic = classic.map(|it| it.name.len() + it.metadata.len() + 2 * LENGTH_BYTES);
+        let names = self.client_id.len() + self.client_host.len();
+        // Three records have its id in their keys.
+        MEMBER_BYTES + 3 * self.id.len() + optional + topics + classic.sum::<usize>() + names
     }
 
     /// How long it may take to give up its partitions.

@@ -100,6 +100,9 @@ impl<R: Rules> Group<R> {
                 refuse("its members are not consumers, or need their own assignor")
             })?);
         }
+        if members.iter().map(Member::said_bytes).sum::<usize>() > settings.max_bytes {
+            return Err(refuse("its members say too much"));
+        }
         let names: BTreeSet<&Text> = members.iter().flat_map(|member| &member.topics).collect();
         let metadata_hash = topics::hash(names.into_iter(), topics);
         let mut records = Records::new(id);

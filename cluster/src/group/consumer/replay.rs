@@ -76,7 +76,12 @@ impl<R: Rules> Group<R> {
 
     fn member_to_change(&mut self, id: &Text) -> &mut Member {
         let id = id.detach();
-        self.members.entry(id.clone()).or_insert_with(|| Member::new(id))
+        let interest = &mut self.interest;
+        self.members.entry(id.clone()).or_insert_with(|| {
+            let member = Member::new(id);
+            interest.add(&member);
+            member
+        })
     }
 
     fn remove(&mut self, id: &Text) {

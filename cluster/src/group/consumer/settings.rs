@@ -50,6 +50,8 @@ impl Migration {
 pub struct Settings {
     /// `group.consumer.max.size`.
     pub max_size: usize,
+    /// What the members of a group may say of themselves, in bytes of its records.
+    pub max_bytes: usize,
     /// `consumer.session.timeout.ms`.
     pub session_timeout: Duration,
     /// `consumer.heartbeat.interval.ms`: no member is told a longer one.
@@ -77,6 +79,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_size: i32::MAX as usize,
+            max_bytes: 25 << 20,
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(5),
             is_heartbeat_interval_set: false,
