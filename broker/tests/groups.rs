@@ -2,6 +2,8 @@
 
 mod process;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use milena_protocol::api::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
@@ -15,6 +17,9 @@ use milena_protocol::api::join_group::{
 use milena_protocol::api::list_groups::ListGroupsRequest;
 use milena_protocol::api::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use milena_protocol::api::offset_delete::{
+    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use milena_protocol::api::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
@@ -120,6 +125,8 @@ fn a_group_goes_on_after_kill_9() {
         group_id: GROUP.into(),
         generation_id: 1,
         member_id: id.into(),
+        protocol_type: Some("anything".into()),
+        protocol_name: Some("some".into()),
         assignments: parts
             .iter()
             .map(|id| SyncGroupRequestAssignment {
@@ -192,6 +199,40 @@ fn report(
         ..Default::default()
     };
     connection.ask(&request, 1)
+}
+
+/// A tool would be told that offsets are forgotten which there were never any of.
+#[test]
+fn offsets_of_what_is_not_there_cannot_be_deleted() {
+    let mut broker = Broker::start(&[]);
+    broker.create("topic", &[]);
+    find(&mut broker, GROUP, 0);
+    assert_eq!(commit(&mut broker, "topic", 7, ("", -1)), ErrorCode::NONE);
+    let topic = |name: &str, partitions: &[i32]| OffsetDeleteRequestTopic {
+        name: name.into(),
+        partitions: partitions
+            .iter()
+            .map(|index| OffsetDeleteRequestPartition { partition_index: PartitionIndex(*index) })
+            .collect(),
+    };
+    let request = OffsetDeleteRequest {
+        group_id: GROUP.into(),
+        topics: vec![topic("topic", &[1, 0]), topic("other", &[0])],
+    };
+    let answer = broker.connection.ask(&request, 0);
+    let mut codes = BTreeMap::new();
+    for topic in &answer.topics {
+        for partition in &topic.partitions {
+            let place = (topic.name.to_string(), partition.partition_index.0);
+            assert!(codes.insert(place, partition.error_code).is_none(), "each once");
+        }
+    }
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let expected =
+        [(("other", 0), unknown), (("topic", 0), ErrorCode::NONE), (("topic", 1), unknown)];
+    let expected = expected.map(|((name, index), code)| ((name.to_owned(), index), code));
+    assert_eq!((answer.error_code, codes), (ErrorCode::NONE, BTreeMap::from(expected)));
+    assert_eq!(committed(&mut broker, "topic"), -1);
 }
 
 /// A member of a consumer group would lose what it has with the process, or two have the same.

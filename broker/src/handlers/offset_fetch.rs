@@ -2,7 +2,8 @@
 //!
 //! Version 1 names topics, 2 may ask for all of them, 8 asks for several groups, 10 gives topics by
 //! id. A partition without an offset is answered −1 without an error (fact O5). An offset of a
-//! topic that was deleted and made again is no offset of the new one.
+//! topic that was deleted and made again is no offset of the new one. Topics that the client may
+//! not describe are refused where they are asked for, and left out where all are.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex};
 use super::{groups, resolve};
 use crate::broker::Broker;
 use crate::request::Context;
-use crate::security::Operation;
+use crate::security::{Operation, Resource};
 
 /// The stored offsets of one group, or from version 8 on of several.
 pub async fn handle(
@@ -60,17 +61,30 @@ async fn fetch(
 ) -> OffsetFetchResponseGroup {
     let by_id = context.version >= 10;
     let group_id = asked.group_id.clone();
+    let is_allowed = |topic: &str| {
+        let principal = &context.peer.principal;
+        broker.authorizer.allows(principal, Operation::Describe, Resource::Topic(topic))
+    };
+    let asks_for_all = asked.topics.is_none();
     let mut unknown = Vec::new();
     if let Some(topics) = &mut asked.topics {
         topics.retain_mut(|topic| {
             match resolve::topic(broker, by_id, &topic.name, topic.topic_id) {
+                Ok(found) if !is_allowed(&found.name) => {
+                    unknown.push(refused(topic, ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+                    false
+                }
                 Ok(found) => {
                     topic.name = found.name;
                     topic.topic_id = found.id;
                     true
                 }
                 // By name the coordinator knows what was committed, topic or not.
-                Err(_) if !by_id => true,
+                Err(_) if !by_id && is_allowed(&topic.name) => true,
+                Err(_) if !by_id => {
+                    unknown.push(refused(topic, ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+                    false
+                }
                 Err(code) => {
                     unknown.push(refused(topic, code));
                     false
@@ -81,8 +95,13 @@ async fn fetch(
     // Version 1 has no error for the whole group.
     let asked_topics = asked.topics.clone().filter(|_| context.version < 2);
     let request = Request::Fetch(asked, is_stable);
-    match groups::ask(broker, context, Operation::Describe, &group_id, request).await {
+    let asked = groups::ask(broker, context, Operation::Describe, &group_id, request);
+    let answer: Result<OffsetFetchResponseGroup, ErrorCode> = asked.await;
+    match answer {
         Ok(mut group) => {
+            if asks_for_all {
+                group.topics.retain(|topic| is_allowed(&topic.name));
+            }
             if by_id {
                 add_ids(broker, &mut group);
             }

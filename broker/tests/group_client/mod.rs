@@ -123,6 +123,8 @@ pub fn join_classic(
         generation_id: joined.generation_id,
         member_id: joined.member_id.clone(),
         group_instance_id: Some(instance.into()),
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
         assignments: vec![SyncGroupRequestAssignment {
             member_id: joined.member_id.clone(),
             assignment: versioned(&assignment, 1),
