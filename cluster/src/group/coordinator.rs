@@ -27,6 +27,9 @@ use crate::time::{Instant, Now};
 /// How many protocols a member may name. Clients name a few.
 const MAX_PROTOCOLS: usize = 1_000;
 
+/// From this version on a SyncGroup names the protocol of its generation (KIP-559).
+const NAMES_PROTOCOL: i16 = 5;
+
 pub(super) type Outputs = Vec<Output<Answer, Infallible>>;
 
 /// The coordinator of the groups in one partition of `__consumer_offsets`.
@@ -140,10 +143,23 @@ impl Coordinator {
         self.groups.insert(id.clone(), Group::Classic(classic::Group::new(id, now.wall)));
     }
 
-    fn sync(&mut self, now: Now, ticket: Ticket, request: SyncGroupRequest, outputs: &mut Outputs) {
+    fn sync(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        caller: &Caller,
+        request: SyncGroupRequest,
+        outputs: &mut Outputs,
+    ) {
         let group_id = request.group_id.clone();
         let refused =
             |error_code| Answer::Sync(SyncGroupResponse { error_code, ..Default::default() });
+        let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+        if caller.version >= NAMES_PROTOCOL && !names_protocol {
+            let why = refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+            outputs.push(Output::Answer(ticket, why));
+            return;
+        }
         if group_id.is_empty() {
             let why = refused(ErrorCode::INVALID_GROUP_ID);
             outputs.push(Output::Answer(ticket, why));
@@ -259,7 +275,9 @@ impl Machine for Coordinator {
                 self.join(now, ticket, &caller, request, outputs);
                 return self.settle(&id);
             }
-            Request::Sync(_, request) => return self.sync(now, ticket, request, outputs),
+            Request::Sync(caller, request) => {
+                return self.sync(now, ticket, &caller, request, outputs);
+            }
             Request::Heartbeat(request) => {
                 let id = &request.group_id;
                 let heard = self.with_classic(id, |group| group.heartbeat(now, &request));

@@ -74,9 +74,6 @@ impl Coordinator {
     }
 
     fn try_delete(&mut self, id: &Text, outputs: &mut Outputs) -> Result<(), ErrorCode> {
-        if id.is_empty() {
-            return Err(ErrorCode::INVALID_GROUP_ID);
-        }
         match self.groups.get(id) {
             Some(group) if !group.is_deserted() => return Err(ErrorCode::NON_EMPTY_GROUP),
             Some(_) => {}

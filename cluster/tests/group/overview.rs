@@ -79,4 +79,9 @@ fn only_groups_without_members_are_deleted() {
     assert_eq!(delete(&mut world), ErrorCode::NONE);
     world.crash();
     assert!(list(&mut world, &[], &[]).is_empty());
+    // A group may be called nothing, as those of clients were that name none.
+    match world.ask(Request::Delete("".into())) {
+        Answer::Delete(result) => assert_eq!(result.error_code, ErrorCode::GROUP_ID_NOT_FOUND),
+        other => panic!("{other:?}"),
+    }
 }
