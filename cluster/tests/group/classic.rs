@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use milena_cluster::group::Settings;
+use milena_cluster::group::{Answer, Caller, Request, Settings};
+use milena_protocol::api::sync_group::SyncGroupRequest;
 use milena_protocol::error_code::ErrorCode;
 
 use super::world::{GROUP, Joiner, REBALANCE_MS, SESSION_MS, World, reads};
@@ -209,6 +210,55 @@ fn a_static_member_that_comes_back_takes_its_place() {
     let told = world.joined(ticket).unwrap();
     assert_eq!(told.leader.as_str(), new);
     assert!(told.members.is_empty());
+}
+
+/// Java writes its generation into what it says: each restart would rebalance the group (A14).
+#[test]
+fn a_static_member_may_say_something_else() {
+    let mut world = World::new();
+    let ticket = world.send_join(&Joiner::named("one"));
+    let old = world.joined(ticket).unwrap().member_id.to_string();
+    let ticket = world.send_sync(&old, 1, &[(&old, "all")]);
+    assert_eq!(world.synced(ticket).unwrap().error_code, NONE);
+    let other = || Joiner { metadata: reads(&["other"]), ..Joiner::named("one") };
+    let ticket = world.send_join(&other());
+    let again = world.joined(ticket).unwrap();
+    assert_eq!((again.generation_id, again.skip_assignment), (1, true));
+    // With another protocol the group begins anew.
+    let ticket = world.send_join(&Joiner { protocols: vec!["sticky".into()], ..other() });
+    assert_eq!(world.joined(ticket).unwrap().error_code, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+    let both = vec!["sticky".into(), "range".into()];
+    let ticket = world.send_join(&Joiner { protocols: both, ..other() });
+    let joined = world.joined(ticket).unwrap();
+    assert_eq!((joined.generation_id, joined.protocol_name.as_deref()), (2, Some("sticky")));
+}
+
+/// A part of another protocol would be taken for one's own (KIP-559).
+#[test]
+fn a_sync_names_its_protocol() {
+    let mut world = World::new();
+    let (members, generation) = world.stable(1);
+    let mut sync = |names: [Option<&str>; 2], version| {
+        let caller = Caller { version, ..Caller::default() };
+        let request = SyncGroupRequest {
+            group_id: GROUP.into(),
+            generation_id: generation,
+            member_id: members[0].id.as_str().into(),
+            protocol_type: names[0].map(Into::into),
+            protocol_name: names[1].map(Into::into),
+            ..Default::default()
+        };
+        match world.ask(Request::Sync(caller, request)) {
+            Answer::Sync(answer) => answer.error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    let inconsistent = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
+    assert_eq!(sync([None, None], 4), NONE);
+    assert_eq!(sync([None, None], 5), inconsistent);
+    assert_eq!(sync([Some("consumer"), None], 5), inconsistent);
+    assert_eq!(sync([Some("consumer"), Some("sticky")], 5), inconsistent);
+    assert_eq!(sync([Some("consumer"), Some("range")], 5), NONE);
 }
 
 /// A restart of the broker would make every group in the cluster rebalance (A17).

@@ -214,7 +214,6 @@ impl Group {
         };
         refuse_waiting(&member, old, ErrorCode::FENCED_INSTANCE_ID, outputs);
         let was_leader = self.is_leader(old);
-        let is_same = member.protocols == join.protocols();
         member.joining = None;
         member.syncing = None;
         member.is_new = false;
@@ -230,7 +229,9 @@ impl Group {
         let keeps_protocol = self.protocol == self.elect_protocol();
         let assigned = self.members.values().map(|member| member.assignment.len());
         let fits = self.fits(assigned.sum(), join.settings);
-        if self.state == State::Stable && is_same && keeps_protocol && fits {
+        // What it says may be new, as Java's generation in it is: the leader looks at topics itself.
+        if self.state == State::Stable && keeps_protocol && fits {
+            self.subscribed = self.read_subscriptions();
             let stored = self.stored(|_, member| member.assignment.clone());
             if let Err(why) = self.record(&stored, outputs) {
                 answer(join.ticket, refused_join(why, id), outputs);
