@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use milena_protocol::ids::{Offset, Sequence};
 use milena_protocol::record::{BatchBuilder, BatchOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
 use crate::clock::WallClock;
 use crate::handlers::error::{coordinator_code, produce_code};
@@ -34,6 +36,8 @@ pub struct Shard<M: Machine> {
     state: Mutex<State<M>>,
     /// Something is due earlier than it was, or the coordinator is over.
     changed: Notify,
+    /// The coordinator is over: what waits for a commit is of no use any more.
+    fallen: Notify,
     surroundings: Surroundings<M>,
     clock: WallClock,
 }
@@ -87,6 +91,7 @@ impl<M: Machine> Shard<M> {
                 is_over: false,
             }),
             changed: Notify::new(),
+            fallen: Notify::new(),
             surroundings,
             clock: WallClock,
         });
@@ -152,9 +157,23 @@ impl<M: Machine> Shard<M> {
 
     /// Ends it: whoever waits is told to ask again.
     pub fn end(&self) {
-        let mut state = self.state.lock();
-        fall(&mut state);
+        self.fall(&mut self.state.lock());
+    }
+
+    fn fall(&self, state: &mut State<M>) {
+        state.is_over = true;
+        // Dropping what they wait on tells them.
+        state.waiting.clear();
         self.changed.notify_one();
+        self.fallen.notify_waiters();
+    }
+
+    /// Returns once it is over.
+    async fn ended(&self) {
+        let fallen = self.fallen.notified();
+        if !self.is_over() {
+            fallen.await;
+        }
     }
 
     fn now(&self) -> Now {
@@ -185,8 +204,7 @@ impl<M: Machine> Shard<M> {
                     Err(code) => {
                         let partition = &self.partition;
                         tracing::warn!(?partition, %code, "coordinator begins anew");
-                        fall(state);
-                        self.changed.notify_one();
+                        self.fall(state);
                         return;
                     }
                 },
@@ -238,6 +256,10 @@ impl<M: Machine> Shard<M> {
     }
 
     /// Lets go at once what is committed; the rest waits for its turn.
+    ///
+    /// Whoever asked waits for a bounded time. Effects wait for as long as the disk takes: the
+    /// machine goes by records that may be committed after all, and does not say again what follows
+    /// from them. One task waits for the effects of a step.
     fn release(self: &Arc<Self>, end: Offset, releases: Vec<Release<M>>) {
         if releases.is_empty() {
             return;
@@ -248,28 +270,38 @@ impl<M: Machine> Shard<M> {
         }
         let shard = Arc::clone(self);
         tokio::spawn(async move {
-            let committed = shard.partition.acknowledged(end);
-            let failed =
-                match tokio::time::timeout(shard.surroundings.commit_timeout, committed).await {
-                    Ok(Ok(())) => None,
-                    Ok(Err(error)) => {
-                        tracing::error!(partition = ?shard.partition, %error, "sync failed");
-                        Some(ErrorCode::NOT_COORDINATOR)
+            let mut committed = pin!(shard.partition.acknowledged(end));
+            let patience = shard.surroundings.commit_timeout;
+            let (releases, in_time) = match timeout(patience, committed.as_mut()).await {
+                Ok(committed) => (releases, committed),
+                Err(_) => {
+                    let effects = refuse(releases, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                    if effects.is_empty() {
+                        return;
                     }
-                    Err(_) => Some(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-                };
-            for release in releases {
-                match (release, failed) {
-                    (Release::Answer(reply, _), Some(code)) => {
-                        // Whoever asked may have gone away.
-                        let _ = reply.send(Err(code));
+                    tokio::select! {
+                        committed = committed => (effects, committed),
+                        () = shard.ended() => return,
                     }
-                    // What is not known to be committed has no effect; the machine wants it again.
-                    (Release::Effect(_), Some(_)) => {}
-                    (release, None) => shard.let_go(release),
+                }
+            };
+            match in_time {
+                Ok(()) => shard.let_go_of_all(releases),
+                Err(error) => {
+                    tracing::error!(partition = ?shard.partition, %error, "sync failed");
+                    refuse(releases, ErrorCode::NOT_COORDINATOR);
                 }
             }
         });
+    }
+
+    /// Everything before is committed; whoever has taken over from one that is over has found that
+    /// in the log and sees to what follows from it.
+    fn let_go_of_all(self: &Arc<Self>, releases: Vec<Release<M>>) {
+        let state = self.state.lock();
+        let counts =
+            |release: &Release<M>| !state.is_over || matches!(release, Release::Answer(..));
+        releases.into_iter().filter(counts).for_each(|release| self.let_go(release));
     }
 
     fn let_go(self: &Arc<Self>, release: Release<M>) {
@@ -283,10 +315,19 @@ impl<M: Machine> Shard<M> {
     }
 }
 
-fn fall<M: Machine>(state: &mut State<M>) {
-    state.is_over = true;
-    // Dropping what they wait on tells them.
-    state.waiting.clear();
+/// Tells those who wait that it came to nothing; returns the rest.
+fn refuse<M: Machine>(releases: Vec<Release<M>>, code: ErrorCode) -> Vec<Release<M>> {
+    let mut effects = Vec::new();
+    for release in releases {
+        match release {
+            Release::Answer(reply, _) => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(Err(code));
+            }
+            effect @ Release::Effect(_) => effects.push(effect),
+        }
+    }
+    effects
 }
 
 /// Lets the machine do what is due, until it is over.
@@ -320,3 +361,6 @@ impl<M: Machine> fmt::Debug for Shard<M> {
         write!(f, "Shard({:?})", self.partition)
     }
 }
+
+#[cfg(test)]
+mod tests;
