@@ -153,7 +153,7 @@ pub async fn append_marker(
 
 /// Waits until a marker counts.
 pub async fn committed(partition: &Arc<Partition>, placed: &Placed) -> MarkerOutcome {
-    let acknowledged = partition.acknowledged(placed.acknowledged_at);
+    let acknowledged = partition.acknowledged(placed.acknowledgement);
     match tokio::time::timeout(MARKER_TIMEOUT, acknowledged).await {
         Ok(Ok(())) => MarkerOutcome::Written,
         Ok(Err(_)) => MarkerOutcome::Failed(ErrorCode::KAFKA_STORAGE_ERROR),

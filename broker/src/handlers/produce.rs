@@ -19,7 +19,7 @@ use super::clearance::{self, Clearances, Look, Question, producer_in_transaction
 use super::error::{AppendFault, append_fault};
 use super::resolve;
 use crate::broker::Broker;
-use crate::replicas::partition::{Partition, Placed, ProduceError};
+use crate::replicas::partition::{Acknowledgement, Partition, Placed, ProduceError};
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -54,7 +54,7 @@ pub struct Waiting {
 /// One append, and where its answer stands.
 struct Append {
     partition: Arc<Partition>,
-    end: Offset,
+    acknowledgement: Acknowledgement,
     topic_at: usize,
     partition_at: usize,
 }
@@ -137,7 +137,7 @@ impl Waiting {
         let Self { mut response, appends, timeout } = self;
         let deadline = tokio::time::Instant::now() + timeout;
         for append in appends {
-            let acknowledged = append.partition.acknowledged(append.end);
+            let acknowledged = append.partition.acknowledged(append.acknowledgement);
             let error_code = match tokio::time::timeout_at(deadline, acknowledged).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => {
@@ -302,15 +302,15 @@ impl Run<'_> {
         topic_at: usize,
         partition_at: usize,
     ) -> ProducePartitionResponse {
-        let end = placed.acknowledged_at;
-        let counts = placed.counts(partition.reader().offsets());
-        if !counts && placed.must_flush {
+        let acknowledgement = placed.acknowledgement;
+        let counts = acknowledgement.counts(partition.reader().offsets());
+        if !counts && acknowledgement.must_flush {
             // Whoever sent it may ask for no acknowledgement, or go away before it comes, but
             // consumers wait for it: it is visible once it is on stable storage.
-            partition.begin_sync(end);
+            partition.begin_sync(acknowledgement.end);
         }
         if self.acks == -1 && !counts {
-            self.appends.push(Append { partition, end, topic_at, partition_at });
+            self.appends.push(Append { partition, acknowledgement, topic_at, partition_at });
         }
         ProducePartitionResponse {
             index,

@@ -83,19 +83,26 @@ pub struct Placed {
     pub appended: Appended,
     /// How many records it holds.
     pub records: u64,
-    /// The high watermark that acknowledges it.
-    pub acknowledged_at: Offset,
-    /// Whether it must be on stable storage before it counts.
+    /// What acknowledges it.
+    pub acknowledgement: Acknowledgement,
+}
+
+/// What acknowledges everything below an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The high watermark that has to be reached.
+    pub end: Offset,
+    /// Whether it must be on stable storage besides.
     pub must_flush: bool,
 }
 
-impl Placed {
+impl Acknowledgement {
     /// Whether it counts for acks=all where the log stands now. The high watermark alone does not
     /// tell of a retry on a topic that has asked for stable storage since the first time.
     #[must_use]
     pub fn counts(&self, offsets: LogOffsets) -> bool {
-        offsets.high_watermark >= self.acknowledged_at
-            && (!self.must_flush || offsets.flushed_offset >= self.acknowledged_at)
+        offsets.high_watermark >= self.end
+            && (!self.must_flush || offsets.flushed_offset >= self.end)
     }
 }
 
@@ -368,15 +375,22 @@ impl Partition {
         drop(state);
         self.progress.wake();
         let records = (appended.last_offset.0 - appended.base_offset.0 + 1).unsigned_abs();
-        Ok(Placed { appended, records, acknowledged_at: end, must_flush })
+        Ok(Placed { appended, records, acknowledgement: Acknowledgement { end, must_flush } })
     }
 
-    /// Returns once everything below `end` counts: it is on stable storage where the topic asks
-    /// for it, and the high watermark has passed it.
+    /// Returns once what was appended counts: at once where it does already, and without a sync
+    /// then, else once it is on stable storage and the high watermark has passed it.
     ///
     /// # Errors
     /// When the disk failed.
-    pub async fn acknowledged(self: &Arc<Self>, end: Offset) -> Result<(), StorageError> {
+    pub async fn acknowledged(
+        self: &Arc<Self>,
+        acknowledgement: Acknowledgement,
+    ) -> Result<(), StorageError> {
+        if acknowledgement.counts(self.reader.offsets()) {
+            return Ok(());
+        }
+        let Acknowledgement { end, .. } = acknowledgement;
         let partition = Arc::clone(self);
         self.durable.reach(&self.flush, end, move || partition.synced()).await?;
         // Someone else may have synced it: the flusher that looks at all logs does not tell.
@@ -478,21 +492,17 @@ impl std::fmt::Debug for Partition {
 
 #[cfg(test)]
 mod tests {
+    use milena_protocol::ids::{ProducerEpoch, ProducerId};
+    use milena_storage::{DirectoryOptions, LogDirectory, RealDisk};
+
     use super::*;
 
     /// A retry would be acknowledged while the first attempt still waits for its sync.
     #[test]
     fn a_retry_counts_when_its_records_do() {
-        let appended = Appended {
-            base_offset: Offset(4),
-            last_offset: Offset(4),
-            log_append_time: None,
-            log_start_offset: Offset(0),
-            duplicate: true,
-        };
         let counts = |must_flush, high_watermark, flushed_offset| {
-            let placed = Placed { appended, records: 1, acknowledged_at: Offset(5), must_flush };
-            placed.counts(LogOffsets {
+            let acknowledgement = Acknowledgement { end: Offset(5), must_flush };
+            acknowledgement.counts(LogOffsets {
                 log_start_offset: Offset(0),
                 log_end_offset: Offset(9),
                 high_watermark: Offset(high_watermark),
@@ -501,5 +511,43 @@ mod tests {
         };
         assert!(counts(false, 5, 0) && !counts(false, 4, 9));
         assert!(counts(true, 5, 5) && !counts(true, 9, 4) && !counts(true, 4, 9));
+    }
+
+    fn lead(directory: &LogDirectory, config: LogConfig) -> Arc<Partition> {
+        let (id, index) = (Uuid::from_u128(9 << 64), PartitionIndex(0));
+        let log = directory.open_log("t", id, index, config).unwrap();
+        let role = replica::Leader::begin(replica::Begin {
+            node: NodeId(1),
+            epoch: LeaderEpoch(0),
+            replica_count: 1,
+            isr: vec![NodeId(1)],
+            min_insync_replicas: 1,
+            log_end_offset: log.log_end_offset(),
+        });
+        Arc::new(Partition::lead("t".into(), id, index, directory.id(), log, role))
+    }
+
+    /// Each transaction waited for a sync of each of its partitions, whatever the topic asks for;
+    /// or one on a durable topic would be over before its marker is safe.
+    #[tokio::test]
+    async fn a_marker_is_synced_where_the_topic_asks_for_it() {
+        let marker = Marker {
+            producer: Producer { id: ProducerId(4), epoch: ProducerEpoch(0) },
+            is_commit: true,
+            coordinator_epoch: LeaderEpoch(0),
+            is_raised: false,
+        };
+        for (flush_messages, flushed) in [(u64::MAX, Offset(0)), (1, Offset(1))] {
+            let root = tempfile::tempdir().unwrap();
+            let options =
+                DirectoryOptions { runs_threads: false, ..DirectoryOptions::new(NodeId(1)) };
+            let directory = LogDirectory::open(root.path(), options, Arc::new(RealDisk)).unwrap();
+            let config = LogConfig { flush_messages, ..LogConfig::default() };
+            let partition = lead(&directory, config);
+            let placed = partition.append_marker(marker, Timestamp(1)).unwrap();
+            partition.acknowledged(placed.acknowledgement).await.unwrap();
+            let offsets = partition.reader().offsets();
+            assert_eq!((offsets.high_watermark, offsets.flushed_offset), (Offset(1), flushed));
+        }
     }
 }

@@ -14,7 +14,7 @@ use milena_cluster::coordinator::{
 };
 use milena_cluster::time::{Instant, Now};
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{Offset, Sequence};
+use milena_protocol::ids::Sequence;
 use milena_protocol::record::{BatchBuilder, BatchOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::clock::WallClock;
 use crate::handlers::error::{coordinator_code, produce_code};
 use crate::metadata::Published;
-use crate::replicas::partition::{Partition, Placed};
+use crate::replicas::partition::{Acknowledgement, Partition, Placed};
 
 /// Gets done what a kind of coordinator wants done besides appends and answers. It must not wait.
 pub type Effects<M> = Arc<dyn Fn(&Arc<Shard<M>>, <M as Machine>::Effect) + Send + Sync>;
@@ -58,8 +58,8 @@ struct State<M: Machine> {
     machine: M,
     waiting: BTreeMap<Ticket, Reply<M::Answer>>,
     next_ticket: u64,
-    /// What it appended ends here: answers tell of nothing that is not committed.
-    appended_end: Offset,
+    /// What acknowledges what it appended: answers tell of nothing that is not committed.
+    appended: Acknowledgement,
     /// When the timer looks next.
     looks_at: Option<Instant>,
     /// It is dropped, and must not be asked any more.
@@ -79,14 +79,14 @@ impl<M: Machine> Shard<M> {
         machine: M,
         surroundings: Surroundings<M>,
     ) -> Arc<Self> {
-        let appended_end = partition.reader().offsets().log_end_offset;
+        let end = partition.reader().offsets().log_end_offset;
         let shard = Arc::new(Self {
             partition,
             state: Mutex::new(State {
                 machine,
                 waiting: BTreeMap::new(),
                 next_ticket: 0,
-                appended_end,
+                appended: Acknowledgement { end, must_flush: false },
                 looks_at: None,
                 is_over: false,
             }),
@@ -150,7 +150,7 @@ impl<M: Machine> Shard<M> {
             return Err(ErrorCode::NOT_COORDINATOR.into());
         }
         let placed = append(&self.partition)?;
-        state.appended_end = state.appended_end.max(placed.acknowledged_at);
+        state.appended = placed.acknowledgement;
         state.machine.replay_marker(producer, is_commit);
         Ok(placed)
     }
@@ -219,7 +219,7 @@ impl<M: Machine> Shard<M> {
                 Output::Effect(effect) => releases.push(Release::Effect(effect)),
             }
         }
-        self.release(state.appended_end, releases);
+        self.release(state.appended, releases);
         let due = state.machine.deadline();
         if due.is_some_and(|due| state.looks_at.is_none_or(|at| due < at)) {
             self.changed.notify_one();
@@ -243,7 +243,7 @@ impl<M: Machine> Shard<M> {
             tracing::debug!(partition = ?self.partition, ?error, "coordinator cannot append");
             coordinator_code(produce_code(&error))
         })?;
-        state.appended_end = state.appended_end.max(placed.acknowledged_at);
+        state.appended = placed.acknowledgement;
         for (index, record) in append.records.iter().enumerate() {
             state.machine.replay(Replayed {
                 offset: placed.appended.base_offset.plus(index as i64),
@@ -260,17 +260,17 @@ impl<M: Machine> Shard<M> {
     /// Whoever asked waits for a bounded time. Effects wait for as long as the disk takes: the
     /// machine goes by records that may be committed after all, and does not say again what follows
     /// from them. One task waits for the effects of a step.
-    fn release(self: &Arc<Self>, end: Offset, releases: Vec<Release<M>>) {
+    fn release(self: &Arc<Self>, appended: Acknowledgement, releases: Vec<Release<M>>) {
         if releases.is_empty() {
             return;
         }
-        if self.partition.reader().offsets().high_watermark >= end {
+        if appended.counts(self.partition.reader().offsets()) {
             releases.into_iter().for_each(|release| self.let_go(release));
             return;
         }
         let shard = Arc::clone(self);
         tokio::spawn(async move {
-            let mut committed = pin!(shard.partition.acknowledged(end));
+            let mut committed = pin!(shard.partition.acknowledged(appended));
             let patience = shard.surroundings.commit_timeout;
             let (releases, in_time) = match timeout(patience, committed.as_mut()).await {
                 Ok(committed) => (releases, committed),
