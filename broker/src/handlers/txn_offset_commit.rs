@@ -15,6 +15,7 @@ use milena_protocol::api::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
     TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
+use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{PartitionIndex, Uuid};
 
@@ -34,13 +35,18 @@ pub async fn handle(
     context: Context,
     request: TxnOffsetCommitRequest,
 ) -> TxnOffsetCommitResponse {
+    let found: Vec<Result<Uuid, ErrorCode>> =
+        request.topics.iter().map(|topic| find(&broker, &context, &topic.name)).collect();
     let refusals: Vec<Vec<Option<ErrorCode>>> = request
         .topics
         .iter()
-        .map(|topic| {
-            topic.partitions.iter().map(|p| refusal(&broker, &context, topic, p)).collect()
+        .zip(&found)
+        .map(|(topic, found)| {
+            topic.partitions.iter().map(|p| refusal(&broker, *found, p)).collect()
         })
         .collect();
+    // Where a topic is not found, nothing of it is left to be stored.
+    let topic_ids = found.into_iter().map(|found| found.unwrap_or(Uuid::ZERO)).collect();
     let known: Vec<TxnOffsetCommitRequestTopic> = request
         .topics
         .iter()
@@ -56,7 +62,8 @@ pub async fn handle(
     let stored = if is_nothing_known {
         Ok(Vec::new())
     } else {
-        store(&broker, &context, TxnOffsetCommitRequest { topics: known, ..request }).await
+        let request = TxnOffsetCommitRequest { topics: known, ..request };
+        store(&broker, &context, request, topic_ids).await
     };
     let mut stored = stored.map(Vec::into_iter);
     let answers = topics.into_iter().zip(refusals).map(|(topic, refusals)| {
@@ -79,22 +86,26 @@ pub async fn handle(
     TxnOffsetCommitResponse { topics: answers.collect(), ..Default::default() }
 }
 
-fn refusal(
-    broker: &Broker,
-    context: &Context,
-    topic: &TxnOffsetCommitRequestTopic,
-    partition: &TxnOffsetCommitRequestPartition,
-) -> Option<ErrorCode> {
-    let found = match resolve::topic(broker, false, &topic.name, Uuid::ZERO) {
-        Ok(found) => found,
-        Err(code) => return Some(code),
-    };
+fn find(broker: &Broker, context: &Context, name: &Text) -> Result<Uuid, ErrorCode> {
+    let found = resolve::topic(broker, false, name, Uuid::ZERO)?;
     let principal = &context.peer.principal;
     if !broker.authorizer.allows(principal, Operation::Read, Resource::Topic(&found.name)) {
-        return Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     }
+    Ok(found.id)
+}
+
+fn refusal(
+    broker: &Broker,
+    found: Result<Uuid, ErrorCode>,
+    partition: &TxnOffsetCommitRequestPartition,
+) -> Option<ErrorCode> {
+    let topic_id = match found {
+        Ok(topic_id) => topic_id,
+        Err(code) => return Some(code),
+    };
     let image = broker.metadata.image();
-    let exists = image.partition(found.id, partition.partition_index).is_some();
+    let exists = image.partition(topic_id, partition.partition_index).is_some();
     (!exists).then_some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
@@ -103,6 +114,7 @@ async fn store(
     broker: &Arc<Broker>,
     context: &Context,
     request: TxnOffsetCommitRequest,
+    topic_ids: Vec<Uuid>,
 ) -> Result<Vec<Vec<ErrorCode>>, ErrorCode> {
     let id = &request.transactional_id;
     let principal = &context.peer.principal;
@@ -112,7 +124,7 @@ async fn store(
     }
     join_transaction(broker, context, &request).await?;
     let group = request.group_id.clone();
-    let asked = Request::CommitInTransaction(request);
+    let asked = Request::CommitInTransaction(request, topic_ids);
     let topics: CommitAnswer = groups::ask(broker, context, Operation::Read, &group, asked).await?;
     let codes = topics.into_iter().map(|(_, codes)| codes.into_iter().map(|(_, code)| code));
     Ok(codes.map(Iterator::collect).collect())

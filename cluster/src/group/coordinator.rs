@@ -298,8 +298,8 @@ impl Machine for Coordinator {
             Request::Commit(caller, request) => {
                 return self.commit(now, ticket, &caller, request, outputs);
             }
-            Request::CommitInTransaction(request) => {
-                return self.commit_in_transaction(now, ticket, request, outputs);
+            Request::CommitInTransaction(request, topic_ids) => {
+                return self.commit_in_transaction(now, ticket, request, topic_ids, outputs);
             }
             Request::Fetch(request, waits) => Answer::Fetch(self.fetch(request, waits)),
             Request::DeleteOffsets(request) => {
@@ -366,6 +366,7 @@ impl Machine for Coordinator {
             });
             self.downgrade_if_wanted(now, &id, outputs);
         }
+        self.forget_gone_topics(outputs);
     }
 
     fn check_invariants(&self) {

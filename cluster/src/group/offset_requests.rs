@@ -87,6 +87,7 @@ impl Coordinator {
         now: Now,
         ticket: Ticket,
         request: TxnOffsetCommitRequest,
+        topic_ids: Vec<Uuid>,
         outputs: &mut Outputs,
     ) {
         let committer = Committer {
@@ -96,14 +97,15 @@ impl Coordinator {
             in_transaction: true,
         };
         let admitted = self.admit_commit(now, &request.group_id, committer, 0);
-        let topics = request.topics.into_iter().map(|topic| {
+        assert_eq!(request.topics.len(), topic_ids.len(), "one id for each topic");
+        let topics = request.topics.into_iter().zip(topic_ids).map(|(topic, topic_id)| {
             let partitions = topic.partitions.into_iter().map(|partition| Commit {
                 partition: partition.partition_index,
                 offset: partition.committed_offset,
                 leader_epoch: partition.committed_leader_epoch,
                 metadata: partition.committed_metadata.unwrap_or_default(),
             });
-            (topic.name, Uuid::ZERO, partitions.collect())
+            (topic.name, topic_id, partitions.collect())
         });
         let commits = Commits {
             group: request.group_id,
@@ -253,6 +255,10 @@ impl Coordinator {
             })),
             None => {
                 for (place, committed) in self.offsets.of_group(&group) {
+                    let named = self.topics.topic(&place.0);
+                    if named.is_some_and(|topic| !is_of(committed, topic.id())) {
+                        continue;
+                    }
                     if topics.last().is_none_or(|last| last.name != place.0) {
                         let name = place.0.clone();
                         topics.push(OffsetFetchResponseTopics { name, ..Default::default() });

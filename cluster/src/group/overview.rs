@@ -5,11 +5,12 @@ use milena_protocol::api::describe_groups::DescribeGroupsGroup;
 use milena_protocol::api::list_groups::ListGroupsGroup;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{Offset, Uuid};
 
 use super::classic::State;
 use super::coordinator::{Coordinator, Outputs};
 use super::held::Group;
-use super::offsets::Place;
+use super::offsets::{Committed, Place};
 use super::record;
 use super::request::{Answer, Caller};
 use crate::coordinator::{Append, OnFailure, Output, Record, Ticket};
@@ -89,12 +90,30 @@ impl Coordinator {
     }
 
     /// Forgets what was committed for topics that there are no more.
-    pub(super) fn forget_topics(&mut self, topics: &[Text], outputs: &mut Outputs) {
+    pub(super) fn forget_topics(&self, topics: &[Text], outputs: &mut Outputs) {
+        self.forget_where(|place, _| topics.contains(&place.0), outputs);
+    }
+
+    /// Forgets what was committed for topics that were deleted while nobody could write that down.
+    ///
+    /// Who leads this partition knows all topics that the leaders before it knew: the record that
+    /// made it the leader comes after theirs.
+    pub(super) fn forget_gone_topics(&self, outputs: &mut Outputs) {
+        if self.topics.offset() == Offset::NONE {
+            return;
+        }
+        let is_gone = |committed: &Committed| {
+            let id = committed.value.topic_id;
+            id != Uuid::ZERO && self.topics.topic_by_id(id).is_none()
+        };
+        self.forget_where(|_, committed| is_gone(committed), outputs);
+    }
+
+    fn forget_where(&self, is_gone: impl Fn(&Place, &Committed) -> bool, outputs: &mut Outputs) {
         let mut records = Vec::new();
         for id in self.offsets.groups() {
-            let places = self.offsets.of_group(id).map(|(place, _)| place);
-            let gone: Vec<Place> =
-                places.filter(|place| topics.contains(&place.0)).cloned().collect();
+            let gone = self.offsets.of_group(id).filter(|(place, known)| is_gone(place, known));
+            let gone: Vec<Place> = gone.map(|(place, _)| place.clone()).collect();
             records.extend(self.without(id, &gone));
         }
         forget(records, outputs);

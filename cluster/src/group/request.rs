@@ -49,8 +49,9 @@ pub enum Request {
     ConsumerDescribe(Text),
     /// To store offsets. Topics are known and named.
     Commit(Caller, OffsetCommitRequest),
-    /// To store offsets when a transaction commits. Topics are known and named.
-    CommitInTransaction(TxnOffsetCommitRequest),
+    /// To store offsets when a transaction commits. Topics are known and named; the request has no
+    /// room for their ids, which stand beside it in the same order.
+    CommitInTransaction(TxnOffsetCommitRequest, Vec<Uuid>),
     /// For stored offsets. Topics are named; the flag asks to wait for transactions.
     Fetch(OffsetFetchRequestGroup, bool),
     /// To forget offsets.

@@ -1,5 +1,6 @@
 //! Committing offsets and asking for them (facts O2–O9, O12).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::coordinator::Producer;
@@ -17,6 +18,7 @@ use milena_protocol::api::txn_offset_commit::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Uuid};
 
+use super::topics::{Topics, incarnation};
 use super::world::{GROUP, World};
 
 const NONE: ErrorCode = ErrorCode::NONE;
@@ -66,7 +68,7 @@ fn commit_in_transaction(world: &mut World, offset: i64) -> ErrorCode {
         }],
         ..Default::default()
     };
-    match world.ask(Request::CommitInTransaction(request)) {
+    match world.ask(Request::CommitInTransaction(request, vec![Uuid::from_u128(1)])) {
         Answer::Commit(topics) => topics[0].1[0].1,
         other => panic!("{other:?}"),
     }
@@ -248,4 +250,44 @@ fn the_offsets_of_a_deleted_topic_go_with_it() {
     assert_eq!(committed(&mut world), 5);
     world.ask(Request::TopicsDeleted(vec![TOPIC.into()]));
     assert_eq!(committed(&mut world), -1);
+}
+
+/// A consumer that reads exactly once would skip records of a topic that was made again.
+#[test]
+fn what_a_transaction_committed_is_of_one_topic() {
+    let mut world = World::new();
+    assert_eq!(commit_in_transaction(&mut world, 5), NONE);
+    world.decide(PRODUCER, true);
+    assert_eq!(committed(&mut world), 5);
+    assert_eq!(fetch(&mut world, false, 2).0, -1);
+    world.crash();
+    assert_eq!(fetch(&mut world, false, 2).0, -1);
+}
+
+/// What was committed for a topic would be kept for ever, and be handed out to whoever does not
+/// know its id, if the broker died before it wrote down that the topic is gone.
+#[test]
+fn offsets_of_a_topic_that_was_deleted_before_the_start_go() {
+    let mut topics = Topics::new(&[(TOPIC, 1), ("other", 1)]);
+    let mut world = World::new();
+    world.topics = Arc::new(topics.image.clone());
+    for name in [TOPIC, "other"] {
+        let mut request = commit_of(5, "", -1);
+        request.topics[0].name = name.into();
+        request.topics[0].topic_id = incarnation(name, 0);
+        assert_eq!(commit(&mut world, request, 9), NONE);
+    }
+    topics.remove(TOPIC);
+    let mut all = || {
+        let group = OffsetFetchRequestGroup { group_id: GROUP.into(), ..Default::default() };
+        match world.ask(Request::Fetch(group, false)) {
+            Answer::Fetch(group) => group.topics.iter().map(|t| t.name.to_string()).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let found: Vec<String> = all();
+    assert_eq!(found, ["other", TOPIC]);
+    world.topics = Arc::new(topics.image.clone());
+    world.crash();
+    assert_eq!(fetch(&mut world, false, 0).0, -1);
 }
