@@ -61,8 +61,8 @@ pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
     // It goes on when nobody waits for it any more, so that the next scrape finds what this one
     // did not.
     let asked = Arc::clone(broker);
-    let loading = tokio::spawn(async move { asked.groups.all().await.map(drop) });
-    if let Ok(Ok(Err(code))) = tokio::time::timeout_at(deadline, loading).await {
+    let loading = tokio::spawn(async move { asked.groups.all().await.missing });
+    if let Ok(Ok(Some(code))) = tokio::time::timeout_at(deadline, loading).await {
         tracing::debug!(%code, "a coordinator cannot be loaded for a scrape");
     }
     let shards = broker.groups.loaded();

@@ -33,12 +33,12 @@ pub async fn open_again(broker: Arc<Broker>) {
 /// Loads the coordinators that this broker has, so that what is due in their groups is done before
 /// anyone asks; then lets them forget the offsets of topics as these are deleted.
 pub async fn keep_groups(broker: Arc<Broker>, mut deleted: UnboundedReceiver<Vec<Text>>) {
-    if let Err(code) = broker.groups.all().await {
+    if let Some(code) = broker.groups.all().await.missing {
         tracing::warn!(%code, "not all groups could be loaded; they are when they are asked for");
     }
     while let Some(topics) = deleted.recv().await {
-        let shards = broker.groups.all().await.unwrap_or_default();
-        for shard in shards {
+        // One that cannot be loaded now forgets them when it is (`Machine::loaded`).
+        for shard in broker.groups.all().await.shards {
             let asked = shard.ask(Request::TopicsDeleted(topics.clone())).await;
             if let Err(code) = asked {
                 // An offset of a topic that was made again is not handed out all the same.

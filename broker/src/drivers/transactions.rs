@@ -64,7 +64,7 @@ pub fn coordinators(
 /// Loads the coordinators that this broker has: what was decided before it stopped has to be told
 /// to the partitions before anyone asks, and what is open may be due.
 pub async fn load(broker: Arc<Broker>) {
-    if let Err(code) = broker.transactions.all().await {
+    if let Some(code) = broker.transactions.all().await.missing {
         tracing::warn!(%code, "not all transactions could be loaded; they are when asked for");
     }
 }

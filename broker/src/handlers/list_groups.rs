@@ -1,13 +1,16 @@
 //! ListGroups (16), versions 0–5: the groups that this broker coordinates.
 //!
-//! Version 4 filters by state, 5 by type.
+//! Version 4 filters by state, 5 by type. Where a coordinator cannot say, the answer has its error
+//! beside the groups of the others.
 
 use std::sync::Arc;
 
 use milena_cluster::group::{Answer, Request};
 use milena_protocol::api::list_groups::{ListGroupsRequest, ListGroupsResponse};
+use milena_protocol::error_code::ErrorCode;
 
 use crate::broker::Broker;
+use crate::drivers::coordinator::All;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -17,18 +20,14 @@ pub async fn handle(
     context: Context,
     request: ListGroupsRequest,
 ) -> ListGroupsResponse {
-    let fault = |error_code| ListGroupsResponse { error_code, ..Default::default() };
-    let shards = match broker.groups.all().await {
-        Ok(shards) => shards,
-        Err(code) => return fault(code),
-    };
+    let All { shards, missing: mut fault } = broker.groups.all().await;
     let mut groups = Vec::new();
     for shard in shards {
         let (states, types) = (request.states_filter.clone(), request.types_filter.clone());
         match shard.ask(Request::List { states, types }).await {
             Ok(Answer::List(listed)) => groups.extend(listed),
             Ok(_) => {}
-            Err(code) => return fault(code),
+            Err(code) => fault = Some(code),
         }
     }
     let principal = &context.peer.principal;
@@ -39,5 +38,6 @@ pub async fn handle(
             authorizer.allows(principal, Operation::Describe, resource)
         });
     }
-    ListGroupsResponse { groups, ..Default::default() }
+    let error_code = fault.unwrap_or(ErrorCode::NONE);
+    ListGroupsResponse { groups, error_code, ..Default::default() }
 }

@@ -1,6 +1,7 @@
 //! ListTransactions (66), versions 0–2: the transactions that this broker coordinates (KIP-664).
 //!
-//! Version 1 filters by duration, 2 by a regular expression.
+//! Version 1 filters by duration, 2 by a regular expression. Where a coordinator cannot say, the
+//! answer has its error beside the transactions of the others.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use milena_protocol::api::list_transactions::{ListTransactionsRequest, ListTrans
 use milena_protocol::error_code::ErrorCode;
 
 use crate::broker::Broker;
+use crate::drivers::coordinator::All;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -18,29 +20,23 @@ pub async fn handle(
     context: Context,
     request: ListTransactionsRequest,
 ) -> ListTransactionsResponse {
-    list(&broker, &context, &request)
-        .await
-        .unwrap_or_else(|error_code| ListTransactionsResponse { error_code, ..Default::default() })
-}
-
-async fn list(
-    broker: &Broker,
-    context: &Context,
-    request: &ListTransactionsRequest,
-) -> Result<ListTransactionsResponse, ErrorCode> {
-    let mut all = ListTransactionsResponse::default();
-    for shard in broker.transactions.all().await? {
-        if let Answer::List(listed) = shard.ask(Request::List(request.clone())).await? {
-            if !listed.error_code.is_none() {
-                return Err(listed.error_code);
+    let All { shards, missing } = broker.transactions.all().await;
+    let error_code = missing.unwrap_or(ErrorCode::NONE);
+    let mut all = ListTransactionsResponse { error_code, ..Default::default() };
+    for shard in shards {
+        match shard.ask(Request::List(request.clone())).await {
+            Ok(Answer::List(listed)) if listed.error_code.is_none() => {
+                all.unknown_state_filters = listed.unknown_state_filters;
+                all.transaction_states.extend(listed.transaction_states);
             }
-            all.unknown_state_filters = listed.unknown_state_filters;
-            all.transaction_states.extend(listed.transaction_states);
+            Ok(Answer::List(refused)) => return refused,
+            Ok(_) => {}
+            Err(code) => all.error_code = code,
         }
     }
     all.transaction_states.retain(|listed| {
         let resource = Resource::TransactionalId(&listed.transactional_id);
         broker.authorizer.allows(&context.peer.principal, Operation::Describe, resource)
     });
-    Ok(all)
+    all
 }

@@ -53,6 +53,20 @@ pub struct ControllerHandle {
 }
 
 impl ControllerHandle {
+    /// A way that leads to no controller.
+    #[cfg(test)]
+    pub fn to_nobody(node: NodeId) -> Self {
+        let view = QuorumView {
+            epoch: LeaderEpoch(0),
+            leader: NodeId::NONE,
+            high_watermark: Offset::NONE,
+            log_end_offset: Offset::ZERO,
+            voters: Vec::new(),
+        };
+        let (jobs, _) = std::sync::mpsc::channel();
+        Self { jobs, node, view: Arc::new(RwLock::new(view)) }
+    }
+
     /// Lets the controller decide, and returns its answer once it is committed and applied.
     ///
     /// # Errors

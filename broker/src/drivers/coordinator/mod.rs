@@ -9,5 +9,5 @@ mod topic;
 
 pub use ground::Ground;
 pub use shard::Shard;
-pub use shards::Shards;
+pub use shards::{All, Shards};
 pub use topic::InternalTopic;

@@ -363,4 +363,4 @@ impl<M: Machine> fmt::Debug for Shard<M> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

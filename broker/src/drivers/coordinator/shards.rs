@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_cluster::coordinator::{Machine, partition_for};
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::PartitionIndex;
+use milena_protocol::ids::{PartitionIndex, Uuid};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -21,6 +22,10 @@ use crate::replicas::partition::Partition;
 type Make<M> = Box<dyn Fn(&Partition) -> M + Send + Sync>;
 type Slot<M> = Arc<OnceCell<Arc<Shard<M>>>>;
 
+/// How long a partition that could not be read is not read again: whoever asks meanwhile is told
+/// at once.
+const FAILED_LOAD_PAUSE: Duration = Duration::from_secs(1);
+
 /// The coordinators of one kind on this broker.
 pub struct Shards<M: Machine> {
     topic: InternalTopic,
@@ -28,7 +33,25 @@ pub struct Shards<M: Machine> {
     make: Make<M>,
     effects: Effects<M>,
     slots: Mutex<BTreeMap<PartitionIndex, Slot<M>>>,
+    /// Partitions that could not be read when it was last tried.
+    failed: Mutex<BTreeMap<PartitionIndex, FailedLoad>>,
     started_at: tokio::time::Instant,
+}
+
+/// Why a partition could not be read.
+struct FailedLoad {
+    topic_id: Uuid,
+    tried_at: tokio::time::Instant,
+    reason: String,
+}
+
+/// The coordinators that this broker has.
+#[derive(Debug)]
+pub struct All<M: Machine> {
+    /// Those that can be asked.
+    pub shards: Vec<Arc<Shard<M>>>,
+    /// Why others cannot, if there are any.
+    pub missing: Option<ErrorCode>,
 }
 
 impl<M: Machine> Shards<M> {
@@ -46,6 +69,7 @@ impl<M: Machine> Shards<M> {
             make: Box::new(make),
             effects: Arc::new(effects),
             slots: Mutex::default(),
+            failed: Mutex::default(),
             started_at: tokio::time::Instant::now(),
         }
     }
@@ -92,22 +116,19 @@ impl<M: Machine> Shards<M> {
         Ok(Arc::clone(shard))
     }
 
-    /// Every coordinator that this broker has.
-    ///
-    /// # Errors
-    /// As [`Shards::of_key`].
-    pub async fn all(&self) -> Result<Vec<Arc<Shard<M>>>, ErrorCode> {
-        let mut shards = Vec::new();
+    /// Every coordinator that this broker has. One that cannot be loaded is in nobody else's way.
+    pub async fn all(&self) -> All<M> {
+        let mut all = All { shards: Vec::new(), missing: None };
         for index in 0..self.topic.count(&self.ground).unwrap_or(0) {
             let index = PartitionIndex(i32::try_from(index).unwrap_or(i32::MAX));
             match self.of_partition(index).await {
-                Ok(shard) => shards.push(shard),
+                Ok(shard) => all.shards.push(shard),
                 // Another broker has it.
                 Err(ErrorCode::NOT_COORDINATOR) => {}
-                Err(code) => return Err(code),
+                Err(code) => all.missing = Some(code),
             }
         }
-        Ok(shards)
+        all
     }
 
     /// The coordinators that are loaded; the others are not waited for.
@@ -136,13 +157,16 @@ impl<M: Machine> Shards<M> {
     }
 
     async fn load(&self, partition: Arc<Partition>) -> Result<Arc<Shard<M>>, ErrorCode> {
-        let mut machine = (self.make)(&partition);
-        let source = Arc::clone(&partition);
-        let loaded = tokio::task::spawn_blocking(move || {
-            load::replay(source.reader(), &mut machine).map(|()| machine)
+        let (index, topic_id) = (partition.index(), partition.topic_id());
+        let is_too_soon = self.failed.lock().get(&index).is_some_and(|failed| {
+            failed.topic_id == topic_id && failed.tried_at.elapsed() < FAILED_LOAD_PAUSE
         });
-        match loaded.await {
-            Ok(Ok(machine)) => {
+        if is_too_soon {
+            return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        }
+        match self.read(&partition).await {
+            Ok(machine) => {
+                self.failed.lock().remove(&index);
                 let surroundings = Surroundings {
                     metadata: Arc::clone(&self.ground.metadata),
                     effects: Arc::clone(&self.effects),
@@ -151,15 +175,26 @@ impl<M: Machine> Shards<M> {
                 };
                 Ok(Shard::begin(partition, machine, surroundings))
             }
-            Ok(Err(error)) => {
-                tracing::error!(?partition, error, "coordinator cannot be loaded");
-                Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
-            }
-            Err(error) => {
-                tracing::error!(?partition, %error, "coordinator cannot be loaded");
+            Err(reason) => {
+                let mut failed = self.failed.lock();
+                if failed.get(&index).is_none_or(|before| before.reason != reason) {
+                    tracing::error!(?partition, reason, "coordinator cannot be loaded");
+                }
+                let tried_at = tokio::time::Instant::now();
+                failed.insert(index, FailedLoad { topic_id, tried_at, reason });
                 Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
             }
         }
+    }
+
+    /// Replays a partition into a new machine.
+    async fn read(&self, partition: &Arc<Partition>) -> Result<M, String> {
+        let mut machine = (self.make)(partition);
+        let source = Arc::clone(partition);
+        let loaded = tokio::task::spawn_blocking(move || {
+            load::replay(source.reader(), &mut machine).map(|()| machine)
+        });
+        loaded.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 }
 
@@ -168,3 +203,6 @@ impl<M: Machine> fmt::Debug for Shards<M> {
         write!(f, "Shards({})", self.topic.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

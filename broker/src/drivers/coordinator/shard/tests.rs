@@ -84,7 +84,7 @@ impl Disk for GatedDisk {
 }
 
 /// Records what it is asked, answers, and wants it told once that is committed.
-struct Echo;
+pub struct Echo;
 
 impl Machine for Echo {
     type Request = u8;
