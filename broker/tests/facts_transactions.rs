@@ -13,6 +13,9 @@ use milena_protocol::api::fetch::FetchPartitionResponse;
 use milena_protocol::api::find_coordinator::FindCoordinatorRequest;
 use milena_protocol::api::init_producer_id::InitProducerIdRequest;
 use milena_protocol::api::list_transactions::ListTransactionsRequest;
+use milena_protocol::api::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use milena_protocol::api::write_txn_markers::{
     WriteTxnMarkersMarker, WriteTxnMarkersRequest, WriteTxnMarkersTopic,
 };
@@ -305,4 +308,30 @@ fn under_version_2_an_unknown_producer_begins_at_zero() {
     request.transactional_id = Some(ID.into());
     let answer = broker.connection.ask(&request, 11);
     assert_eq!(answer.responses[0].partition_responses[0].error_code, ErrorCode::NONE);
+}
+
+/// A producer that was fenced would take the code for one that is fatal, where Kafka tells it to
+/// abort.
+#[test]
+fn offsets_under_an_old_epoch_are_refused_as_such() {
+    let mut broker = Broker::start(&[]);
+    broker.create("t", &[]);
+    let first = init(&mut broker, 60_000);
+    init(&mut broker, 60_000);
+    for version in [2, 4, 5] {
+        let request = TxnOffsetCommitRequest {
+            transactional_id: ID.into(),
+            group_id: "g".into(),
+            producer_id: first.0,
+            producer_epoch: first.1,
+            topics: vec![TxnOffsetCommitRequestTopic {
+                name: "t".into(),
+                partitions: vec![TxnOffsetCommitRequestPartition::default()],
+            }],
+            ..Default::default()
+        };
+        let answer = broker.connection.ask(&request, version);
+        let code = answer.topics[0].partitions[0].error_code;
+        assert_eq!(code, ErrorCode::INVALID_PRODUCER_EPOCH, "version {version}");
+    }
 }

@@ -154,6 +154,8 @@ async fn join_transaction(
     let code = results.map(|result| result.partition_error_code).find(|code| !code.is_none());
     match code {
         None => Ok(()),
+        // Brokers tell each other so; a client is told of its epoch.
+        Some(ErrorCode::PRODUCER_FENCED) => Err(ErrorCode::INVALID_PRODUCER_EPOCH),
         // Older clients do not know the first.
         Some(ErrorCode::TRANSACTION_ABORTABLE) if context.version < ADDS_IMPLICITLY => {
             Err(ErrorCode::INVALID_TXN_STATE)
