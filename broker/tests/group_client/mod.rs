@@ -129,7 +129,6 @@ pub fn join_classic(
             member_id: joined.member_id.clone(),
             assignment: versioned(&assignment, 1),
         }],
-        ..Default::default()
     };
     assert_eq!(connection.ask(&sync, 5).error_code, ErrorCode::NONE);
     joined.member_id.to_string()

@@ -229,7 +229,7 @@ impl Group {
         let keeps_protocol = self.protocol == self.elect_protocol();
         let assigned = self.members.values().map(|member| member.assignment.len());
         let fits = self.fits(assigned.sum(), join.settings);
-        // What it says may be new, as Java's generation in it is: the leader looks at topics itself.
+        // What it says may be new, as Java's generation in it is: the leader looks at topics.
         if self.state == State::Stable && keeps_protocol && fits {
             self.subscribed = self.read_subscriptions();
             let stored = self.stored(|_, member| member.assignment.clone());
