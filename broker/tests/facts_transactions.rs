@@ -335,3 +335,20 @@ fn offsets_under_an_old_epoch_are_refused_as_such() {
         assert_eq!(code, ErrorCode::INVALID_PRODUCER_EPOCH, "version {version}");
     }
 }
+
+/// A pattern that is none would look like one that nothing matches, as long as there is no
+/// transaction at all.
+#[test]
+fn a_filter_is_checked_before_there_is_a_coordinator() {
+    let mut broker = Broker::start(&[]);
+    let request = ListTransactionsRequest {
+        transactional_id_pattern: Some("(".into()),
+        ..Default::default()
+    };
+    let listed = broker.connection.ask(&request, 2);
+    assert_eq!(listed.error_code, ErrorCode::INVALID_REGULAR_EXPRESSION);
+    let state_filters = vec!["Sideways".into()];
+    let request = ListTransactionsRequest { state_filters, ..Default::default() };
+    let listed = broker.connection.ask(&request, 2);
+    assert_eq!(listed.unknown_state_filters, ["Sideways"]);
+}

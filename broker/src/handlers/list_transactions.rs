@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use milena_cluster::transaction::{Answer, Request};
+use milena_cluster::transaction::{Answer, Request, list_none};
 use milena_protocol::api::list_transactions::{ListTransactionsRequest, ListTransactionsResponse};
 use milena_protocol::error_code::ErrorCode;
 
@@ -20,16 +20,15 @@ pub async fn handle(
     context: Context,
     request: ListTransactionsRequest,
 ) -> ListTransactionsResponse {
+    let mut all = list_none(&request);
+    if !all.error_code.is_none() {
+        return all;
+    }
     let All { shards, missing } = broker.transactions.all().await;
-    let error_code = missing.unwrap_or(ErrorCode::NONE);
-    let mut all = ListTransactionsResponse { error_code, ..Default::default() };
+    all.error_code = missing.unwrap_or(ErrorCode::NONE);
     for shard in shards {
         match shard.ask(Request::List(request.clone())).await {
-            Ok(Answer::List(listed)) if listed.error_code.is_none() => {
-                all.unknown_state_filters = listed.unknown_state_filters;
-                all.transaction_states.extend(listed.transaction_states);
-            }
-            Ok(Answer::List(refused)) => return refused,
+            Ok(Answer::List(listed)) => all.transaction_states.extend(listed.transaction_states),
             Ok(_) => {}
             Err(code) => all.error_code = code,
         }

@@ -25,8 +25,6 @@ use crate::coordinator::Producer;
 const OFFSETS_TOPIC: Text = Text::from_static("__consumer_offsets");
 /// The first version that brokers speak instead of clients.
 const FIRST_OF_BROKERS: i16 = 4;
-/// The first version that knows TRANSACTION_ABORTABLE.
-const FIRST_ABORTABLE: i16 = 5;
 /// The version of a transaction whose partitions brokers add.
 const IMPLICIT: i16 = 2;
 
@@ -87,7 +85,8 @@ pub(super) fn decide(case: &Case<'_>, request: &AddPartitionsToTxnTransaction) -
     }
 }
 
-/// Says which partitions are in the transaction, and changes nothing.
+/// Says which partitions are in the transaction, and changes nothing. Whoever asks knows what its
+/// client understands.
 fn verify(case: &Case<'_>, request: &AddPartitionsToTxnTransaction, producer: Producer) -> Verdict {
     let known = match checked(case, &request.transactional_id, producer) {
         Ok(known) => known,
@@ -99,7 +98,6 @@ fn verify(case: &Case<'_>, request: &AddPartitionsToTxnTransaction, producer: Pr
     Verdict::Answer(result(case.version, request, |partition| {
         match known.partitions.contains(partition) {
             true => ErrorCode::NONE,
-            false if case.version < FIRST_ABORTABLE => ErrorCode::INVALID_TXN_STATE,
             false => ErrorCode::TRANSACTION_ABORTABLE,
         }
     }))

@@ -73,15 +73,22 @@ fn pattern(request: &ListTransactionsRequest) -> Result<Option<Regex>, regex::Er
     build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z"))).map(Some)
 }
 
+/// What can be said of a list before any coordinator is asked: whether the pattern is one, and
+/// which states there are not.
+#[must_use]
+pub fn list_none(request: &ListTransactionsRequest) -> ListTransactionsResponse {
+    list(request, Timestamp::NONE, std::iter::empty())
+}
+
 /// Lists what passes the filters.
 pub(super) fn list<'a>(
     request: &ListTransactionsRequest,
     now: Timestamp,
     all: impl Iterator<Item = (&'a Text, &'a Transaction)>,
-) -> Answer {
+) -> ListTransactionsResponse {
     let Ok(pattern) = pattern(request) else {
         let error_code = ErrorCode::INVALID_REGULAR_EXPRESSION;
-        return Answer::List(ListTransactionsResponse { error_code, ..Default::default() });
+        return ListTransactionsResponse { error_code, ..Default::default() };
     };
     let mut wanted = BTreeSet::new();
     let mut unknown = Vec::new();
@@ -101,7 +108,7 @@ pub(super) fn list<'a>(
     let listed = all.filter(|(id, transaction)| {
         is_wanted(transaction) && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
     });
-    Answer::List(ListTransactionsResponse {
+    ListTransactionsResponse {
         unknown_state_filters: unknown,
         transaction_states: listed
             .map(|(id, transaction)| ListTransactionsTransaction {
@@ -111,5 +118,5 @@ pub(super) fn list<'a>(
             })
             .collect(),
         ..Default::default()
-    })
+    }
 }

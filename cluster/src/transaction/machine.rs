@@ -459,7 +459,8 @@ impl<R: Rules> CoordinatorMachine for Machine<R> {
                 step.answer(ticket, describe::describe(&id, known));
             }
             Request::List(request) => {
-                step.answer(ticket, describe::list(&request, now.wall, self.transactions()));
+                let listed = describe::list(&request, now.wall, self.transactions());
+                step.answer(ticket, Answer::List(listed));
             }
             Request::Report(report) => {
                 self.report(report, &mut step);

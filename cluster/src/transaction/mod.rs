@@ -16,6 +16,7 @@ mod settings;
 mod state;
 
 pub use attempt::Attempt;
+pub use describe::list_none;
 pub use known::{TopicPartition, Transaction};
 pub use machine::{Coordinator, Machine};
 pub use request::{Answer, Ask, Asked, Effect, MarkerOutcome, MarkerReport, Markers, Request};

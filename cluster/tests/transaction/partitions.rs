@@ -79,7 +79,7 @@ fn verification_sees_what_was_added_and_adds_nothing() {
     let outside = node.now_answered(5, verify(holder, &[1]));
     assert_eq!(outside, Err(ErrorCode::TRANSACTION_ABORTABLE));
     let outside = node.now_answered(4, verify(holder, &[1]));
-    assert_eq!(outside, Err(ErrorCode::INVALID_TXN_STATE));
+    assert_eq!(outside, Err(ErrorCode::TRANSACTION_ABORTABLE));
     assert_eq!(node.known().partitions, [partition("t", 0)].into());
     let fenced = node.now_answered(5, verify(producer(FIRST, 9), &[0]));
     assert_eq!(fenced, Err(ErrorCode::PRODUCER_FENCED));
