@@ -13,6 +13,7 @@ use milena_protocol::record::batch::{Batch, HEADER_BYTES, patch};
 use crate::admission::{self, Admitted, AdmittedBatch, Origin};
 use crate::compaction::Compaction;
 use crate::config::{LogConfig, LogTimestamps};
+use crate::damage::Damage;
 use crate::error::{AppendError, StorageError};
 use crate::flush::FlushHandle;
 use crate::producers::{ActiveProducer, ProducerWrite};
@@ -138,6 +139,12 @@ impl Log {
     #[must_use]
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
         self.state.epochs.read().latest()
+    }
+
+    /// What was given up when it was opened; none where all could be read.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.state.damage.as_ref()
     }
 
     /// The settings in force.

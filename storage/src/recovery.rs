@@ -9,7 +9,8 @@
 //!
 //! From there on every batch must parse, follow the one before and match its checksum. The first
 //! that does not ends the log, whatever comes behind it: bytes behind it are kept aside under
-//! `.quarantined` if they are not zeros, and so are later segments. Nothing is deleted.
+//! `.quarantined` if they are not zeros, and so are later segments. Nothing is deleted, and the log
+//! says what was given up.
 //! Indexes, epochs and producers of what is read are rebuilt on the way.
 
 use std::fs::File;
@@ -24,6 +25,7 @@ use milena_protocol::record::batch::{Batch, HEADER_BYTES};
 
 use crate::admission;
 use crate::config::LogConfig;
+use crate::damage::Damage;
 use crate::disk::{Disk, Entry, Mode};
 use crate::environment::Environment;
 use crate::epochs::Epochs;
@@ -59,6 +61,7 @@ struct Recovery<'r> {
     largest: Largest,
     bytes_since_index: usize,
     is_trimmed: bool,
+    damage: Option<Damage>,
 }
 
 /// Opens a log whose directory exists.
@@ -103,6 +106,7 @@ pub(crate) fn recover(
         largest: Largest::NONE,
         bytes_since_index: 0,
         is_trimmed: true,
+        damage: None,
     };
     let start = Start::choose(&segments, &target);
     files.drop_windows(environment, &directory, start.mark.map(|mark| mark.offset))?;
@@ -161,6 +165,7 @@ pub(crate) fn recover(
         high_watermark: high_watermark.max(log_start).min(log_end),
         recovery_point,
         unsaved_bytes: scanned_bytes,
+        damage: recovery.damage,
     };
     Ok(LogState::new(Arc::clone(environment), beginning))
 }
@@ -178,6 +183,7 @@ pub(crate) fn replay_producers(state: &LogState, tail: &mut Tail) -> Result<(), 
         largest: Largest::NONE,
         bytes_since_index: 0,
         is_trimmed: true,
+        damage: None,
     };
     recovery.replay_to(&state.segments.load_full(), &files, state.log_end())?;
     tail.producers = recovery.producers;
@@ -440,6 +446,7 @@ impl Recovery<'_> {
             // A gap before the next segment is lawful only if this one's file was in its final
             // form (compaction leaves such gaps).
             if follower.is_some_and(|base| base < next_offset || base > next_offset && !is_clean) {
+                self.note_damage(&segment, end, next_offset);
                 self.quarantine_from(segments, index + 1)?;
                 break;
             }
@@ -518,7 +525,7 @@ impl Recovery<'_> {
 
     /// Cuts a segment's file behind its last good batch.
     fn cut(
-        &self,
+        &mut self,
         segment: &Segment,
         end: u64,
         next_offset: Offset,
@@ -530,7 +537,8 @@ impl Recovery<'_> {
         }
         let path = segment.path(Kind::Log);
         let disk = &*self.environment.disk;
-        let cut = || -> io::Result<()> {
+        let mut damage = None;
+        let mut cut = || -> io::Result<()> {
             let file = disk.open(&path, Mode::Write)?;
             let len = usize::try_from(file_bytes).unwrap_or(usize::MAX);
             let map = SegmentMap::read_only(&file, len)?;
@@ -544,6 +552,7 @@ impl Recovery<'_> {
                     self.directory.join(format!("{:020}{QUARANTINED_SUFFIX}", next_offset.0));
                 let aside = disk.open(&aside, Mode::Replace)?;
                 disk.write_at(&aside, kept, 0)?;
+                damage.insert(begin_damage(segment, end, next_offset)).observe(kept);
                 disk.sync_data(&aside)?;
             }
             drop(map);
@@ -554,16 +563,32 @@ impl Recovery<'_> {
             }
             Ok(())
         };
-        self.environment.judge("cut a torn log", cut())
+        self.environment.judge("cut a torn log", cut())?;
+        self.damage = self.damage.take().or(damage);
+        Ok(())
+    }
+
+    /// Something is given up from here on, if nothing was before.
+    fn note_damage(&mut self, segment: &Segment, end: u64, next_offset: Offset) {
+        self.damage.get_or_insert_with(|| begin_damage(segment, end, next_offset));
     }
 
     /// Puts segments aside that cannot follow what was read.
     fn quarantine_from(
-        &self,
+        &mut self,
         segments: &mut Vec<Arc<Segment>>,
         index: usize,
     ) -> Result<(), StorageError> {
         for segment in segments.drain(index..).rev() {
+            if let Some(damage) = &mut self.damage {
+                damage.later_segments += 1;
+                let map = File::open(segment.path(Kind::Log)).and_then(|file| {
+                    let len = usize::try_from(segment.size()).unwrap_or(usize::MAX);
+                    SegmentMap::read_only(&file, len)
+                });
+                let map = self.environment.judge("map a segment", map)?;
+                damage.observe(map.bytes(0..map.published()).unwrap_or_default());
+            }
             for kind in Kind::ALL {
                 let path = segment.path(kind);
                 let aside = with_suffix(&path, QUARANTINED_SUFFIX);
@@ -575,6 +600,10 @@ impl Recovery<'_> {
         }
         Ok(())
     }
+}
+
+fn begin_damage(segment: &Segment, position: u64, from: Offset) -> Damage {
+    Damage { path: segment.path(Kind::Log), position, from, end: from, later_segments: 0 }
 }
 
 /// Bytes up to the last that is not zero.

@@ -27,6 +27,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::admission::{self, AdmittedBatch, Origin};
 use crate::checkpoint::{self, Survives};
 use crate::config::LogConfig;
+use crate::damage::Damage;
 use crate::disk::Mode;
 use crate::environment::{Environment, LogNumber, Populate, TICK};
 use crate::epochs::Epochs;
@@ -86,6 +87,8 @@ pub(crate) struct LogState {
     deleted: AtomicBool,
     truncation_count: AtomicU64,
     sync_asked: AtomicU8,
+    /// What was given up when it was opened.
+    pub(crate) damage: Option<Damage>,
 }
 
 /// What only the writer changes, and what the directory's threads look at for moments.
@@ -160,6 +163,7 @@ pub(crate) struct Beginning {
     pub(crate) high_watermark: Offset,
     pub(crate) recovery_point: Offset,
     pub(crate) unsaved_bytes: u64,
+    pub(crate) damage: Option<Damage>,
 }
 
 impl LogState {
@@ -171,6 +175,7 @@ impl LogState {
             partition: beginning.partition,
             number: beginning.number,
             directory: beginning.directory,
+            damage: beginning.damage,
             segments: ArcSwap::from_pointee(beginning.segments),
             epochs: RwLock::new(beginning.epochs),
             epochs_file: Mutex::new(()),

@@ -210,3 +210,37 @@ fn holes_are_found() {
         false
     });
 }
+
+/// Acknowledged records would be gone without a word to anybody.
+#[test]
+fn what_is_given_up_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let open = || {
+        let directory = open_directory(root.path(), Arc::new(RealDisk));
+        open_log(&directory, config())
+    };
+    let mut log = open();
+    let mut random = Random(5);
+    for _ in 0..60 {
+        append(&mut log, &random.values(4, 150)).unwrap();
+    }
+    let end = log.log_end_offset();
+    let segments = files(root.path()).iter().filter(|path| is_segment(path)).count();
+    drop(log);
+    // Nothing was saved on the way, so all of it is read again.
+    let sealed = files(root.path()).into_iter().find(|path| is_segment(path)).unwrap();
+    let mut bytes = std::fs::read(&sealed).unwrap();
+    bytes[1500] ^= 1;
+    std::fs::write(&sealed, bytes).unwrap();
+    let log = open();
+    let damage = log.damage().expect("something is gone").clone();
+    assert_eq!((&damage.path, damage.from), (&sealed, log.log_end_offset()));
+    assert!(damage.from < end && damage.position <= 1500);
+    assert_eq!((damage.end, damage.later_segments), (end, segments - 1));
+    drop(log);
+    assert_eq!(open().damage(), None);
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
+}

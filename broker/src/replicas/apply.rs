@@ -268,6 +268,10 @@ impl Replicas {
             }
             opened => opened?,
         };
+        if let Some(damage) = log.damage() {
+            let partition = index.0;
+            tracing::error!(topic = name, partition, %damage, "records that were damaged are gone");
+        }
         make_count(&log)?;
         let role = Leader::begin(Begin {
             node: self.node,

@@ -64,6 +64,9 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
     let mut log = directory
         .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), log_config)
         .map_err(|error| damaged(&error))?;
+    if let Some(damage) = log.damage() {
+        tracing::error!(topic = metadata_log::TOPIC, %damage, "metadata that was damaged is gone");
+    }
     // The log makes its directory; the small files live in it.
     let files = QuorumFiles::open(directory.path()).map_err(|error| damaged(&error))?;
     let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
