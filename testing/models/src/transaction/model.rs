@@ -264,7 +264,10 @@ impl Model for Transactions {
                 }
             }
         }
-        let is_answer = |message: &Message, id: u8| matches!(message, Message::Initialized { producer, .. } if *producer == id);
+        let is_answer = |message: &Message, id: u8| match message {
+            Message::Initialized { producer, .. } => *producer == id,
+            _ => false,
+        };
         let has_epoch = |id: u8| state.messages.iter().any(|message| is_answer(message, id));
         for message in &state.messages {
             match message {
