@@ -137,9 +137,22 @@ fn what_is_produced_is_consumed() {
     }
 }
 
+/// Commits the beginning of each partition for a group that nobody is in.
+///
+/// A member that finds nothing committed asks for the beginning, and librdkafka 2.12 may do so once
+/// more half a second later, when a rebalance came in between: it would read everything twice.
+fn commit_the_beginning(broker: &Broker, group: &str) {
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset("t", partition, Offset::Offset(0)).unwrap();
+    }
+    consumer(broker, &[("group.id", group)]).commit(&list, CommitMode::Sync).unwrap();
+}
+
 /// Two members share the partitions; the next one goes on where the last commit says.
 fn a_group_shares_and_goes_on(protocol: &str) {
     let broker = broker();
+    commit_the_beginning(&broker, "g");
     let settings = [("group.id", "g"), ("group.protocol", protocol)];
     let (one, other) = (consumer(&broker, &settings), consumer(&broker, &settings));
     one.subscribe(&["t"]).unwrap();
