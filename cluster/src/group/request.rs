@@ -114,30 +114,18 @@ pub struct Page {
 /// What became of a commit, partition by partition in the order of the request.
 pub type CommitAnswer = Vec<(Text, Vec<(PartitionIndex, ErrorCode)>)>;
 
-/// What the coordinator of groups answers.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each answers the request of its name")]
-pub enum Answer {
-    Join(JoinGroupResponse),
-    Sync(SyncGroupResponse),
-    Heartbeat(HeartbeatResponse),
-    Leave(LeaveGroupResponse),
-    ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
-    ConsumerDescribe(ConsumerGroupDescribeGroup),
-    Commit(CommitAnswer),
-    Fetch(OffsetFetchResponseGroup),
-    DeleteOffsets(OffsetDeleteResponse),
-    Describe(DescribeGroupsGroup),
-    List(Vec<ListGroupsGroup>),
-    Progress(Page),
-    Delete(DeleteGroupsResult),
-    TopicsDeleted,
-}
-
-/// Each answer from the one kind that it comes in.
+/// The answers, and each from the one kind that it comes in.
 macro_rules! answers {
-    ($($kind:ident($answer:ty),)*) => {$(
-        impl TryFrom<Answer> for $answer {
+    ($($kind:ident($answer:ty),)*) => {
+        /// What the coordinator of groups answers.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "each answers the request of its name")]
+        pub enum Answer {
+            $($kind($answer),)*
+            TopicsDeleted,
+        }
+
+        $(impl TryFrom<Answer> for $answer {
             type Error = Answer;
 
             fn try_from(answer: Answer) -> Result<Self, Answer> {
@@ -146,8 +134,8 @@ macro_rules! answers {
                     other => Err(other),
                 }
             }
-        }
-    )*};
+        })*
+    };
 }
 
 answers! {

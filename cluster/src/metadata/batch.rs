@@ -15,8 +15,9 @@ use milena_protocol::record::batch::Batch;
 use milena_protocol::record::builder::{BatchBuilder, BatchOptions};
 use milena_protocol::record::control::{ControlType, control_batch};
 use milena_protocol::record::record::Records;
+use milena_protocol::record::run::Batches;
 
-use crate::quorum::{Append, Content, Control, Endpoint, ReplicaKey, Voter, VoterSet};
+use crate::quorum::{self, Append, Content, Control, Endpoint, ReplicaKey, Voter, VoterSet};
 
 /// Why a batch cannot be read back.
 #[derive(Debug)]
@@ -214,6 +215,30 @@ fn voter_set(record: &VotersRecord) -> VoterSet {
         ),
     };
     record.voters.iter().map(voter).collect()
+}
+
+/// The whole batches at the beginning of what was read or fetched, as the quorum knows them; what
+/// is cut off at the end is left out.
+///
+/// # Errors
+/// [`BadBatch`] where a checksum does not match or a control record cannot be read.
+pub fn of_quorum(bytes: &Bytes) -> Result<Vec<quorum::Batch>, BadBatch> {
+    let mut found = Vec::new();
+    let mut begin = 0;
+    let mut run = Batches::new(bytes);
+    while let Some(one) = run.next() {
+        one.verify_crc().map_err(|error| BadBatch::Damaged(error.to_string()))?;
+        let end = run.position();
+        found.push(quorum::Batch {
+            base_offset: one.base_offset(),
+            end_offset: one.next_offset(),
+            epoch: one.leader_epoch(),
+            control: control(&one)?,
+            bytes: bytes.slice(begin..end),
+        });
+        begin = end;
+    }
+    Ok(found)
 }
 
 /// The records of a batch; none of a control batch.

@@ -11,7 +11,6 @@ use milena_protocol::api::fetch::{
 use milena_protocol::codec::Records;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, Offset};
-use milena_protocol::record::run::Batches;
 
 use super::{
     BadAnswer, Carried, Link, PARTITION, TOPIC_ID, check_cluster, endpoint, leader_endpoint, only,
@@ -177,27 +176,7 @@ fn fetched(partition: &FetchPartitionResponse) -> Result<Fetched, BadAnswer> {
     }
     let high_watermark = Some(partition.high_watermark).filter(|known| known.0 >= 0);
     let bytes = partition.records.as_ref().map(|records| &records.0);
-    let batches = bytes.map_or_else(|| Ok(Vec::new()), batches_in)?;
+    let batches = bytes.map_or_else(|| Ok(Vec::new()), batch::of_quorum);
+    let batches = batches.map_err(|error| BadAnswer(format!("damaged batch: {error}")))?;
     Ok(Fetched::Batches { high_watermark, batches })
-}
-
-/// The whole batches at the beginning; what is cut off at the end comes with the next answer.
-fn batches_in(bytes: &Bytes) -> Result<Vec<Batch>, BadAnswer> {
-    let damaged = |error: &dyn std::fmt::Display| BadAnswer(format!("damaged batch: {error}"));
-    let mut found = Vec::new();
-    let mut begin = 0;
-    let mut run = Batches::new(bytes);
-    while let Some(one) = run.next() {
-        one.verify_crc().map_err(|error| damaged(&error))?;
-        let end = run.position();
-        found.push(Batch {
-            base_offset: one.base_offset(),
-            end_offset: one.next_offset(),
-            epoch: one.leader_epoch(),
-            control: batch::control(&one).map_err(|error| damaged(&error))?,
-            bytes: bytes.slice(begin..end),
-        });
-        begin = end;
-    }
-    Ok(found)
 }

@@ -189,21 +189,7 @@ impl Ledger {
         };
         let limit = ReadLimit { upper: to, max_bytes, at_least_one_batch: true };
         let read = self.log.reader().read(from, limit).map_err(|error| fatal(&error))?;
-        let mut found = Vec::new();
-        let mut run = Batches::new(&read.records);
-        let mut begin = 0;
-        while let Some(one) = run.next() {
-            let end = run.position();
-            found.push(Batch {
-                base_offset: one.base_offset(),
-                end_offset: one.next_offset(),
-                epoch: one.leader_epoch(),
-                control: batch::control(&one).map_err(|error| fatal(&error))?,
-                bytes: read.records.slice(begin..end),
-            });
-            begin = end;
-        }
-        Ok(found)
+        batch::of_quorum(&read.records).map_err(|error| fatal(&error))
     }
 
     /// Fills in a piece of a snapshot; false where there is no such snapshot.
