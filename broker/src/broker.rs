@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use milena_cluster::wire::Link;
 use milena_cluster::{group, transaction};
 use milena_protocol::codec::Text;
 use milena_protocol::ids::NodeId;
@@ -16,6 +17,8 @@ use crate::fetch_session::Sessions;
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
 use crate::metadata::Published;
+use crate::peers::ActiveController;
+use crate::readiness::Readiness;
 use crate::replicas::Replicas;
 use crate::security::Authorizer;
 use crate::telemetry::metrics::Metrics;
@@ -32,8 +35,12 @@ pub struct Broker {
     pub metadata: Arc<Published>,
     /// The partitions it hosts.
     pub replicas: Arc<Replicas>,
-    /// The way to the controller.
+    /// The way to the controller on this node.
     pub controller: ControllerHandle,
+    /// The way to whichever controller is active, for what clients ask of it.
+    pub active_controller: ActiveController,
+    /// What the members of the quorum agree on.
+    pub quorum_link: Link,
     /// The block of producer ids at hand.
     pub producer_ids: ProducerIds,
     /// The coordinators of groups.
@@ -52,6 +59,8 @@ pub struct Broker {
     pub request_budget: Budget,
     /// Counters.
     pub metrics: Metrics,
+    /// Whether clients are served.
+    pub readiness: Readiness,
     /// The wall clock.
     pub clock: WallClock,
 }

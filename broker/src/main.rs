@@ -16,6 +16,7 @@ use milena_broker::cli::topic::{self, TopicCommand};
 use milena_broker::cli::txn::{self, TxnCommand};
 use milena_broker::config::{Config, Sources};
 use milena_broker::node::Node;
+use milena_broker::screen::Screen;
 use milena_broker::telemetry::logging::{self, LogFormat};
 
 /// An event-streaming broker that speaks Kafka's protocol. Without a command it serves.
@@ -126,14 +127,18 @@ fn serve(line: Serve, began: Instant) -> Result<(), String> {
     for warning in config.warnings() {
         warning.log();
     }
-    let node = Node::start(config, began).map_err(|error| text(&error))?;
-    // Whoever started this may not listen.
-    let _ = write!(std::io::stdout(), "{}", node.screen()).and_then(|()| std::io::stdout().flush());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| text(&error))?;
-    runtime.block_on(node.serve()).map_err(|error| text(&error))?;
+    let entered = runtime.enter();
+    let node = Node::start(config, began).map_err(|error| text(&error))?;
+    drop(entered);
+    let show = |screen: &Screen| {
+        // Whoever started this may not listen.
+        let _ = write!(std::io::stdout(), "{screen}").and_then(|()| std::io::stdout().flush());
+    };
+    runtime.block_on(node.serve(show)).map_err(|error| text(&error))?;
     // Stopping is crashing: waiting for tasks would only delay it.
     std::process::exit(0);
 }

@@ -57,6 +57,21 @@ impl Published {
         self.offset.send_replace(offset);
     }
 
+    /// Waits for the next image.
+    pub async fn moved(&self) {
+        // The sender lives as long as this.
+        let _ = self.offset.subscribe().changed().await;
+    }
+
+    /// Waits for an image of which something holds.
+    pub async fn until(&self, holds: impl Fn(&MetadataImage) -> bool) {
+        let mut offset = self.offset.subscribe();
+        while !holds(&self.image()) {
+            // The sender lives as long as this.
+            let _ = offset.changed().await;
+        }
+    }
+
     /// How many elections since the start took a replica that was neither in sync nor eligible.
     #[must_use]
     pub fn unclean_elections(&self) -> u64 {

@@ -3,6 +3,7 @@
 //! There is one way to start, and it is recovery: what the disk holds is replayed, whether that is
 //! nothing, the work of an orderly stop, or what a kill left behind.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -11,13 +12,12 @@ use std::time::Instant;
 
 use milena_cluster::configs::Resolver;
 use milena_cluster::controller::brokers::Registration;
-use milena_cluster::controller::features;
 use milena_cluster::group;
-use milena_cluster::metadata::delta::Changes;
-use milena_cluster::metadata::image::{ConfigResource, EndpointImage, MetadataImage};
-use milena_cluster::quorum::{ReplicaKey, Timing, Voter};
+use milena_cluster::metadata::image::{EndpointImage, MetadataImage};
+use milena_cluster::quorum::{Endpoint, ReplicaKey, Timing, Voter, VoterSet};
+use milena_cluster::wire::Link;
 use milena_protocol::codec::Text;
-use milena_protocol::ids::{NodeId, Offset, Timestamp};
+use milena_protocol::ids::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
 use milena_storage::{DirectoryOptions, LogDirectory, OpenDirectoryError, RealDisk};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -26,18 +26,23 @@ use crate::clock::WallClock;
 use crate::config::{Config, GroupConfig, HostPort};
 use crate::drivers::cleaner;
 use crate::drivers::controller::{self, Beginning, Driver, Fatal, SnapshotRules};
-use crate::drivers::coordinator::{Ground, InternalTopic, Shards};
+use crate::drivers::coordinator::{self, InternalTopic, Shards};
 use crate::drivers::housekeeping;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::transactions;
 use crate::endpoints::Endpoints;
-use crate::entropy::new_uuid;
+use crate::entropy::{new_uuid, uuid_of};
 use crate::fetch_session::Sessions;
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
+use crate::lifecycle::{JoinError, Lifecycle};
 use crate::metadata::Published;
 use crate::network::listener::{self, Bound};
+use crate::peers::{ActiveController, Peers};
+use crate::publisher::Publisher;
+use crate::readiness::Readiness;
 use crate::replicas::Replicas;
+use crate::request::Scope;
 use crate::screen::{Screen, Start};
 use crate::security::Authorizer;
 use crate::telemetry::metrics::Metrics;
@@ -107,23 +112,34 @@ impl From<Fatal> for StartError {
     }
 }
 
-/// A node that is ready: bound, recovered, not yet accepting.
+/// A node that holds its ports and its data, and takes part in nothing yet.
 pub struct Node {
     broker: Arc<Broker>,
+    /// None on a node that is only a controller.
+    lifecycle: Option<Lifecycle>,
     bound: Vec<Bound>,
     http: Vec<std::net::TcpListener>,
-    screen: Screen,
-    /// The topics that are deleted, as they are.
+    is_new: bool,
+    began: Instant,
     deleted_topics: UnboundedReceiver<Vec<Text>>,
 }
 
+/// What a node is built from.
+struct Ground {
+    node_id: NodeId,
+    cluster_id: String,
+    bound: Vec<Bound>,
+    directories: Vec<Arc<LogDirectory>>,
+}
+
 impl Node {
-    /// Recovers what the data directories hold and binds the listeners.
+    /// Takes ports and directories, recovers what the disk holds, and starts this node's member of
+    /// the quorum, within the current runtime. `began` is when the process started.
     ///
     /// # Errors
-    /// [`StartError`], in one line that says what to do.
+    /// [`StartError`].
     pub fn start(mut config: Config, began: Instant) -> Result<Self, StartError> {
-        check_supported(&config)?;
+        check_roles(&config)?;
         // Ports first: a node that cannot be reached should not touch its data.
         let bound = bind_all(&config)?;
         let http = bind_http(&config)?;
@@ -131,42 +147,17 @@ impl Node {
         config.settle_node_id(node_id);
         let (directories, cluster_id) = open_directories(&config, node_id)?;
         let metadata_directory = metadata_directory(&config, &directories)?;
-        let mut driver = restore(&config, node_id, &cluster_id, &metadata_directory)?;
+        let ground = Ground { node_id, cluster_id, bound, directories };
+        let mut driver = restore(&config, &ground, &metadata_directory)?;
         let is_new = driver.controller().image().offset() == Offset::NONE;
-        driver.begin()?;
-        if driver.controller().image().feature(features::METADATA_VERSION) == 0 {
-            driver.propose(features::bootstrap())?;
-        }
-        let registration = registration(&config, node_id, &bound, &directories);
-        let epoch = driver.decide(|controller| controller.register_broker(&registration))?;
-        driver.decide(|controller| controller.unfence_broker(node_id))?;
-        if !directories.iter().all(|directory| directory.is_same_kernel()) {
-            let renewed = driver.decide(|controller| controller.renew_epochs(node_id))?;
-            if renewed > 0 {
-                tracing::warn!(
-                    partitions = renewed,
-                    "the machine was restarted: records that were not synced are lost, and the \
-                     partitions go on in a new leader epoch"
-                );
-            }
-        }
-        // One sync for everything that begins this run.
-        driver.commit()?;
-        for directory in &directories {
-            directory
-                .witness_broker_epoch(epoch)
-                .map_err(|error| StartError::Metadata(error.to_string()))?;
-        }
-        let image = driver.image().clone();
+        let registration = config.process_roles.broker.then(|| registration(&config, &ground));
         let replicas = Arc::new(Replicas::new(
             node_id,
             config.static_values().clone(),
             validation(&config),
-            directories,
+            ground.directories.clone(),
         ));
-        replicas.apply(&image, &Changes::between(&MetadataImage::default(), &image));
-        replicas.put_strays_aside(&image);
-        let recovered = replicas.count();
+        let image = Arc::new(MetadataImage::default());
         let metrics = Metrics::new();
         let resolver =
             Resolver { node: node_id, static_values: config.static_values(), image: &image };
@@ -177,51 +168,66 @@ impl Node {
         ));
         let metadata = Arc::new(Published::new(image));
         let (deleted, deleted_topics) = unbounded_channel();
-        let publish = {
-            let (replicas, metadata) = (replicas.clone(), metadata.clone());
-            let (limits, metrics) = (limits.clone(), metrics.clone());
-            let static_values = config.static_values().clone();
-            Box::new(move |image: &Arc<MetadataImage>, changes: &Changes| {
-                replicas.apply(image, changes);
-                for topic in changes.removed_topics.values() {
-                    metrics.forget_topic(topic);
-                }
-                if changes.configs.iter().any(|resource| resource.kind == ConfigResource::BROKER) {
-                    let static_values = &static_values;
-                    limits.follow(&Resolver { node: node_id, static_values, image });
-                }
-                metadata.publish(image.clone(), changes);
-                if !changes.removed_topics.is_empty() {
-                    // Nobody listens any more only when the process ends.
-                    let _ = deleted.send(changes.removed_topics.values().cloned().collect());
-                }
-            })
+        let mut publisher = Publisher {
+            node: node_id,
+            incarnation_id: registration.as_ref().map(|known| known.incarnation_id),
+            static_values: config.static_values().clone(),
+            replicas: replicas.clone(),
+            metadata: metadata.clone(),
+            limits: limits.clone(),
+            metrics: metrics.clone(),
+            deleted_topics: deleted,
+            has_begun: false,
         };
-        driver.publish_to(publish);
+        driver.publish_to(Box::new(move |image, changes| publisher.take(image, changes)));
+        let quorum_link = Link {
+            cluster_id: ground.cluster_id.as_str().into(),
+            listener: controller_listener(&config),
+        };
+        let quorum = &config.quorum;
+        let mut peers = Peers::new(
+            driver.inbox(),
+            quorum_link.clone(),
+            quorum.bootstrap_servers.clone(),
+            quorum.request_timeout,
+        );
+        driver.connect(Box::new(move |outgoing| peers.send(outgoing)));
+        driver.begin()?;
         let controller = driver.spawn(node_id).map_err(StartError::System)?;
-        let screen = Screen {
-            node_id,
-            cluster_id: cluster_id.clone(),
-            listeners: bound.iter().map(|b| (b.name.to_string(), endpoint(b.address))).collect(),
-            http: http.iter().filter_map(|h| h.local_addr().ok()).map(endpoint).collect(),
-            log_dirs: config.log_dirs.clone(),
-            start: if is_new { Start::Fresh } else { Start::Recovered { partitions: recovered } },
-            took: began.elapsed(),
-            program: std::env::args().next().unwrap_or_else(|| "milena".to_owned()),
+        let channel = || {
+            let listener = &quorum_link.listener;
+            ActiveController::new(controller.clone(), listener, config.request_timeout)
         };
-        let ground = Ground {
+        let lifecycle = registration.map(|registration| Lifecycle {
+            registration,
+            previous_epoch: previous_epoch(&ground.directories),
+            is_lossless: ground.directories.iter().all(|directory| directory.is_same_kernel()),
+            cluster_id: ground.cluster_id.clone(),
+            channel: channel(),
+            metadata: metadata.clone(),
+            directories: ground.directories.clone(),
+            heartbeat_interval: config.broker_heartbeat_interval,
+            registration_timeout: config.initial_broker_registration_timeout,
+        });
+        let coordinators = coordinator::Ground {
             metadata: metadata.clone(),
             replicas: replicas.clone(),
-            controller: controller.clone(),
+            controller: Arc::new(channel()),
         };
         let broker = Arc::new_cyclic(|broker| Broker {
             node_id,
-            cluster_id: cluster_id.as_str().into(),
+            cluster_id: ground.cluster_id.as_str().into(),
             replicas,
-            controller,
+            active_controller: channel(),
+            controller: controller.clone(),
+            quorum_link: quorum_link.clone(),
             producer_ids: ProducerIds::default(),
-            groups: groups(&config.group, ground.clone()),
-            transactions: transactions::coordinators(&config.transaction, ground, broker.clone()),
+            groups: groups(&config.group, coordinators.clone()),
+            transactions: transactions::coordinators(
+                &config.transaction,
+                coordinators,
+                broker.clone(),
+            ),
             metadata,
             sessions: Sessions::new(config.max_incremental_fetch_session_cache_slots),
             endpoints: Endpoints::new(node_id, advertised(&config)),
@@ -231,45 +237,96 @@ impl Node {
                 config.queued_max_request_bytes.unwrap_or(DEFAULT_REQUEST_BUDGET_BYTES),
             ),
             metrics,
+            readiness: Readiness::default(),
             clock: WallClock,
-            config,
+            config: config.clone(),
         });
-        Ok(Self { broker, bound, http, screen, deleted_topics })
+        let bound = ground.bound;
+        Ok(Self { broker, lifecycle, bound, http, is_new, began, deleted_topics })
     }
 
-    /// What a newcomer reads.
-    #[must_use]
-    pub fn screen(&self) -> &Screen {
-        &self.screen
+    /// What a newcomer reads about a node that serves.
+    fn screen(&self) -> Screen {
+        let broker = &self.broker;
+        let partitions = broker.replicas.count();
+        Screen {
+            node_id: broker.node_id,
+            cluster_id: broker.cluster_id.to_string(),
+            listeners: self
+                .bound
+                .iter()
+                .map(|bound| (bound.name.to_string(), endpoint(bound.address)))
+                .collect(),
+            http: self.http.iter().filter_map(|it| it.local_addr().ok()).map(endpoint).collect(),
+            log_dirs: broker.config.log_dirs.clone(),
+            start: if self.is_new { Start::Fresh } else { Start::Recovered { partitions } },
+            took: self.began.elapsed(),
+            program: std::env::args().next().unwrap_or_else(|| "milena".to_owned()),
+        }
     }
 
-    /// The broker's state, for tests and for HTTP.
-    #[must_use]
-    pub fn broker(&self) -> &Arc<Broker> {
-        &self.broker
-    }
-
-    /// Accepts connections until the process is told to end. Stopping is crashing: nothing is
-    /// tidied up, for nothing needs to be.
+    /// Joins the cluster and serves until the process is told to stop. `on_ready` is shown what a
+    /// newcomer reads, once clients are served.
     ///
     /// # Errors
-    /// When a socket cannot be handed to the runtime.
-    pub async fn serve(self) -> io::Result<()> {
-        for bound in self.bound {
-            tokio::spawn(listener::accept(self.broker.clone(), bound));
+    /// [`ServeError`].
+    pub async fn serve(self, on_ready: impl FnOnce(&Screen)) -> Result<(), ServeError> {
+        let mut screen = self.screen();
+        let Self { broker, lifecycle, bound, http, deleted_topics, began, .. } = self;
+        for listener in http {
+            tokio::spawn(crate::admin::serve(broker.clone(), listener));
         }
-        for listener in self.http {
-            tokio::spawn(crate::admin::serve(self.broker.clone(), listener));
+        // Members of the quorum find each other before there is a controller to join.
+        let is_early = |bound: &Bound| bound.scope != Scope::Brokers;
+        let (early, late): (Vec<_>, Vec<_>) = bound.into_iter().partition(is_early);
+        for bound in early {
+            tokio::spawn(listener::accept(broker.clone(), bound));
         }
-        tokio::spawn(housekeeping::retain(self.broker.clone()));
-        tokio::spawn(cleaner::compact(self.broker.clone()));
-        tokio::spawn(housekeeping::open_again(self.broker.clone()));
-        tokio::spawn(transactions::load(self.broker.clone()));
-        tokio::spawn(housekeeping::keep_groups(self.broker.clone(), self.deleted_topics));
-        self.screen.log_ready();
-        wait_for_signal().await
+        if let Some(lifecycle) = lifecycle {
+            let epoch = tokio::select! {
+                joined = lifecycle.join() => joined.map_err(ServeError::Join)?,
+                stopped = wait_for_signal() => return stopped.map_err(ServeError::System),
+            };
+            tokio::spawn(lifecycle.live(epoch));
+            tokio::spawn(housekeeping::retain(broker.clone()));
+            tokio::spawn(cleaner::compact(broker.clone()));
+            tokio::spawn(housekeeping::open_again(broker.clone()));
+            tokio::spawn(transactions::load(broker.clone()));
+            tokio::spawn(housekeeping::keep_groups(broker.clone(), deleted_topics));
+        }
+        broker.readiness.declare();
+        for bound in late {
+            tokio::spawn(listener::accept(broker.clone(), bound));
+        }
+        if !self.is_new {
+            screen.start = Start::Recovered { partitions: broker.replicas.count() };
+        }
+        screen.took = began.elapsed();
+        screen.log_ready();
+        on_ready(&screen);
+        wait_for_signal().await.map_err(ServeError::System)
     }
 }
+
+/// Why a node serves no more.
+#[derive(Debug)]
+pub enum ServeError {
+    /// It did not become part of its cluster.
+    Join(JoinError),
+    /// The system refused something.
+    System(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Join(error) => write!(f, "cannot join the cluster: {error}"),
+            Self::System(error) => write!(f, "the system refused: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
 
 async fn wait_for_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -280,25 +337,54 @@ async fn wait_for_signal() -> io::Result<()> {
     }
 }
 
-fn check_supported(config: &Config) -> Result<(), StartError> {
-    if !config.process_roles.broker || !config.process_roles.controller {
-        return Err(StartError::Unsupported(
-            "process.roles must be broker,controller: this version runs single nodes only".into(),
-        ));
+/// Checks that the roles fit the quorum.
+fn check_roles(config: &Config) -> Result<(), StartError> {
+    let refuse = |what: &str| Err(StartError::Unsupported(what.to_owned()));
+    let roles = config.process_roles;
+    let voters = &config.quorum.voters;
+    let is_voter = voters.iter().any(|voter| Some(voter.id) == config.node_id);
+    if !roles.controller && voters.is_empty() && config.quorum.bootstrap_servers.is_empty() {
+        return refuse(
+            "a node that is only a broker has to find the controllers: set \
+             controller.quorum.voters or controller.quorum.bootstrap.servers",
+        );
     }
-    let others = config.quorum.voters.iter().any(|voter| Some(voter.id) != config.node_id);
-    if others && !config.quorum.voters.is_empty() && config.quorum.voters.len() > 1 {
-        return Err(StartError::Unsupported(
-            "controller.quorum.voters names other nodes: this version runs single nodes only; \
-             leave it out, or name only this node"
-                .into(),
-        ));
+    if !voters.is_empty() && roles.controller && !is_voter {
+        return refuse(
+            "controller.quorum.voters does not name this node, whose process.roles has \
+             controller: add ID@HOST:PORT with its node.id, or leave the role out",
+        );
+    }
+    if is_voter && !roles.controller {
+        return refuse(
+            "controller.quorum.voters names this node, whose process.roles has no controller: \
+             add the role, or take the node out of the voters",
+        );
     }
     Ok(())
 }
 
+/// The listener that controllers are reached by: their own, or that of the brokers.
+fn controller_listener(config: &Config) -> String {
+    let own = config.controller_listener_names.first();
+    own.unwrap_or(&config.inter_broker_listener_name).clone()
+}
+
+/// Whom a listener is for.
+fn scope(config: &Config, listener: &str) -> Scope {
+    let is_alone = config.quorum.voters.len() <= 1 && config.quorum.bootstrap_servers.is_empty();
+    if config.controller_listener_names.iter().any(|name| name == listener) {
+        Scope::Controllers
+    } else if config.controller_listener_names.is_empty() && !is_alone {
+        Scope::All
+    } else {
+        Scope::Brokers
+    }
+}
+
+
 /// The coordinators of groups, none of which is loaded yet.
-fn groups(config: &GroupConfig, ground: Ground) -> Shards<group::Coordinator> {
+fn groups(config: &GroupConfig, ground: coordinator::Ground) -> Shards<group::Coordinator> {
     let topic = InternalTopic {
         name: "__consumer_offsets",
         partitions: config.offsets_topic_partitions,
@@ -323,12 +409,12 @@ fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {
     config
         .listeners
         .iter()
-        .filter(|listener| !config.controller_listener_names.contains(&listener.name))
         .map(|listener| {
+            let scope = scope(config, &listener.name);
             let endpoint = listener.endpoint();
             let shown = format!("{}://{}", listener.name, endpoint);
             bind_first(&endpoint, |address| {
-                listener::bind(&listener.name, address, config.socket.listen_backlog_size)
+                listener::bind(&listener.name, scope, address, config.socket.listen_backlog_size)
             })
             .map_err(|error| StartError::Bind {
                 key: "listeners",
@@ -401,7 +487,7 @@ fn open_directories(
         .cluster_id
         .clone()
         .or_else(|| known_property(config, "cluster.id"))
-        .unwrap_or_else(|| new_uuid().to_string());
+        .unwrap_or_else(|| new_cluster_id(config));
     let count = config.log_dirs.len().max(1);
     let directories = config
         .log_dirs
@@ -409,6 +495,18 @@ fn open_directories(
         .map(|path| open_directory(path, node_id, &cluster_id, count))
         .collect::<Result<_, _>>()?;
     Ok((directories, cluster_id))
+}
+
+/// The id of a cluster that nobody has named: members that are configured with the same voters
+/// come to the same one without being told.
+fn new_cluster_id(config: &Config) -> String {
+    let voters = &config.quorum.voters;
+    if voters.len() < 2 {
+        return new_uuid().to_string();
+    }
+    let named: BTreeSet<String> =
+        voters.iter().map(|voter| format!("{}@{}", voter.id, voter.endpoint)).collect();
+    uuid_of(&named.into_iter().collect::<Vec<_>>().join(",")).to_string()
 }
 
 fn open_directory(
@@ -448,24 +546,25 @@ fn metadata_directory(
         .ok_or_else(|| StartError::Unsupported("log.dirs names no directory".into()))
 }
 
-/// The controller's driver, as the disk left it: the only voter of its quorum.
+/// This node's member of the quorum and its controller, as the disk left them.
 fn restore(
     config: &Config,
-    node: NodeId,
-    cluster_id: &str,
+    ground: &Ground,
     directory: &Arc<LogDirectory>,
 ) -> Result<Driver, StartError> {
-    let me = Voter::bare(ReplicaKey { id: node, directory_id: directory.id() });
+    let key = ReplicaKey { id: ground.node_id, directory_id: directory.id() };
+    let me = Voter { endpoints: controller_endpoints(config, ground), ..Voter::bare(key) };
     let beginning = Beginning {
-        node,
-        cluster_id,
+        node: ground.node_id,
+        cluster_id: &ground.cluster_id,
         directory,
         segment_bytes: u32::try_from(config.metadata_log.segment_bytes).unwrap_or(1 << 30),
-        voters: [me.clone()].into_iter().collect(),
+        voters: voters(config, &me),
         me,
         timing: timing(config),
         seed: seed(),
         static_values: config.static_values(),
+        bootstrap_count: config.quorum.bootstrap_servers.len(),
         rules: SnapshotRules {
             max_bytes: u64::try_from(config.metadata_log.max_record_bytes_between_snapshots)
                 .unwrap_or(u64::MAX),
@@ -474,6 +573,38 @@ fn restore(
         clock: now,
     };
     Ok(controller::restore(beginning)?)
+}
+
+/// The voters that are configured. Where nobody is, this node is a quorum of its own.
+fn voters(config: &Config, me: &Voter) -> VoterSet {
+    if config.quorum.voters.is_empty() && config.quorum.bootstrap_servers.is_empty() {
+        return [me.clone()].into_iter().collect();
+    }
+    let name = controller_listener(config);
+    let voter = |voter: &crate::config::Voter| {
+        let HostPort { host, port } = voter.endpoint.clone();
+        // Configured voters' directories are unknown.
+        let key = ReplicaKey { id: voter.id, directory_id: Uuid::ZERO };
+        let endpoint = Endpoint { name: name.clone(), host, port };
+        Voter { endpoints: vec![endpoint], ..Voter::bare(key) }
+    };
+    config.quorum.voters.iter().map(voter).collect()
+}
+
+/// Where this node's member of the quorum is reached: as the voters are configured, else as its
+/// listener is advertised.
+fn controller_endpoints(config: &Config, ground: &Ground) -> Vec<Endpoint> {
+    let name = controller_listener(config);
+    let configured = config.quorum.voters.iter().find(|voter| voter.id == ground.node_id);
+    let place = match configured {
+        Some(voter) => Some(voter.endpoint.clone()),
+        None => ground.bound.iter().find(|bound| *bound.name == *name).map(|bound| {
+            let advertised = config.advertised_listeners.get(&name);
+            advertised.cloned().unwrap_or_else(|| endpoint(bound.address))
+        }),
+    };
+    let endpoint = |HostPort { host, port }| Endpoint { name, host, port };
+    place.map(endpoint).into_iter().collect()
 }
 
 fn now() -> Timestamp {
@@ -495,14 +626,11 @@ fn timing(config: &Config) -> Timing {
     }
 }
 
-fn registration(
-    config: &Config,
-    node_id: NodeId,
-    bound: &[Bound],
-    directories: &[Arc<LogDirectory>],
-) -> Registration {
-    let endpoints = bound
+fn registration(config: &Config, ground: &Ground) -> Registration {
+    let endpoints = ground
+        .bound
         .iter()
+        .filter(|bound| bound.scope != Scope::Controllers)
         .map(|bound| {
             let listener = config.listeners.iter().find(|l| l.name == *bound.name);
             let advertised = config.advertised_listeners.get(&*bound.name);
@@ -519,12 +647,24 @@ fn registration(
         })
         .collect();
     Registration {
-        id: node_id,
+        id: ground.node_id,
         incarnation_id: new_uuid(),
         endpoints,
         rack: config.broker_rack.as_deref().map(Into::into),
-        log_dirs: directories.iter().map(|directory| directory.id()).collect(),
+        log_dirs: ground.directories.iter().map(|directory| directory.id()).collect(),
     }
+}
+
+/// The epoch of the run before this one, if nothing of that run is lost: every directory knows it,
+/// and the kernel that held its unsynced pages is still the same.
+fn previous_epoch(directories: &[Arc<LogDirectory>]) -> BrokerEpoch {
+    let epoch_of = |directory: &Arc<LogDirectory>| {
+        let witness = directory.previous_witness().filter(|_| directory.is_same_kernel());
+        witness.map_or(BrokerEpoch(-1), |witness| witness.broker_epoch)
+    };
+    let mut epochs = directories.iter().map(epoch_of);
+    let first = epochs.next().unwrap_or(BrokerEpoch(-1));
+    if epochs.all(|epoch| epoch == first) { first } else { BrokerEpoch(-1) }
 }
 
 fn advertised(config: &Config) -> std::collections::BTreeMap<String, (String, u16)> {

@@ -24,13 +24,34 @@ pub struct Peer {
     pub remote: SocketAddr,
     /// Whom it speaks for.
     pub principal: Principal,
+    /// Which APIs are served to it.
+    pub scope: Scope,
+    /// Whether another broker passed on what it asks.
+    pub is_forwarded: bool,
+}
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Clients and brokers.
+    Brokers,
+    /// The members of the quorum, and brokers that ask the active controller.
+    Controllers,
+    /// Everybody: the quorum has no listener of its own.
+    All,
 }
 
 impl Peer {
     /// A peer that did not authenticate.
     #[must_use]
-    pub fn anonymous(listener: Arc<str>, local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { listener, local, remote, principal: Principal::anonymous() }
+    pub fn anonymous(
+        listener: Arc<str>,
+        scope: Scope,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Self {
+        let principal = Principal::anonymous();
+        Self { listener, local, remote, principal, scope, is_forwarded: false }
     }
 }
 

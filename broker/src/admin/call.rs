@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use super::error::Failure;
 use crate::broker::Broker;
 use crate::handlers::{describe_cluster, metadata};
-use crate::request::{Context, Peer};
+use crate::request::{Context, Peer, Scope};
 
 /// The name under which HTTP stands among the listeners.
 const LISTENER: &str = "HTTP";
@@ -64,7 +64,7 @@ impl FromRequestParts<Arc<Broker>> for Call {
         let host = host.map_or_else(|| ends.local.to_string(), str::to_owned);
         let path = parts.extensions.get::<OriginalUri>().map_or("", |uri| uri.path());
         let prefix = if path.starts_with(CLOUD_PREFIX) { CLOUD_PREFIX } else { "" };
-        let peer = Peer::anonymous(LISTENER.into(), ends.local, ends.remote);
+        let peer = Peer::anonymous(LISTENER.into(), Scope::Brokers, ends.local, ends.remote);
         Ok(Self {
             broker: broker.clone(),
             peer: Arc::new(peer),

@@ -152,6 +152,8 @@ mod tests {
             leader: NodeId(leader),
             high_watermark: Offset(1),
             log_end_offset: Offset(1),
+            leader_endpoints: Vec::new(),
+            is_leading: leader == 1,
             voters: [1, 2].map(|id| ReplicaKey { id: NodeId(id), directory_id: Uuid::ZERO }).into(),
         };
         let roles = [1, 2, 3].map(|node| role(&view(1), NodeId(node)));

@@ -8,11 +8,20 @@ use milena_protocol::api::alter_configs::{
 };
 
 use super::incremental_alter_configs::may_alter;
+use super::forward;
 use crate::broker::Broker;
 use crate::request::Context;
 
 /// Replaces configurations.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: AlterConfigsRequest,
+) -> AlterConfigsResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: AlterConfigsRequest,

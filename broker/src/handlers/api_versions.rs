@@ -11,7 +11,7 @@ use milena_protocol::api::api_versions::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::message::Message;
 
-use super::served::{SERVED, advertised};
+use super::served::{SERVED, advertised, is_for};
 use crate::broker::Broker;
 use crate::request::Context;
 
@@ -45,6 +45,7 @@ pub fn handle(
     }
     let api_keys = SERVED
         .iter()
+        .filter(|(key, _)| is_for(*key, context.peer.scope))
         .filter_map(|&(key, _)| {
             let versions = advertised(key)?;
             Some(ApiVersion {

@@ -9,12 +9,21 @@ use milena_protocol::api::create_partitions::{
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 /// Adds partitions, or says whether they could be.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: CreatePartitionsRequest,

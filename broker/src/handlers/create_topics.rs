@@ -16,6 +16,7 @@ use milena_protocol::api::create_topics::{
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::entropy::new_uuid;
 use crate::request::Context;
@@ -23,6 +24,14 @@ use crate::security::{Operation, Resource};
 
 /// Creates topics, or says whether they could be.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: CreateTopicsRequest,

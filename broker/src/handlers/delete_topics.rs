@@ -12,12 +12,21 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::Uuid;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 /// Deletes topics.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: DeleteTopicsRequest,

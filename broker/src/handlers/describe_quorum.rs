@@ -10,6 +10,7 @@ use milena_protocol::api::describe_quorum::{
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::PartitionIndex;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::drivers::metadata_log::TOPIC;
 use crate::request::Context;
@@ -17,6 +18,14 @@ use crate::security::{Operation, Resource};
 
 /// Describes the metadata quorum; there is no other.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: DescribeQuorumRequest,
+) -> DescribeQuorumResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: DescribeQuorumRequest,

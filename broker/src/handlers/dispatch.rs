@@ -16,7 +16,7 @@ use milena_protocol::codec::Reader;
 use super::verdict::Verdict;
 use super::{api_versions, served};
 use crate::broker::Broker;
-use crate::request::{Answer, Context, Opened, Peer, Refusal};
+use crate::request::{Answer, Context, Opened, Peer, Refusal, Scope};
 
 /// An answer that has to be waited for.
 pub type Later = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -40,7 +40,8 @@ pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
     let mut body = Reader::new(frame);
     let header = RequestHeader::read(&mut body).map_err(Refusal::Malformed)?;
     let key = ApiKey::from_number(header.api_key).ok_or(Refusal::UnknownApi(header.api_key))?;
-    let Some(versions) = served::versions(key) else {
+    let is_for_peer = peer.is_forwarded || served::is_for(key, peer.scope);
+    let Some(versions) = served::versions(key).filter(|_| is_for_peer) else {
         return Err(Refusal::UnknownApi(header.api_key));
     };
     // An ApiVersions of the future is answered: the client then asks in a version it is told.
@@ -59,6 +60,14 @@ pub fn open(peer: &Arc<Peer>, frame: Bytes) -> Result<Opened, Refusal> {
     Ok(Opened { context, key, body })
 }
 
+/// Waits until clients are served, where the request is a client's: those of the quorum come first.
+pub async fn ready(broker: &Broker, opened: &Opened) {
+    let is_of_the_quorum = served::is_for(opened.key, Scope::Controllers);
+    if !is_of_the_quorum {
+        broker.readiness.ready().await;
+    }
+}
+
 /// Begins a request.
 ///
 /// # Errors
@@ -70,6 +79,7 @@ pub fn begin(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
 
 fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
     use super::*;
+    use milena_cluster::quorum::Request as Q;
     match opened.key {
         ApiKey::Produce => begin_produce(broker, opened),
         ApiKey::Fetch => later(broker, opened, fetch::handle),
@@ -116,6 +126,20 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::ConsumerGroupDescribe => later(broker, opened, consumer_group_describe::handle),
         ApiKey::ListConfigResources => later(broker, opened, list_config_resources::handle),
         ApiKey::DescribeTopicPartitions => later(broker, opened, describe_topic_partitions::handle),
+        ApiKey::Vote => later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::Vote)),
+        ApiKey::BeginQuorumEpoch => {
+            later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::BeginQuorumEpoch))
+        }
+        ApiKey::EndQuorumEpoch => {
+            later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::EndQuorumEpoch))
+        }
+        ApiKey::FetchSnapshot => {
+            later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::FetchSnapshot))
+        }
+        ApiKey::UpdateRaftVoter => {
+            later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::UpdateVoter))
+        }
+        ApiKey::Envelope => later(broker, opened, envelope::handle),
         key => Err(Refusal::UnknownApi(key.number())),
     }
 }

@@ -11,6 +11,7 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::PartitionIndex;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
@@ -19,6 +20,14 @@ const UNCLEAN: i8 = 1;
 
 /// Elects leaders; null partitions means all that need one.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: ElectLeadersRequest,
+) -> ElectLeadersResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: ElectLeadersRequest,

@@ -18,7 +18,7 @@ use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
 use milena_storage::{LogOffsets, ReadError, ReadLimit};
 
 use super::error::read_code;
-use super::resolve;
+use super::{quorum, resolve};
 use crate::broker::Broker;
 use crate::fetch_session::{Asked, Fetching, Key, News, Said, Session, Wanted};
 use crate::replicas::partition::Partition;
@@ -31,6 +31,10 @@ const DEBUGGING_REPLICA: i32 = -2;
 
 /// Serves a fetch.
 pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest) -> FetchResponse {
+    if quorum::is_of_the_quorum(&request) {
+        return quorum::relay(broker, context, request, milena_cluster::quorum::Request::Fetch)
+            .await;
+    }
     let by_id = context.version >= 13;
     let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
     let max_bytes = request.max_bytes.min(broker.config.fetch_max_bytes).max(0) as usize;

@@ -10,12 +10,21 @@ use milena_protocol::api::incremental_alter_configs::{
 };
 use milena_protocol::error_code::ErrorCode;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 /// Changes configurations; a resource with a bad change keeps everything.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: IncrementalAlterConfigsRequest,

@@ -23,9 +23,11 @@ pub mod describe_topic_partitions;
 pub mod describe_transactions;
 pub mod elect_leaders;
 pub mod end_txn;
+pub mod envelope;
 pub mod error;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod forward;
 pub mod groups;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
@@ -43,6 +45,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod quorum;
 pub mod resolve;
 pub mod served;
 pub mod sync_group;
@@ -54,4 +57,4 @@ pub mod write_txn_markers;
 
 mod dispatch;
 
-pub use dispatch::{Begun, begin, open};
+pub use dispatch::{Begun, begin, open, ready};

@@ -1,7 +1,10 @@
-//! Which APIs are served, and in which versions. Only what stands here is advertised.
+//! Which APIs are served, on which listeners and in which versions. Only what stands here is
+//! advertised.
 
 use milena_protocol::api::{self, ApiKey};
 use milena_protocol::message::{Message, Versions};
+
+use crate::request::Scope;
 
 macro_rules! served {
     ($($key:ident: $request:ty,)*) => {
@@ -48,14 +51,70 @@ served! {
     ListPartitionReassignments:
         api::list_partition_reassignments::ListPartitionReassignmentsRequest,
     OffsetDelete: api::offset_delete::OffsetDeleteRequest,
+    Vote: api::vote::VoteRequest,
+    BeginQuorumEpoch: api::begin_quorum_epoch::BeginQuorumEpochRequest,
+    EndQuorumEpoch: api::end_quorum_epoch::EndQuorumEpochRequest,
     DescribeQuorum: api::describe_quorum::DescribeQuorumRequest,
     UpdateFeatures: api::update_features::UpdateFeaturesRequest,
+    Envelope: api::envelope::EnvelopeRequest,
+    FetchSnapshot: api::fetch_snapshot::FetchSnapshotRequest,
     DescribeCluster: api::describe_cluster::DescribeClusterRequest,
     DescribeProducers: api::describe_producers::DescribeProducersRequest,
     ConsumerGroupHeartbeat: api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
     ConsumerGroupDescribe: api::consumer_group_describe::ConsumerGroupDescribeRequest,
     ListConfigResources: api::list_config_resources::ListConfigResourcesRequest,
     DescribeTopicPartitions: api::describe_topic_partitions::DescribeTopicPartitionsRequest,
+    UpdateRaftVoter: api::update_raft_voter::UpdateRaftVoterRequest,
+}
+
+/// What members of the quorum and brokers ask a controller, and nobody else.
+const FOR_CONTROLLERS: &[ApiKey] = &[
+    ApiKey::Vote,
+    ApiKey::BeginQuorumEpoch,
+    ApiKey::EndQuorumEpoch,
+    ApiKey::Envelope,
+    ApiKey::FetchSnapshot,
+    ApiKey::UpdateRaftVoter,
+];
+
+/// What a controller answers on its own listener as a broker does on its.
+const FOR_BOTH: &[ApiKey] = &[
+    ApiKey::Fetch,
+    ApiKey::ApiVersions,
+    ApiKey::DescribeConfigs,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeQuorum,
+];
+
+/// What only the active controller decides: it is passed on to it.
+const FORWARDED: &[ApiKey] = &[
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
+];
+
+/// Whether an API is the active controller's to answer, whichever broker it comes to.
+#[must_use]
+pub fn is_forwarded(key: ApiKey) -> bool {
+    FORWARDED.contains(&key)
+}
+
+/// Whether an API is served to those whom a listener is for.
+#[must_use]
+pub fn is_for(key: ApiKey, scope: Scope) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Brokers => !FOR_CONTROLLERS.contains(&key),
+        Scope::Controllers => {
+            FOR_CONTROLLERS.contains(&key) || FOR_BOTH.contains(&key) || is_forwarded(key)
+        }
+    }
 }
 
 /// The versions in which an API is served; none where it is not.

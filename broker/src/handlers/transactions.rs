@@ -27,7 +27,7 @@ pub async fn ask(broker: &Broker, id: &str, version: i16, ask: Ask) -> Result<An
     if answer != Answer::NeedsProducerId {
         return Ok(answer);
     }
-    asked.fresh_producer_id = Some(broker.producer_ids.next(&broker.controller).await?);
+    asked.fresh_producer_id = Some(broker.producer_ids.next(&broker).await?);
     coordinator.ask(Request::Ask(asked)).await
 }
 

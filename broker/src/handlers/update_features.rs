@@ -8,12 +8,21 @@ use milena_protocol::api::update_features::{
 };
 use milena_protocol::error_code::ErrorCode;
 
+use super::forward;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
 /// Changes feature levels: all of them, or none.
 pub async fn handle(
+    broker: Arc<Broker>,
+    context: Context,
+    request: UpdateFeaturesRequest,
+) -> UpdateFeaturesResponse {
+    forward::at_the_controller(broker, context, request, decide).await
+}
+
+async fn decide(
     broker: Arc<Broker>,
     context: Context,
     request: UpdateFeaturesRequest,

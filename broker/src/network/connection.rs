@@ -19,7 +19,7 @@ use super::frame::{BadFrame, Buffer, IDLE_BYTES};
 use crate::broker::Broker;
 use crate::handlers::{self, Begun};
 use crate::limits::budget::Share;
-use crate::request::{Answer, Peer, Refusal};
+use crate::request::{Answer, Peer, Refusal, Scope};
 
 /// Answers that may wait on one connection before the next request is read.
 const MAX_PENDING: usize = 64;
@@ -165,6 +165,9 @@ impl<'a> Connection<'a> {
 
     async fn begin(&mut self, frame: Bytes) -> Result<(), Closed> {
         let request = handlers::open(&self.peer, frame).map_err(Closed::BadRequest)?;
+        if self.peer.scope == Scope::All && !self.broker.readiness.is_ready() {
+            handlers::ready(self.broker, &request).await;
+        }
         if !request.is_produce() {
             while !self.pending.is_empty() {
                 self.send().await?;

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::connection;
 use crate::broker::Broker;
-use crate::request::Peer;
+use crate::request::{Peer, Scope};
 
 /// How long accepting pauses when the process has no descriptor left: the old connections are
 /// kept, new ones wait in the backlog.
@@ -26,6 +26,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Bound {
     /// The listener's name, such as `PLAINTEXT`.
     pub name: Arc<str>,
+    /// Whom it is for.
+    pub scope: Scope,
     /// Where it listens, with the port that was chosen if 0 was asked.
     pub address: SocketAddr,
     socket: std::net::TcpListener,
@@ -35,7 +37,7 @@ pub struct Bound {
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub fn bind(name: &str, address: SocketAddr, backlog: i32) -> io::Result<Bound> {
+pub fn bind(name: &str, scope: Scope, address: SocketAddr, backlog: i32) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted broker gets its port back at once, although old connections linger.
     socket.set_reuse_address(true)?;
@@ -43,7 +45,7 @@ pub fn bind(name: &str, address: SocketAddr, backlog: i32) -> io::Result<Bound> 
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let socket: std::net::TcpListener = socket.into();
-    Ok(Bound { name: name.into(), address: socket.local_addr()?, socket })
+    Ok(Bound { name: name.into(), scope, address: socket.local_addr()?, socket })
 }
 
 /// Accepts until the runtime ends.
@@ -54,7 +56,7 @@ pub async fn accept(broker: Arc<Broker>, bound: Bound) -> io::Result<()> {
     let listener = TcpListener::from_std(bound.socket)?;
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => start(&broker, &bound.name, stream, remote).await,
+            Ok((stream, remote)) => start(&broker, &bound.name, bound.scope, stream, remote).await,
             Err(error) => {
                 tracing::warn!(%error, listener = &*bound.name, "cannot accept a connection");
                 tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
@@ -69,7 +71,13 @@ fn keepalive() -> TcpKeepalive {
 }
 
 /// Serves a connection on a task of its own, once there is room for it.
-async fn start(broker: &Arc<Broker>, name: &Arc<str>, stream: TcpStream, remote: SocketAddr) {
+async fn start(
+    broker: &Arc<Broker>,
+    name: &Arc<str>,
+    scope: Scope,
+    stream: TcpStream,
+    remote: SocketAddr,
+) {
     let connections = broker.limits.connections();
     if !connections.has_room() {
         tracing::warn!(listener = &**name, "max.connections reached: new connections wait");
@@ -85,7 +93,7 @@ async fn start(broker: &Arc<Broker>, name: &Arc<str>, stream: TcpStream, remote:
         .and_then(|()| stream.local_addr());
     // The client may be gone already.
     let Ok(local) = prepared else { return };
-    let peer = Peer::anonymous(name.clone(), local, remote);
+    let peer = Peer::anonymous(name.clone(), scope, local, remote);
     let broker = broker.clone();
     tokio::spawn(async move {
         connection::serve(broker, stream, peer).await;

@@ -5,6 +5,14 @@
 
 use std::sync::Arc;
 
+use bytes::{Buf, Bytes, BytesMut};
+use milena_protocol::api::envelope::DefaultPrincipalData;
+use milena_protocol::codec::{Reader, Writer};
+use milena_protocol::message::Message;
+
+/// The version in which principals are written.
+const PRINCIPAL_VERSION: i16 = 0;
+
 /// Whoever a connection speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -19,6 +27,34 @@ impl Principal {
     #[must_use]
     pub fn anonymous() -> Self {
         Self { kind: "User".into(), name: "ANONYMOUS".into() }
+    }
+
+    /// The principal as brokers write it for one another: a version in two bytes, and the
+    /// structure of that version.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let data = DefaultPrincipalData {
+            principal_type: (&*self.kind).into(),
+            name: (&*self.name).into(),
+            token_authenticated: false,
+        };
+        let mut writer = Writer::new();
+        data.write(&mut writer, PRINCIPAL_VERSION);
+        let body = writer.into_bytes().unwrap_or_default();
+        let mut bytes = BytesMut::from(&PRINCIPAL_VERSION.to_be_bytes()[..]);
+        bytes.extend_from_slice(&body);
+        bytes.freeze()
+    }
+
+    /// The principal that another broker wrote; nothing where it is none.
+    #[must_use]
+    pub fn from_bytes(bytes: &Bytes) -> Option<Self> {
+        let mut bytes = bytes.clone();
+        if bytes.len() < 2 || bytes.get_i16() != PRINCIPAL_VERSION {
+            return None;
+        }
+        let data = DefaultPrincipalData::read(&mut Reader::new(bytes), PRINCIPAL_VERSION).ok()?;
+        Some(Self { kind: data.principal_type.as_str().into(), name: data.name.as_str().into() })
     }
 }
 

@@ -79,6 +79,23 @@ impl<R: Rules> Machine<R> {
         }
     }
 
+    /// The leader's process has ended. Nothing is decided by that but when to look for another one:
+    /// a vote is still a majority's to give.
+    pub(super) fn leader_gone(&mut self, now: Now, node: NodeId) {
+        let retry = self.retry_deadline(now);
+        match &mut self.role {
+            Role::Follower(follower) if follower.following.leader == node => {
+                follower.fetch_deadline = follower.fetch_deadline.min(retry);
+                // It would refuse the trial of another voter that has noticed first.
+                follower.has_fetched = false;
+            }
+            Role::Observer(observer) if observer.following().is_some_and(|it| it.leader == node) => {
+                observer.fetch_deadline = now.instant;
+            }
+            _ => {}
+        }
+    }
+
     /// Answers fetches for which there is something new, or whose time is over.
     pub(super) fn answer_waiting(&mut self, now: Now, outputs: &mut Vec<Output>) {
         let (log_end, high_watermark) = (self.log.end(), self.high_watermark);

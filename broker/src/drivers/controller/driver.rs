@@ -1,35 +1,52 @@
 //! The controller with its quorum and its log: inputs in, outputs done in their order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use milena_cluster::controller::{Controller, Decision, Proposal};
+use milena_cluster::controller::{Controller, Decision, Proposal, features};
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::quorum::{
-    Envelope, Fetched, Input, Message, Output, Quorum, Response, ResponseBody, Role, SnapshotId,
+    CorrelationId, Endpoint, Envelope, Fetched, Input, Message, Output, Quorum, Request, Response,
+    ResponseBody, Role, SnapshotId,
 };
 use milena_cluster::time::{Instant as QuorumInstant, Now};
 use milena_protocol::codec::EncodeError;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{NodeId, Offset, Timestamp};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
-use parking_lot::RwLock;
+use tokio::sync::{oneshot, watch};
 
 use super::Fatal;
-use super::handle::{ControllerHandle, Finish, Job, QuorumView};
+use super::handle::{ControllerHandle, Finish, Inbox, Job, QuorumView, Work};
 use super::ledger::Ledger;
 
 /// Requests that share one sync.
 const MAX_BATCH: usize = 256;
+/// So many calls may be forgotten by those who made them before anybody looks.
+const MANY_CALLS: usize = 256;
 /// How often the thread looks whether a snapshot is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Takes a committed image into effect on this broker.
 pub type Publish = Box<dyn FnMut(&Arc<MetadataImage>, &Changes) + Send>;
-/// Sends a message to another member. It must not wait; what is lost is asked for again.
-pub type Outbox = Box<dyn FnMut(Envelope) + Send>;
+/// Sends a request to another member. It must not wait; what is lost is asked for again.
+pub type Outbox = Box<dyn FnMut(Outgoing) + Send>;
+
+/// A request to another member.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Who shall get it. Below −1 stands a bootstrap server, counted from −2 downwards.
+    pub to: NodeId,
+    /// Where it listens, as far as the quorum knows.
+    pub endpoints: Vec<Endpoint>,
+    /// What the answer has to name.
+    pub correlation: CorrelationId,
+    /// The request.
+    pub request: Request,
+}
 
 /// When snapshots are written.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +66,45 @@ pub struct Driver {
     publish: Option<Publish>,
     /// None where there is nobody to send to: a quorum of one.
     outbox: Option<Outbox>,
-    view: Arc<RwLock<QuorumView>>,
+    calls: Calls,
+    /// The epoch in which this node took over the controller's work.
+    claimed: Option<LeaderEpoch>,
+    view: watch::Sender<QuorumView>,
     rules: SnapshotRules,
     snapshot_at: Instant,
     clock: fn() -> Timestamp,
     /// Where the quorum's own clock begins.
     started_at: Instant,
+    inbox: Inbox,
+    /// What is done by the thread, until that runs.
+    work: Option<Receiver<Work>>,
+}
+
+/// Requests of others that wait for their answer.
+#[derive(Default)]
+struct Calls {
+    count: u64,
+    waiting: BTreeMap<CorrelationId, oneshot::Sender<Response>>,
+}
+
+impl Calls {
+    fn open(&mut self, answer: oneshot::Sender<Response>) -> CorrelationId {
+        if self.waiting.len() >= MANY_CALLS {
+            // Whoever went away waits for nothing any more.
+            self.waiting.retain(|_, answer| !answer.is_closed());
+        }
+        self.count += 1;
+        let correlation = CorrelationId(self.count);
+        self.waiting.insert(correlation, answer);
+        correlation
+    }
+
+    fn answer(&mut self, correlation: CorrelationId, response: Response) {
+        if let Some(waiting) = self.waiting.remove(&correlation) {
+            // Whoever asked may have gone away.
+            let _ = waiting.send(response);
+        }
+    }
 }
 
 impl Driver {
@@ -65,13 +115,18 @@ impl Driver {
         rules: SnapshotRules,
         clock: fn() -> Timestamp,
     ) -> Self {
+        let (sender, work) = channel();
         Self {
-            view: Arc::new(RwLock::new(QuorumView::of(&quorum))),
+            inbox: Inbox(sender),
+            work: Some(work),
+            view: watch::Sender::new(QuorumView::of(&quorum)),
             quorum,
             ledger,
             waiting: Vec::new(),
             publish: None,
             outbox: None,
+            calls: Calls::default(),
+            claimed: None,
             rules,
             snapshot_at: Instant::now(),
             clock,
@@ -79,7 +134,7 @@ impl Driver {
         }
     }
 
-    /// Messages to other members go this way.
+    /// Requests to other members go this way.
     pub fn connect(&mut self, outbox: Outbox) {
         self.outbox = Some(outbox);
     }
@@ -110,7 +165,13 @@ impl Driver {
     /// How the quorum stands.
     #[must_use]
     pub fn quorum(&self) -> QuorumView {
-        self.view.read().clone()
+        self.view.borrow().clone()
+    }
+
+    /// What hands messages of others to this driver once its thread runs.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
     }
 
     /// The quorum's turn: where this node is the only voter it elects itself and appends what
@@ -133,12 +194,26 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes a message of another member.
+    /// Takes another member's answer.
     ///
     /// # Errors
     /// [`Fatal`].
-    pub fn receive(&mut self, envelope: Envelope) -> Result<(), Fatal> {
+    pub fn answered(&mut self, envelope: Envelope) -> Result<(), Fatal> {
         self.step(Input::Receive(envelope))
+    }
+
+    /// Takes a request of another member, or of a client. The answer may come later.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    pub fn ask(
+        &mut self,
+        request: Request,
+        answer: oneshot::Sender<Response>,
+    ) -> Result<(), Fatal> {
+        let correlation = self.calls.open(answer);
+        let message = Message::Request(request);
+        self.step(Input::Receive(Envelope { peer: NodeId::NONE, correlation, message }))
     }
 
     /// Lets the controller decide; what follows is appended and waits for [`Driver::commit`].
@@ -159,8 +234,9 @@ impl Driver {
     /// # Errors
     /// When the thread cannot be started.
     pub fn spawn(mut self, node: NodeId) -> std::io::Result<ControllerHandle> {
-        let (jobs, receiver) = channel();
-        let handle = ControllerHandle { jobs, node, view: self.view.clone() };
+        let receiver = self.work.take().expect("a driver is started once");
+        let handle =
+            ControllerHandle { inbox: self.inbox.clone(), node, view: self.view.subscribe() };
         std::thread::Builder::new().name("controller".into()).spawn(move || {
             if let Err(error) = self.run(&receiver) {
                 // Crash-only: a restart recovers from what is on the disk.
@@ -171,28 +247,38 @@ impl Driver {
         Ok(handle)
     }
 
-    fn run(&mut self, jobs: &Receiver<Job>) -> Result<(), Fatal> {
+    fn run(&mut self, work: &Receiver<Work>) -> Result<(), Fatal> {
         loop {
-            let first = match jobs.recv_timeout(self.patience()) {
-                Ok(job) => Some(job),
+            let first = match work.recv_timeout(self.patience()) {
+                Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             self.tick()?;
-            for job in first.into_iter().chain(jobs.try_iter()).take(MAX_BATCH) {
-                self.take(job)?;
+            for work in first.into_iter().chain(work.try_iter()).take(MAX_BATCH) {
+                self.take(work)?;
             }
             self.commit()?;
             self.snapshot_if_due()?;
         }
     }
 
-    fn take(&mut self, job: Job) -> Result<(), Fatal> {
-        let (records, finish) = job(self.ledger.controller(), (self.clock)());
+    fn take(&mut self, work: Work) -> Result<(), Fatal> {
+        match work {
+            Work::Decide(job) => self.take_job(job),
+            Work::Ask(request, answer) => self.ask(request, answer),
+            Work::Answered(envelope) => self.answered(envelope),
+            Work::Gone(node) => self.step(Input::Gone(node)),
+        }
+    }
+
+    fn take_job(&mut self, job: Job) -> Result<(), Fatal> {
         if !self.is_leading() {
-            finish(Err(ErrorCode::NOT_CONTROLLER));
+            // Whoever asked sees that nobody decides here.
+            drop(job);
             return Ok(());
         }
+        let (records, finish) = job(self.ledger.controller(), (self.clock)());
         match self.admit(records) {
             Ok(proposal) => {
                 self.append_all(proposal)?;
@@ -291,7 +377,32 @@ impl Driver {
                 }
             }
         }
-        *self.view.write() = QuorumView::of(&self.quorum);
+        self.show();
+        self.claim()
+    }
+
+    /// Tells how the quorum stands, where that is different now.
+    fn show(&self) {
+        let view = QuorumView::of(&self.quorum);
+        self.view.send_if_modified(|shown| {
+            let is_new = *shown != view;
+            *shown = view;
+            is_new
+        });
+    }
+
+    /// Takes over the controller's work in an epoch that this node has begun to lead. A cluster
+    /// without anything gets its features.
+    fn claim(&mut self) -> Result<(), Fatal> {
+        let leads_in = self.is_leading().then(|| self.quorum.epoch());
+        if leads_in == self.claimed {
+            return Ok(());
+        }
+        self.claimed = leads_in;
+        let image = self.ledger.controller().image();
+        if leads_in.is_some() && image.feature(features::METADATA_VERSION) == 0 {
+            self.propose(features::bootstrap())?;
+        }
         Ok(())
     }
 
@@ -355,9 +466,17 @@ impl Driver {
     }
 
     fn send(&mut self, envelope: Envelope) -> Result<(), Fatal> {
-        let outbox = self.outbox.as_mut();
-        let outbox = outbox.ok_or_else(|| Fatal("there is no way to other members".into()))?;
-        outbox(envelope);
+        let Envelope { peer: to, correlation, message } = envelope;
+        match message {
+            Message::Response(response) => self.calls.answer(correlation, response),
+            Message::Request(request) => {
+                let outbox = self.outbox.as_mut();
+                let outbox =
+                    outbox.ok_or_else(|| Fatal("there is no way to other members".into()))?;
+                let endpoints = self.quorum.endpoints(to).to_vec();
+                outbox(Outgoing { to, endpoints, correlation, request });
+            }
+        }
         Ok(())
     }
 

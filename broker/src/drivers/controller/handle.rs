@@ -1,29 +1,43 @@
-//! The way to the controller, for everybody else on this node.
+//! The way to the controller and the quorum's member, for everybody else on this node.
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use milena_cluster::controller::{Controller, Decision};
-use milena_cluster::quorum::{Quorum, ReplicaKey};
+use milena_cluster::quorum::{Endpoint, Envelope, Quorum, ReplicaKey, Request, Response, Role};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
-use parking_lot::RwLock;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-/// A request on its way: it decides, and gives what answers it.
+/// A decision on its way: it decides, and gives what answers it.
 pub(super) type Job =
     Box<dyn FnOnce(&Controller, Timestamp) -> (Vec<MetadataRecord>, Finish) + Send>;
 /// Lets an answer go, or says why there is none.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
 
+/// What the controller's thread is given to do.
+pub(super) enum Work {
+    /// A decision, which only the active controller makes.
+    Decide(Job),
+    /// Another member, or a client, asks the quorum.
+    Ask(Request, oneshot::Sender<Response>),
+    /// Another member answers what this one asked.
+    Answered(Envelope),
+    /// The process of another node has ended.
+    Gone(NodeId),
+}
+
 /// How the quorum stands, for those who describe it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumView {
     /// The leader's epoch.
     pub epoch: LeaderEpoch,
-    /// The leader.
+    /// The leader; −1 where none is known.
     pub leader: NodeId,
+    /// Where the leader listens, where that is known.
+    pub leader_endpoints: Vec<Endpoint>,
+    /// Whether this node leads.
+    pub is_leading: bool,
     /// Everything below is committed.
     pub high_watermark: Offset,
     /// Where the log ends.
@@ -34,37 +48,71 @@ pub struct QuorumView {
 
 impl QuorumView {
     pub(super) fn of(quorum: &Quorum) -> Self {
+        let leader = quorum.leader();
         Self {
             epoch: quorum.epoch(),
-            leader: quorum.leader().unwrap_or(NodeId::NONE),
+            leader: leader.unwrap_or(NodeId::NONE),
+            leader_endpoints: leader.map_or(Vec::new(), |id| quorum.endpoints(id).to_vec()),
+            is_leading: matches!(quorum.role(), Role::Leader(_)),
             high_watermark: quorum.high_watermark().unwrap_or(Offset::NONE),
             log_end_offset: quorum.log_end_offset(),
             voters: quorum.voters().keys(),
         }
+    }
+
+    /// Of a node that has heard of no quorum.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            epoch: LeaderEpoch(0),
+            leader: NodeId::NONE,
+            leader_endpoints: Vec::new(),
+            is_leading: false,
+            high_watermark: Offset::NONE,
+            log_end_offset: Offset::ZERO,
+            voters: Vec::new(),
+        }
+    }
+}
+
+/// The way into the controller's thread, for those who deliver messages.
+#[derive(Clone)]
+pub struct Inbox(pub(super) Sender<Work>);
+
+impl Inbox {
+    /// Another member answers what this one asked.
+    pub fn answered(&self, envelope: Envelope) {
+        // The thread is gone only when the process ends.
+        let _ = self.0.send(Work::Answered(envelope));
+    }
+
+    /// The process of another node has ended.
+    pub fn gone(&self, node: NodeId) {
+        let _ = self.0.send(Work::Gone(node));
     }
 }
 
 /// The way to the controller.
 #[derive(Clone)]
 pub struct ControllerHandle {
-    pub(super) jobs: Sender<Job>,
+    pub(super) inbox: Inbox,
     pub(super) node: NodeId,
-    pub(super) view: Arc<RwLock<QuorumView>>,
+    pub(super) view: watch::Receiver<QuorumView>,
 }
 
 impl ControllerHandle {
     /// A way that leads to no controller.
     #[cfg(test)]
     pub fn to_nobody(node: NodeId) -> Self {
-        let view = QuorumView {
-            epoch: LeaderEpoch(0),
-            leader: NodeId::NONE,
-            high_watermark: Offset::NONE,
-            log_end_offset: Offset::ZERO,
-            voters: Vec::new(),
-        };
-        let (jobs, _) = std::sync::mpsc::channel();
-        Self { jobs, node, view: Arc::new(RwLock::new(view)) }
+        let (work, _) = std::sync::mpsc::channel();
+        let (_, view) = watch::channel(QuorumView::unknown());
+        Self { inbox: Inbox(work), node, view }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node
     }
 
     /// Lets the controller decide, and returns its answer once it is committed and applied.
@@ -85,23 +133,36 @@ impl ControllerHandle {
             });
             (records, finish)
         });
-        self.jobs.send(job).map_err(|_| ErrorCode::NOT_CONTROLLER)?;
+        self.inbox.0.send(Work::Decide(job)).map_err(|_| ErrorCode::NOT_CONTROLLER)?;
         receiver.await.unwrap_or(Err(ErrorCode::NOT_CONTROLLER))
     }
 
-    /// The next block of producer ids for this broker.
+    /// Puts a request of another member, or of a client, to this node's member of the quorum.
     ///
     /// # Errors
-    /// What the controller answers.
-    pub async fn allocate_producer_ids(&self) -> Result<(i64, i64), ErrorCode> {
-        let node = self.node;
-        let answer = self.call(move |controller, _| controller.allocate_producer_ids(node)).await?;
-        answer.map_err(|refused| refused.code)
+    /// BROKER_NOT_AVAILABLE when it gives no answer.
+    pub async fn ask(&self, request: Request) -> Result<Response, ErrorCode> {
+        let (sender, receiver) = oneshot::channel();
+        let work = Work::Ask(request, sender);
+        self.inbox.0.send(work).map_err(|_| ErrorCode::BROKER_NOT_AVAILABLE)?;
+        receiver.await.map_err(|_| ErrorCode::BROKER_NOT_AVAILABLE)
     }
 
     /// How the quorum stands.
     #[must_use]
     pub fn quorum(&self) -> QuorumView {
-        self.view.read().clone()
+        self.view.borrow().clone()
+    }
+
+    /// Whether this node's controller decides.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.view.borrow().is_leading
+    }
+
+    /// How the quorum stands, with every change of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<QuorumView> {
+        self.view.clone()
     }
 }

@@ -41,6 +41,8 @@ pub struct Beginning<'a> {
     pub seed: u64,
     /// The broker's own configuration.
     pub static_values: &'a Values,
+    /// How many bootstrap servers can be asked for the leader.
+    pub bootstrap_count: usize,
     /// When snapshots are written.
     pub rules: SnapshotRules,
     /// The wall clock.
@@ -93,7 +95,7 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
         state,
         log: RestoredLog { snapshot, epochs, end_offset: log.log_end_offset() },
         control,
-        bootstrap_count: 0,
+        bootstrap_count: beginning.bootstrap_count,
     };
     let clock = beginning.clock;
     let quorum = Quorum::restore(restored, Now { wall: clock(), ..Now::default() });

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use milena_cluster::configs::Values;
 use milena_cluster::controller::Decision;
-use milena_cluster::controller::features;
 use milena_cluster::quorum::{
     CorrelationId, Envelope, Message, ReplicaKey, Request, Response, ResponseBody, Timing, Voter,
 };
@@ -16,15 +15,24 @@ use milena_protocol::ids::{NodeId, Offset, Timestamp, Uuid};
 use milena_protocol::metadata_record::{MetadataRecord, TopicRecord};
 use milena_storage::{DirectoryOptions, LogDirectory, RealDisk};
 use parking_lot::Mutex;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use super::{Beginning, Driver, SnapshotRules, restore};
+use super::{Beginning, Driver, Outgoing, SnapshotRules, restore};
 use crate::drivers::metadata_log::DIRECTORY;
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 const NODES: i32 = 3;
 
-type Mailbox = Arc<Mutex<VecDeque<(NodeId, Envelope)>>>;
+type Mailbox = Arc<Mutex<VecDeque<(NodeId, Outgoing)>>>;
+
+/// A request that was delivered, and the answer on its way back.
+struct UnderWay {
+    asker: NodeId,
+    asked: NodeId,
+    correlation: CorrelationId,
+    answer: oneshot::Receiver<Response>,
+}
 
 /// Drivers and what is between them.
 struct Cluster {
@@ -34,8 +42,7 @@ struct Cluster {
     drivers: BTreeMap<NodeId, Driver>,
     mailbox: Mailbox,
     /// Who asked, as what it knows the request, by the number under which it was handed on.
-    calls: BTreeMap<u64, (NodeId, CorrelationId)>,
-    call_count: u64,
+    calls: Vec<UnderWay>,
     /// Nodes that nobody hears.
     cut_off: BTreeSet<NodeId>,
     topics: u128,
@@ -57,8 +64,7 @@ impl Cluster {
             snapshot_bytes,
             drivers: BTreeMap::new(),
             mailbox: Mailbox::default(),
-            calls: BTreeMap::new(),
-            call_count: 0,
+            calls: Vec::new(),
             cut_off: BTreeSet::new(),
             topics: 0,
         }
@@ -94,6 +100,7 @@ impl Cluster {
             },
             seed: node.0 as u64,
             static_values: &Values::default(),
+            bootstrap_count: 0,
             rules: SnapshotRules {
                 max_bytes: self.snapshot_bytes,
                 max_interval: Duration::from_secs(3600),
@@ -102,7 +109,7 @@ impl Cluster {
         };
         let mut driver = restore(beginning).unwrap();
         let mailbox = Arc::clone(&self.mailbox);
-        driver.connect(Box::new(move |envelope| mailbox.lock().push_back((node, envelope))));
+        driver.connect(Box::new(move |request| mailbox.lock().push_back((node, request))));
         driver.begin().unwrap();
         self.drivers.insert(node, driver);
     }
@@ -114,31 +121,44 @@ impl Cluster {
             driver.commit().unwrap();
             driver.snapshot_if_due().unwrap();
         }
-        let sent: Vec<(NodeId, Envelope)> = self.mailbox.lock().drain(..).collect();
-        for (from, envelope) in sent {
-            self.deliver(from, envelope);
+        let sent: Vec<(NodeId, Outgoing)> = self.mailbox.lock().drain(..).collect();
+        for (from, outgoing) in sent {
+            self.deliver(from, outgoing);
+        }
+        self.answer();
+    }
+
+    fn is_lost(&self, one: NodeId, other: NodeId) -> bool {
+        self.cut_off.contains(&one) || self.cut_off.contains(&other)
+    }
+
+    fn deliver(&mut self, asker: NodeId, outgoing: Outgoing) {
+        let Outgoing { to: asked, correlation, request, .. } = outgoing;
+        if self.is_lost(asker, asked) {
+            return;
+        }
+        if let Some(driver) = self.drivers.get_mut(&asked) {
+            let (sender, answer) = oneshot::channel();
+            driver.ask(carried(&request), sender).unwrap();
+            self.calls.push(UnderWay { asker, asked, correlation, answer });
         }
     }
 
-    fn deliver(&mut self, from: NodeId, envelope: Envelope) {
-        let (to, envelope) = match envelope.message {
-            Message::Request(request) => {
-                self.call_count += 1;
-                self.calls.insert(self.call_count, (from, envelope.correlation));
-                let correlation = CorrelationId(self.call_count);
-                let message = Message::Request(carried(&request));
-                (envelope.peer, Envelope { peer: from, correlation, message })
+    /// Delivers the answers that are there.
+    fn answer(&mut self) {
+        for mut call in std::mem::take(&mut self.calls) {
+            match call.answer.try_recv() {
+                Err(TryRecvError::Empty) => self.calls.push(call),
+                Err(TryRecvError::Closed) => {}
+                Ok(_) if self.is_lost(call.asker, call.asked) => {}
+                Ok(response) => {
+                    let message = Message::Response(carried_answer(&response));
+                    let (peer, correlation) = (call.asked, call.correlation);
+                    if let Some(driver) = self.drivers.get_mut(&call.asker) {
+                        driver.answered(Envelope { peer, correlation, message }).unwrap();
+                    }
+                }
             }
-            Message::Response(response) => {
-                let call = self.calls.remove(&envelope.correlation.0);
-                let (asker, correlation) = call.expect("an answer to a request");
-                let message = Message::Response(carried_answer(&response));
-                (asker, Envelope { peer: from, correlation, message })
-            }
-        };
-        let is_lost = self.cut_off.contains(&from) || self.cut_off.contains(&to);
-        if let Some(driver) = self.drivers.get_mut(&to).filter(|_| !is_lost) {
-            driver.receive(envelope).unwrap();
         }
     }
 
@@ -233,7 +253,6 @@ fn what_the_leader_decides_everybody_learns() {
     let mut cluster = Cluster::new(u64::MAX);
     nodes().for_each(|node| cluster.start(node));
     let leader = cluster.leader();
-    cluster.drivers.get_mut(&leader).unwrap().propose(features::bootstrap()).unwrap();
     let topic = cluster.decide(leader);
     assert!(!cluster.has(leader, topic), "what nobody else has does not count");
     cluster.until("it counts", |cluster| nodes().all(|node| cluster.has(node, topic)));

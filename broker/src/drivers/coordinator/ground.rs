@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::drivers::controller::ControllerHandle;
 use crate::metadata::Published;
+use crate::peers::ActiveController;
 use crate::replicas::Replicas;
 
 /// What coordinators stand on: the cluster's metadata, this broker's partitions, and the way to
@@ -14,6 +14,6 @@ pub struct Ground {
     pub metadata: Arc<Published>,
     /// The partitions that this broker hosts.
     pub replicas: Arc<Replicas>,
-    /// The way to the controller.
-    pub controller: ControllerHandle,
+    /// The way to the active controller.
+    pub controller: Arc<ActiveController>,
 }

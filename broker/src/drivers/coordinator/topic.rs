@@ -55,19 +55,18 @@ impl InternalTopic {
                 .map(|(key, value)| (Text::from_static(key), Some(value.as_str().into())))
                 .collect(),
         };
-        let created = ground
-            .controller
-            .call(move |controller, _| {
-                controller.create_topics(std::slice::from_ref(&topic), false)
-            })
-            .await?;
-        match created.into_iter().next() {
-            Some(Err(refused)) if refused.code != ErrorCode::TOPIC_ALREADY_EXISTS => {
+        match ground.controller.create_topic(topic).await {
+            Ok(()) => {
+                // Another node's controller has committed it before this broker has read it.
+                let is_here = ground.metadata.until(|image| image.topic(self.name).is_some());
+                let _ = tokio::time::timeout(self.commit_timeout, is_here).await;
+                self.count(ground).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+            }
+            Err(refused) => {
                 let (name, reason) = (self.name, refused.message);
                 tracing::error!(topic = name, reason, "cannot make the coordinators' topic");
                 Err(ErrorCode::COORDINATOR_NOT_AVAILABLE)
             }
-            _ => self.count(ground).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
         }
     }
 }

@@ -14,8 +14,8 @@ use milena_storage::{DirectoryOptions, LogDirectory, RealDisk, RecordValidation}
 
 use super::super::shard::tests::Echo;
 use super::*;
-use crate::drivers::controller::ControllerHandle;
 use crate::metadata::Published;
+use crate::peers::ActiveController;
 use crate::replicas::Replicas;
 
 const TOPIC: &str = "t";
@@ -53,7 +53,7 @@ fn ground(root: &Path) -> Ground {
     Ground {
         metadata: Arc::new(Published::new(Arc::new(image))),
         replicas: Arc::new(replicas),
-        controller: ControllerHandle::to_nobody(NodeId(1)),
+        controller: Arc::new(ActiveController::to_nobody(NodeId(1))),
     }
 }
 

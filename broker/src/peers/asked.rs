@@ -1,0 +1,80 @@
+//! What a broker asks of the active controller on its own account, wherever that is.
+
+use milena_cluster::controller::Refused;
+use milena_cluster::controller::topics::NewTopic;
+use milena_protocol::api::allocate_producer_ids::AllocateProducerIdsRequest;
+use milena_protocol::api::create_topics::{
+    CreateTopicsConfig, CreateTopicsRequest, CreateTopicsTopic,
+};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::BrokerEpoch;
+
+use super::ActiveController;
+
+/// How long a controller may take to make a topic.
+const TIMEOUT_MS: i32 = 30_000;
+
+impl ActiveController {
+    /// Makes a topic; one that is there already is as good.
+    ///
+    /// # Errors
+    /// What the controller says, or that there is none.
+    pub async fn create_topic(&self, topic: NewTopic) -> Result<(), Refused> {
+        let code = |code: ErrorCode| Refused::new(code, code.to_string());
+        let refused = if self.local().is_active() {
+            let decide = move |topic: NewTopic| {
+                self.local().call(move |controller, _| {
+                    controller.create_topics(std::slice::from_ref(&topic), false)
+                })
+            };
+            let made = decide(topic).await.map_err(code)?;
+            made.into_iter().find_map(Result::err)
+        } else {
+            let answer = self.ask(&creation(topic)).await.map_err(code)?;
+            let topic = answer.topics.into_iter().find(|topic| !topic.error_code.is_none());
+            topic.map(|topic| {
+                let message = topic.error_message.unwrap_or_default();
+                Refused::new(topic.error_code, message.as_str())
+            })
+        };
+        refused
+            .filter(|refused| refused.code != ErrorCode::TOPIC_ALREADY_EXISTS)
+            .map_or(Ok(()), Err)
+    }
+
+    /// The next block of producer ids for this broker: its first id, and its end (KIP-730).
+    ///
+    /// # Errors
+    /// What the controller says, or that there is none.
+    pub async fn allocate_producer_ids(
+        &self,
+        epoch: BrokerEpoch,
+    ) -> Result<(i64, i64), ErrorCode> {
+        let broker_id = self.local().node();
+        if self.local().is_active() {
+            let allocate = self.local().call(move |controller, _| {
+                controller.allocate_producer_ids_to(broker_id, epoch)
+            });
+            return allocate.await?.map_err(|refused| refused.code);
+        }
+        let request = AllocateProducerIdsRequest { broker_id, broker_epoch: epoch };
+        let answer = self.ask(&request).await?;
+        if !answer.error_code.is_none() {
+            return Err(answer.error_code);
+        }
+        let first = answer.producer_id_start.0;
+        Ok((first, first.saturating_add(i64::from(answer.producer_id_len))))
+    }
+}
+
+fn creation(topic: NewTopic) -> CreateTopicsRequest {
+    let config = |(name, value)| CreateTopicsConfig { name, value };
+    let topic = CreateTopicsTopic {
+        name: topic.name,
+        num_partitions: topic.partitions,
+        replication_factor: topic.replication_factor,
+        configs: topic.configs.into_iter().map(config).collect(),
+        ..Default::default()
+    };
+    CreateTopicsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, validate_only: false }
+}

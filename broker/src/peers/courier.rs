@@ -1,0 +1,106 @@
+//! One courier: one connection to one member, one request at a time.
+
+use std::io;
+
+use milena_client::connection::Connection;
+use milena_client::error::ClientError;
+use milena_cluster::quorum::{Envelope, Message, Request, Response};
+use milena_cluster::wire::{BadAnswer, Carried};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
+
+use super::{Errand, Office};
+
+/// Why a request came to nothing.
+#[derive(Debug)]
+enum Trouble {
+    /// The connection.
+    Client(ClientError),
+    /// What came over it.
+    Answer(BadAnswer),
+    /// It is none that goes over the wire.
+    NotCarried,
+}
+
+impl From<ClientError> for Trouble {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// Takes requests to one member.
+pub(super) struct Courier {
+    office: Office,
+    connection: Option<Connection>,
+}
+
+impl Courier {
+    pub(super) fn new(office: Office) -> Self {
+        Self { office, connection: None }
+    }
+
+    /// Carries until nobody hands anything in any more.
+    pub(super) async fn run(mut self, mut errands: Receiver<Errand>) {
+        while let Some(errand) = errands.recv().await {
+            match self.carry(&errand).await {
+                Ok(response) => self.office.inbox.answered(Envelope {
+                    peer: errand.to,
+                    correlation: errand.correlation,
+                    message: Message::Response(response),
+                }),
+                Err(trouble) => {
+                    tracing::debug!(node = errand.to.0, ?trouble, "no answer of the quorum");
+                    self.connection = None;
+                    self.look_after(&errand, &trouble).await;
+                }
+            }
+        }
+    }
+
+    async fn carry(&mut self, errand: &Errand) -> Result<Response, Trouble> {
+        let is_usable =
+            |known: &Connection| known.address() == errand.address && !known.is_lost();
+        if !self.connection.as_ref().is_some_and(is_usable) {
+            self.connection = None;
+            let options = self.office.options.clone();
+            self.connection = Some(Connection::open(&errand.address, options).await?);
+        }
+        match &errand.request {
+            Request::Vote(message) => self.exchange(message).await,
+            Request::BeginQuorumEpoch(message) => self.exchange(message).await,
+            Request::EndQuorumEpoch(message) => self.exchange(message).await,
+            Request::Fetch(message) => self.exchange(message).await,
+            Request::FetchSnapshot(message) => self.exchange(message).await,
+            Request::UpdateVoter(message) => self.exchange(message).await,
+            Request::AddVoter(_) | Request::RemoveVoter(_) | Request::DescribeQuorum => {
+                Err(Trouble::NotCarried)
+            }
+        }
+    }
+
+    async fn exchange<M: Carried>(&self, message: &M) -> Result<Response, Trouble> {
+        let connection = self.connection.as_ref().ok_or(Trouble::NotCarried)?;
+        let answer = connection.ask(&message.carry(&self.office.link)).await?;
+        M::unpack_answer(answer, &self.office.link).map_err(Trouble::Answer)
+    }
+
+    /// A connection that broke may tell that the other process has ended: then nobody listens
+    /// there any more, and its silence need not be waited for.
+    async fn look_after(&self, errand: &Errand, trouble: &Trouble) {
+        let is_lost = matches!(
+            trouble,
+            Trouble::Client(ClientError::Disconnected { .. } | ClientError::Unreachable { .. })
+        );
+        if is_lost && is_refused(&errand.address, &self.office).await {
+            self.office.inbox.gone(errand.to);
+        }
+    }
+}
+
+/// Whether the machine is there and says that nobody listens at an address.
+async fn is_refused(address: &str, office: &Office) -> bool {
+    let connect = TcpStream::connect(address);
+    let outcome = timeout(office.options.connect_timeout, connect).await;
+    matches!(outcome, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
+}
