@@ -4,15 +4,18 @@
 mod node;
 
 use milena_cluster::configs::Values;
+use milena_cluster::controller::Sessions;
 use milena_cluster::controller::alter_configs::{Alteration, Operation};
-use milena_cluster::controller::brokers::{Heartbeat, Registration};
+use milena_cluster::controller::brokers::Registration;
 use milena_cluster::controller::features::bootstrap;
+use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::topics::{MorePartitions, NewTopic, TopicRef};
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage};
 use milena_cluster::metadata::{batch, snapshot};
 use milena_cluster::quorum::{
     Append, Content, Control, Endpoint, Membership, ReplicaKey, Voter, VoterSet,
 };
+use milena_cluster::time::Instant;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{
     BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid,
@@ -123,14 +126,15 @@ fn handle(node: &mut Node, ask: &Ask, step: usize) {
         }
         Ask::Heartbeat { broker, stops } => {
             let id = NodeId(*broker);
+            let epoch = node.image.broker(id).map_or(BrokerEpoch(-1), |broker| broker.epoch);
             let beat = Heartbeat {
-                id,
-                epoch: node.image.broker(id).map_or(BrokerEpoch(-1), |it| it.epoch),
                 metadata_offset: node.image.offset(),
-                wants_fence: false,
                 wants_shut_down: *stops,
+                ..Heartbeat::of(id, epoch)
             };
-            node.decide(|controller| controller.heartbeat(beat));
+            let timeout = node.controller.session_timeout();
+            let sessions = Sessions::begin(Instant(0), timeout, &node.image);
+            node.decide(|controller| controller.heartbeat(&beat, &sessions));
         }
         Ask::Fence { broker } => {
             node.decide(|controller| controller.fence_broker(NodeId(*broker)));

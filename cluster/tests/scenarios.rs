@@ -9,11 +9,13 @@ use std::fmt::Write as _;
 
 use milena_cluster::configs::Values;
 use milena_cluster::controller::alter_configs::{Alteration, Operation};
-use milena_cluster::controller::brokers::{Application, Heartbeat, Registration};
+use milena_cluster::controller::brokers::{Application, Registration};
 use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap};
+use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::topics::{MorePartitions, NewTopic, TopicRef};
-use milena_cluster::controller::{Decision, Refused};
+use milena_cluster::controller::{Controller, Decision, Refused, Sessions};
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage};
+use milena_cluster::time::Instant;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{BrokerEpoch, NodeId, Offset, PartitionIndex, Uuid};
 use milena_protocol::metadata_record::MetadataRecord;
@@ -40,7 +42,7 @@ fn transcripts_are_as_written() {
 
 /// Runs the commands of a scenario; answers the transcript.
 fn play(text: &str) -> String {
-    let mut stage = Stage { node: Node::new(Values::new()), next_topic: 0 };
+    let mut stage = Stage::new(Values::new());
     let mut out = String::new();
     for line in text.lines() {
         if let Some(command) = line.strip_prefix("> ") {
@@ -55,6 +57,8 @@ fn play(text: &str) -> String {
 
 struct Stage {
     node: Node,
+    sessions: Sessions,
+    now: Instant,
     next_topic: u128,
 }
 
@@ -63,35 +67,69 @@ fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
+/// `key=N,M` as directories; `key=` is none.
+fn directories(words: &[&str], key: &str) -> Option<Vec<Uuid>> {
+    let numbers = option(words, key)?.split(',').filter(|number| !number.is_empty());
+    Some(numbers.map(|number| Uuid::from_u128(number.parse().unwrap())).collect())
+}
+
 fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(words: &[&str], key: &str, default: T) -> T {
     option(words, key).map_or(default, |value| value.parse().unwrap())
 }
 
 impl Stage {
+    fn new(static_values: Values) -> Self {
+        let node = Node::new(static_values);
+        let now = Instant(0);
+        let timeout = node.controller.session_timeout();
+        let sessions = Sessions::begin(now, timeout, &node.image);
+        Self { node, sessions, now, next_topic: 0 }
+    }
+
+    fn decide<A>(&mut self, decide: impl FnOnce(&Controller) -> Decision<A>) -> Decision<A> {
+        let decision = self.node.decide(decide);
+        self.sessions.follow(self.now, &self.node.image);
+        self.sessions.check_invariants(&self.node.image);
+        decision
+    }
+
     fn run(&mut self, command: &str, out: &mut String) {
         let words: Vec<&str> = command.split_whitespace().collect();
         let dry = words.contains(&"validate-only");
         match words[0] {
             "static" => {
                 let (key, value) = words[1].split_once('=').unwrap();
-                self.node = Node::new(Values::from([(key.to_owned(), value.to_owned())]));
+                *self = Self::new(Values::from([(key.to_owned(), value.to_owned())]));
             }
             "bootstrap" => self.node.append(bootstrap()),
             "register" => self.register(&words, out),
             "heartbeat" => self.heartbeat(&words, out),
+            "wait" => {
+                self.now = self.now.plus(std::time::Duration::from_secs(words[1].parse().unwrap()));
+            }
+            "gone" => self.sessions.expire(NodeId(words[1].parse().unwrap())),
+            "check-sessions" => {
+                let (now, sessions) = (self.now, self.sessions.clone());
+                let decision = self.decide(|controller| controller.fence_stale(now, &sessions));
+                show(&decision.records, out);
+            }
+            "another-controller" => {
+                let timeout = self.node.controller.session_timeout();
+                self.sessions = Sessions::begin(self.now, timeout, &self.node.image);
+            }
             "fence" => {
                 let id = NodeId(words[1].parse().unwrap());
-                let decision = self.node.decide(|controller| controller.fence_broker(id));
+                let decision = self.decide(|controller| controller.fence_broker(id));
                 show(&decision.records, out);
             }
             "unregister" => {
                 let id = NodeId(words[1].parse().unwrap());
-                let decision = self.node.decide(|controller| controller.unregister_broker(id));
+                let decision = self.decide(|controller| controller.unregister_broker(id));
                 finish(decision, out);
             }
             "producer-ids" => {
                 let id = NodeId(words[1].parse().unwrap());
-                let decision = self.node.decide(|controller| controller.allocate_producer_ids(id));
+                let decision = self.decide(|controller| controller.allocate_producer_ids(id));
                 finish(decision, out);
             }
             "create" => self.create(&words, dry, out),
@@ -103,7 +141,7 @@ impl Stage {
                         None => TopicRef::Name((*word).into()),
                     })
                     .collect();
-                let decision = self.node.decide(|controller| controller.delete_topics(&topics));
+                let decision = self.decide(|controller| controller.delete_topics(&topics));
                 each(decision, out);
             }
             "grow" => {
@@ -113,8 +151,7 @@ impl Stage {
                     assignments: option(&words, "assign")
                         .map(|text| text.split(';').map(ids).collect()),
                 }];
-                let decision =
-                    self.node.decide(|controller| controller.create_partitions(&more, dry));
+                let decision = self.decide(|controller| controller.create_partitions(&more, dry));
                 each(decision, out);
             }
             "alter" | "replace" => self.alter(&words, dry, out),
@@ -126,8 +163,7 @@ impl Stage {
                     .collect();
                 let unclean = words.contains(&"unclean");
                 let named = (!wanted.is_empty()).then_some(wanted.as_slice());
-                let decision =
-                    self.node.decide(|controller| controller.elect_leaders(named, unclean));
+                let decision = self.decide(|controller| controller.elect_leaders(named, unclean));
                 show(&decision.records, out);
                 for (name, index, result) in decision.answer {
                     writeln!(out, "  {name}:{index} {}", outcome(&result)).unwrap();
@@ -139,8 +175,7 @@ impl Stage {
                     level: words[2].parse().unwrap(),
                     upgrade_type: number(&words, "type", 1),
                 }];
-                let decision =
-                    self.node.decide(|controller| controller.update_features(&updates, dry));
+                let decision = self.decide(|controller| controller.update_features(&updates, dry));
                 show(&decision.records, out);
                 for (name, result) in decision.answer {
                     writeln!(out, "  {name} {}", outcome(&result)).unwrap();
@@ -164,7 +199,8 @@ impl Stage {
                 security_protocol: 0,
             }],
             rack: option(words, "rack").map(Text::from),
-            log_dirs: vec![Uuid::from_u128(number(words, "dir", 1000 + id as u128))],
+            log_dirs: directories(words, "dir")
+                .unwrap_or_else(|| vec![Uuid::from_u128(1000 + id as u128)]),
         };
         let application = Application {
             registration,
@@ -172,9 +208,12 @@ impl Stage {
                 .iter()
                 .map(|it| (it.name.into(), it.min_level, number(words, it.name, it.max_level)))
                 .collect(),
-            has_live_session: words.contains(&"while-alive"),
+            previous_epoch: option(words, "after").map(|it| BrokerEpoch(it.parse().unwrap())),
+            is_migrating: words.contains(&"migrating"),
         };
-        let decision = self.node.decide(|controller| controller.admit_broker(&application));
+        let (now, sessions) = (self.now, self.sessions.clone());
+        let decision =
+            self.decide(|controller| controller.admit_broker(now, &application, &sessions));
         finish(decision, out);
     }
 
@@ -187,8 +226,12 @@ impl Stage {
             metadata_offset: Offset(number(words, "offset", self.node.image.offset().0)),
             wants_fence: words.contains(&"wants-fence"),
             wants_shut_down: words.contains(&"wants-shut-down"),
+            offline_log_dirs: directories(words, "offline").unwrap_or_default(),
+            cordoned_log_dirs: directories(words, "cordoned"),
         };
-        let decision = self.node.decide(|controller| controller.heartbeat(beat));
+        self.sessions.heard(self.now, beat.id, beat.epoch, beat.metadata_offset);
+        let sessions = self.sessions.clone();
+        let decision = self.decide(|controller| controller.heartbeat(&beat, &sessions));
         finish(decision, out);
     }
 
@@ -220,7 +263,7 @@ impl Stage {
                 }
             })
             .collect();
-        let decision = self.node.decide(|controller| controller.create_topics(&topics, dry));
+        let decision = self.decide(|controller| controller.create_topics(&topics, dry));
         show(&decision.records, out);
         for result in decision.answer {
             match result {
@@ -250,7 +293,7 @@ impl Stage {
                 .map(|(key, value)| (key.into(), Some(value.into())))
                 .collect();
             let all = [(resource, values)];
-            self.node.decide(|controller| controller.replace_configs(&all, dry))
+            self.decide(|controller| controller.replace_configs(&all, dry))
         } else {
             let changes = entries
                 .map(|entry| {
@@ -266,7 +309,7 @@ impl Stage {
                 })
                 .collect();
             let all = [Alteration { resource, changes }];
-            self.node.decide(|controller| controller.incremental_alter_configs(&all, dry))
+            self.decide(|controller| controller.incremental_alter_configs(&all, dry))
         };
         each(decision, out);
     }
@@ -302,6 +345,12 @@ fn each<A>(decision: Decision<Vec<Result<A, Refused>>>, out: &mut String) {
 fn list(nodes: &[NodeId]) -> String {
     let ids: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     format!("[{}]", ids.join(","))
+}
+
+/// Ids as the numbers that they were made of.
+fn numbers(ids: &[Uuid]) -> String {
+    let numbers: Vec<String> = ids.iter().map(|id| u128::from_be_bytes(id.0).to_string()).collect();
+    format!("[{}]", numbers.join(","))
 }
 
 /// Prints records with what matters in them.
@@ -344,10 +393,19 @@ fn show(records: &[MetadataRecord], out: &mut String) {
                 "RegisterBroker {} epoch {} fenced {}",
                 it.broker_id, it.broker_epoch, it.fenced
             ),
-            MetadataRecord::BrokerRegistrationChange(it) => format!(
-                "BrokerRegistrationChange {} fenced {} shutdown {}",
-                it.broker_id, it.fenced, it.in_controlled_shutdown
-            ),
+            MetadataRecord::BrokerRegistrationChange(it) => {
+                let mut line = format!(
+                    "BrokerRegistrationChange {} fenced {} shutdown {}",
+                    it.broker_id, it.fenced, it.in_controlled_shutdown
+                );
+                if !it.log_dirs.is_empty() {
+                    write!(line, " directories {}", numbers(&it.log_dirs)).unwrap();
+                }
+                if let Some(cordoned) = &it.cordoned_log_dirs {
+                    write!(line, " cordoned {}", numbers(cordoned)).unwrap();
+                }
+                line
+            }
             MetadataRecord::UnregisterBroker(it) => format!("UnregisterBroker {}", it.broker_id),
             MetadataRecord::FeatureLevel(it) => {
                 format!("FeatureLevel {} {}", it.name, it.feature_level)

@@ -1,24 +1,29 @@
-//! Registration, heartbeats and fencing of brokers (KIP-631, facts K4–K6, D21).
+//! Registration of brokers and controllers (KIP-631, KIP-858, KIP-919; facts K4, K5, D21).
 //!
-//! A broker is fenced until a heartbeat says that it has read the metadata up to its own
-//! registration. A fenced broker leads nothing, with one exception: a broker that registers again
-//! keeps the partitions that it led alone, since nobody else could lead them, and resumes when it
-//! is unfenced.
+//! A registration makes a new epoch, the offset of its record, unless the same process asks again.
+//! What ran under the id before is gone then, so it leads and follows no longer; whether it has
+//! everything that it acknowledged says the epoch that the new process found on its disk. Only
+//! this node's own broker keeps the partitions that it led alone, since nobody else could lead
+//! them, and resumes when it is unfenced.
 
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{BrokerEpoch, NodeId, Offset, Uuid};
+use milena_protocol::ids::{BrokerEpoch, NodeId, Uuid};
 use milena_protocol::metadata_record::{
-    BrokerRegistrationChangeRecord, MetadataRecord, RegisterBrokerEndpoint, RegisterBrokerFeature,
-    RegisterBrokerRecord, UnregisterBrokerRecord,
+    MetadataRecord, RegisterBrokerEndpoint, RegisterBrokerFeature, RegisterBrokerRecord,
+    RegisterControllerEndpoint, RegisterControllerFeature, RegisterControllerRecord,
+    UnregisterBrokerRecord,
 };
 
-use super::features::SUPPORTED;
+use super::features::{KRAFT_VERSION, METADATA_VERSION, SUPPORTED};
 use super::machine::{Controller, Decision, Refused};
+use super::sessions::Sessions;
+use crate::metadata::batch::{CONTROLLER_REGISTRATION, DIRECTORIES};
 use crate::metadata::image::{BrokerImage, EndpointImage};
+use crate::time::Instant;
 
-const FENCE: i8 = 1;
-const UNFENCE: i8 = -1;
+/// A feature with the lowest and highest level that a process can run it at.
+pub type FeatureRange = (Text, i16, i16);
 
 /// A broker that wants to take part.
 #[derive(Clone, Debug)]
@@ -40,36 +45,26 @@ pub struct Registration {
 pub struct Application {
     /// The registration.
     pub registration: Registration,
-    /// The lowest and highest level of each feature that the broker can run at.
-    pub features: Vec<(Text, i16, i16)>,
-    /// Whether another incarnation of the same id was heard of within its session.
-    pub has_live_session: bool,
+    /// What features the broker can run.
+    pub features: Vec<FeatureRange>,
+    /// The epoch that the process before ran under, where all that it acknowledged is known to be
+    /// on its disk; nothing where it is not, or where the version has no room for it.
+    pub previous_epoch: Option<BrokerEpoch>,
+    /// Whether it comes from a cluster with ZooKeeper.
+    pub is_migrating: bool,
 }
 
-/// What a broker says about itself from time to time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
+/// A controller that makes itself known.
+#[derive(Clone, Debug)]
+pub struct ControllerRegistration {
     /// Its id.
     pub id: NodeId,
-    /// Its epoch.
-    pub epoch: BrokerEpoch,
-    /// The last offset of the metadata that it has.
-    pub metadata_offset: Offset,
-    /// Whether it wants to be fenced.
-    pub wants_fence: bool,
-    /// Whether it wants to stop.
-    pub wants_shut_down: bool,
-}
-
-/// The answer to a heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeartbeatAnswer {
-    /// Whether it has read its own registration.
-    pub is_caught_up: bool,
-    /// Whether it is fenced.
-    pub is_fenced: bool,
-    /// Whether it may stop now.
-    pub should_shut_down: bool,
+    /// This run of its process.
+    pub incarnation_id: Uuid,
+    /// Where it listens.
+    pub endpoints: Vec<EndpointImage>,
+    /// What features it can run.
+    pub features: Vec<FeatureRange>,
 }
 
 impl Application {
@@ -94,41 +89,89 @@ impl Controller {
             .iter()
             .map(|feature| (feature.name.into(), feature.min_level, feature.max_level))
             .collect::<Vec<_>>();
-        self.register(registration, &features)
+        let Decision { mut records, answer } = self.register(registration, &features);
+        if let Some(before) = self.predecessor(registration) {
+            records.extend(self.without_company(before.id));
+        }
+        Decision { records, answer }
     }
 
     /// Registers a broker that asks for it.
     #[must_use]
     pub fn admit_broker(
         &self,
+        now: Instant,
         application: &Application,
+        sessions: &Sessions,
     ) -> Decision<Result<BrokerEpoch, Refused>> {
-        match self.check_application(application) {
-            Ok(()) => {
-                let Application { registration, features, .. } = application;
-                let Decision { records, answer } = self.register(registration, features);
-                Decision { records, answer: Ok(answer) }
-            }
-            Err(refused) => Decision { records: Vec::new(), answer: Err(refused) },
+        if let Err(refused) = self.check_application(now, application, sessions) {
+            return Decision { records: Vec::new(), answer: Err(refused) };
         }
+        let Application { registration, features, .. } = application;
+        let Decision { mut records, answer } = self.register(registration, features);
+        let id = registration.id;
+        match self.image.broker(id) {
+            Some(same) if same.incarnation_id == registration.incarnation_id => {}
+            Some(before) if application.previous_epoch == Some(before.epoch) => {
+                records.extend(self.without_broker(id));
+            }
+            // Of one that was unregistered nothing is known.
+            _ => records.extend(self.without_lossy_broker(id)),
+        }
+        Decision { records, answer: Ok(answer) }
     }
 
-    fn check_application(&self, application: &Application) -> Result<(), Refused> {
-        let Application { registration, features, has_live_session } = application;
+    /// The process that was registered before another one came with its id.
+    fn predecessor(&self, registration: &Registration) -> Option<&BrokerImage> {
+        let before = self.image.broker(registration.id)?;
+        (before.incarnation_id != registration.incarnation_id).then_some(before)
+    }
+
+    fn check_application(
+        &self,
+        now: Instant,
+        application: &Application,
+        sessions: &Sessions,
+    ) -> Result<(), Refused> {
+        let Application { registration, features, .. } = application;
         let id = registration.id;
-        let is_other = |broker: &BrokerImage| broker.incarnation_id != registration.incarnation_id;
-        if *has_live_session && self.image.broker(id).is_some_and(is_other) {
-            let message = format!("another broker with id {id} is alive");
+        let before = self.predecessor(registration);
+        if before.is_some_and(|it| sessions.is_live(now, id) && !has_succeeded(application, it)) {
+            let message = format!(
+                "another broker with id {id} is alive; if it was restarted, its session lapses soon"
+            );
             return Err(Refused::new(ErrorCode::DUPLICATE_BROKER_REGISTRATION, message));
         }
-        for (name, level) in self.image.features() {
-            let range = features.iter().find(|(feature, _, _)| feature == name);
-            if !range.is_some_and(|(_, min, max)| (*min..=*max).contains(&level)) {
-                let message = format!("broker {id} cannot run {name} at level {level}");
+        if application.is_migrating {
+            let message = "brokers of a cluster with ZooKeeper cannot be registered";
+            return Err(Refused::new(ErrorCode::BROKER_ID_NOT_REGISTERED, message));
+        }
+        if self.image.metadata_version() >= DIRECTORIES {
+            self.check_directories(registration)?;
+        }
+        self.check_features(id, features)
+    }
+
+    /// A broker can run every feature at the level that is in force, 0 being off.
+    fn check_features(&self, id: NodeId, features: &[FeatureRange]) -> Result<(), Refused> {
+        if !features.iter().any(|(name, ..)| name == METADATA_VERSION) {
+            let message = format!("the registration says nothing of {METADATA_VERSION}");
+            return Err(Refused::new(ErrorCode::INVALID_REGISTRATION, message));
+        }
+        let offered = features.iter().map(|(name, min, max)| (name.as_str(), *min, *max));
+        let silent = self.image.features().map(|(name, _)| name);
+        let silent = silent.filter(|name| features.iter().all(|(known, ..)| known != name));
+        for (name, min, max) in offered.chain(silent.map(|name| (name, 0, 0))) {
+            // The level of the quorum's protocol is in no record that is replayed here.
+            let level = self.image.feature(name);
+            if name != KRAFT_VERSION && !(min..=max).contains(&level) {
+                let message = format!(
+                    "broker {id} cannot run {name} at level {level}, but at levels {min} to {max}"
+                );
                 return Err(Refused::new(ErrorCode::UNSUPPORTED_VERSION, message));
             }
         }
-        self.check_directories(registration)
+        Ok(())
     }
 
     fn check_directories(&self, registration: &Registration) -> Result<(), Refused> {
@@ -191,57 +234,40 @@ impl Controller {
         Decision { records: vec![MetadataRecord::RegisterBroker(record)], answer: epoch }
     }
 
-    /// Lets a registered broker lead, once it has read the metadata up to its registration. One
-    /// that began to stop comes back only by registering again.
+    /// Registers a controller, for others to know where it listens and what it can run (KIP-919).
     #[must_use]
-    pub fn unfence_broker(&self, id: NodeId) -> Decision<()> {
-        let mut records = Vec::new();
-        let may_return = |broker: &&BrokerImage| broker.fenced && !broker.in_controlled_shutdown;
-        if let Some(broker) = self.image.broker(id).filter(may_return) {
-            records.push(registration_change(broker, UNFENCE, 0));
-            records.extend(self.with_broker(id));
+    pub fn register_controller(
+        &self,
+        registration: &ControllerRegistration,
+    ) -> Decision<Result<(), Refused>> {
+        if self.image.metadata_version() < CONTROLLER_REGISTRATION {
+            let message = format!("{METADATA_VERSION} is too old for controllers to register");
+            let refused = Refused::new(ErrorCode::UNSUPPORTED_VERSION, message);
+            return Decision { records: Vec::new(), answer: Err(refused) };
         }
-        Decision { records, answer: () }
-    }
-
-    /// Takes a broker out that was not heard of within its session.
-    #[must_use]
-    pub fn fence_broker(&self, id: NodeId) -> Decision<()> {
-        let mut records = Vec::new();
-        if let Some(broker) = self.image.broker(id).filter(|broker| !broker.fenced) {
-            records.push(registration_change(broker, FENCE, 0));
-            records.extend(self.without_broker(id));
-        }
-        Decision { records, answer: () }
-    }
-
-    /// Answers a heartbeat: unfences who has caught up, fences who wants it, and lets go who wants
-    /// to stop once it leads nothing that another could.
-    #[must_use]
-    pub fn heartbeat(&self, beat: Heartbeat) -> Decision<Result<HeartbeatAnswer, Refused>> {
-        let broker = match self.registered(beat.id, beat.epoch) {
-            Ok(broker) => broker,
-            Err(refused) => return Decision { records: Vec::new(), answer: Err(refused) },
+        let endpoints = registration.endpoints.iter();
+        let features = registration.features.iter();
+        let record = RegisterControllerRecord {
+            controller_id: registration.id,
+            incarnation_id: registration.incarnation_id,
+            zk_migration_ready: false,
+            end_points: endpoints
+                .map(|endpoint| RegisterControllerEndpoint {
+                    name: endpoint.name.clone(),
+                    host: endpoint.host.clone(),
+                    port: endpoint.port,
+                    security_protocol: endpoint.security_protocol,
+                })
+                .collect(),
+            features: features
+                .map(|(name, min, max)| RegisterControllerFeature {
+                    name: name.clone(),
+                    min_supported_version: *min,
+                    max_supported_version: *max,
+                })
+                .collect(),
         };
-        let is_caught_up = beat.metadata_offset.0 >= beat.epoch.0;
-        let mut records = Vec::new();
-        let (mut is_fenced, mut should_shut_down) = (broker.fenced, false);
-        if beat.wants_shut_down {
-            if broker.is_active() {
-                records.push(registration_change(broker, 0, 1));
-                records.extend(self.without_broker(beat.id));
-            } else {
-                should_shut_down = true;
-            }
-        } else if beat.wants_fence {
-            records = self.fence_broker(beat.id).records;
-            is_fenced = true;
-        } else if broker.fenced && is_caught_up {
-            records = self.unfence_broker(beat.id).records;
-            is_fenced = records.is_empty();
-        }
-        let answer = HeartbeatAnswer { is_caught_up, is_fenced, should_shut_down };
-        Decision { records, answer: Ok(answer) }
+        Decision { records: vec![record.into()], answer: Ok(()) }
     }
 
     /// Forgets a broker; one that lives comes back only by registering again.
@@ -261,16 +287,11 @@ impl Controller {
     }
 }
 
-fn registration_change(
-    broker: &BrokerImage,
-    fenced: i8,
-    in_controlled_shutdown: i8,
-) -> MetadataRecord {
-    MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
-        broker_id: broker.id,
-        broker_epoch: broker.epoch,
-        fenced,
-        in_controlled_shutdown,
-        ..Default::default()
-    })
+/// Whether a process shows that the one that is registered is gone, so that nobody need wait for
+/// its session: it has opened a directory that the other kept locked while it ran, and has found
+/// there the epoch of the other.
+fn has_succeeded(application: &Application, before: &BrokerImage) -> bool {
+    let mut directories = application.registration.log_dirs.iter();
+    application.previous_epoch == Some(before.epoch)
+        && directories.any(|directory| before.log_dirs.contains(directory))
 }

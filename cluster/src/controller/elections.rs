@@ -96,7 +96,7 @@ impl Controller {
         let found = self.image.topic(topic).ok_or_else(unknown)?;
         let partition = found.partition(index).ok_or_else(unknown)?;
         let preferred = partition.replicas.first().copied().unwrap_or(NodeId::NONE);
-        let has_leader = self.is_active(partition.leader);
+        let has_leader = self.may_lead(partition, partition.leader);
         if has_leader && (unclean || partition.leader == preferred) {
             let message = "the partition has the leader that was asked for";
             return Err(Refused::new(ErrorCode::ELECTION_NOT_NEEDED, message));
@@ -107,7 +107,7 @@ impl Controller {
                 Refused::new(ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE, message)
             })?
         } else {
-            if !self.is_active(preferred) || !partition.isr.contains(&preferred) {
+            if !self.may_lead(partition, preferred) || !partition.isr.contains(&preferred) {
                 let message = "the preferred leader is not active and in sync";
                 return Err(Refused::new(ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE, message));
             }
@@ -124,7 +124,8 @@ impl Controller {
         if let Some(leader) = self.clean_leader(partition, &partition.isr, &partition.elr) {
             return Some(self.target_with(partition, partition.isr.clone(), leader));
         }
-        let leader = partition.replicas.iter().copied().find(|id| self.is_active(*id))?;
+        let may_lead = |id: &NodeId| self.may_lead(partition, *id);
+        let leader = partition.replicas.iter().copied().find(may_lead)?;
         Some(Target {
             isr: vec![leader],
             elr: Vec::new(),
@@ -142,7 +143,7 @@ impl Controller {
         elr: &[NodeId],
     ) -> Option<NodeId> {
         let eligible = if isr.is_empty() { elr } else { isr };
-        let may_lead = |id: &NodeId| self.is_active(*id) && eligible.contains(id);
+        let may_lead = |id: &NodeId| self.may_lead(partition, *id) && eligible.contains(id);
         if may_lead(&partition.leader) {
             return Some(partition.leader);
         }
@@ -174,7 +175,7 @@ impl Controller {
         records
     }
 
-    fn target_without(
+    pub(super) fn target_without(
         &self,
         topic: &TopicImage,
         partition: &PartitionImage,
@@ -191,7 +192,8 @@ impl Controller {
         } else if isr.is_empty() {
             isr.clone_from(&partition.isr);
         }
-        let may_lead = |id: &NodeId| *id != gone && self.is_active(*id) && isr.contains(id);
+        let may_lead =
+            |id: &NodeId| *id != gone && self.may_lead(partition, *id) && isr.contains(id);
         let leader = if may_lead(&partition.leader) {
             partition.leader
         } else {
@@ -207,7 +209,8 @@ impl Controller {
             for (index, partition) in topic.partitions() {
                 let in_sync = partition.isr.contains(&back);
                 let eligible = partition.isr.is_empty() && partition.elr.contains(&back);
-                if partition.leader == NodeId::NONE && (in_sync || eligible) {
+                let may_lead = (in_sync || eligible) && self.is_reachable(partition, back);
+                if partition.leader == NodeId::NONE && may_lead {
                     let target = self.target_with(partition, partition.isr.clone(), back);
                     records.extend(change(topic, index, partition, &target));
                 }

@@ -17,7 +17,7 @@ pub const ELIGIBLE_LEADERS: &str = "eligible.leader.replicas.version";
 pub use crate::metadata::image::METADATA_VERSION;
 
 /// The level of the quorum's own protocol.
-const KRAFT_VERSION: &str = "kraft.version";
+pub(super) const KRAFT_VERSION: &str = "kraft.version";
 /// What a topic's records are acknowledged by; fixed for all brokers where leaders are eligible.
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 

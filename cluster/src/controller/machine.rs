@@ -1,6 +1,7 @@
 //! The machine itself: what decisions are made on, and how records change it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
@@ -67,6 +68,13 @@ impl Controller {
         &self.image
     }
 
+    /// How long a broker may be silent until it is fenced: `broker.session.timeout.ms`.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        let millis = self.resolver().broker_number("broker.session.timeout.ms");
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+
     pub(super) fn resolver(&self) -> Resolver<'_> {
         Resolver { node: self.node, static_values: &self.static_values, image: &self.image }
     }
@@ -131,7 +139,7 @@ impl Controller {
     /// The registration that a broker speaks for.
     ///
     /// # Errors
-    /// BROKER_ID_NOT_REGISTERED, or STALE_BROKER_EPOCH where it speaks for another registration.
+    /// STALE_BROKER_EPOCH where it speaks for none, or for another one.
     pub(super) fn registered(
         &self,
         id: NodeId,
@@ -139,7 +147,7 @@ impl Controller {
     ) -> Result<&BrokerImage, Refused> {
         let Some(broker) = self.image.broker(id) else {
             let message = format!("broker {id} is not registered");
-            return Err(Refused::new(ErrorCode::BROKER_ID_NOT_REGISTERED, message));
+            return Err(Refused::new(ErrorCode::STALE_BROKER_EPOCH, message));
         };
         if broker.epoch != epoch {
             let message = format!("broker {id} has epoch {}, not {epoch}", broker.epoch);

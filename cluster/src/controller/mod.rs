@@ -6,14 +6,19 @@
 
 pub mod alter_configs;
 pub mod brokers;
+mod departures;
+pub mod directories;
 pub mod elections;
 pub mod features;
+pub mod heartbeats;
 pub mod isr;
 mod machine;
 mod names;
 mod placement;
 mod proposal;
+pub mod sessions;
 pub mod topics;
 
 pub use machine::{Controller, Decision, PRODUCER_ID_BLOCK, Refused};
 pub use proposal::Proposal;
+pub use sessions::Sessions;

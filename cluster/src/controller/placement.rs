@@ -10,6 +10,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::NodeId;
 
 use super::machine::{Controller, Refused};
+use crate::metadata::image::BrokerImage;
 
 impl Controller {
     /// Whether a broker may lead, and be in an ISR.
@@ -67,7 +68,11 @@ fn replicas(active: &[Place<'_>], spare: &[Place<'_>], factor: usize, at: usize)
 /// Brokers in stripes: one of each rack, then the next of each rack.
 fn striped(controller: &Controller, active: bool) -> Vec<Place<'_>> {
     let mut racks: BTreeMap<Option<&str>, Vec<NodeId>> = BTreeMap::new();
-    for broker in controller.image.brokers().filter(|broker| broker.is_active() == active) {
+    // A broker whose directories are all cordoned gets nothing new (KIP-1066).
+    let is_open =
+        |it: &BrokerImage| it.log_dirs.is_empty() || it.open_directories().next().is_some();
+    let brokers = controller.image.brokers().filter(|broker| is_open(broker));
+    for broker in brokers.filter(|broker| broker.is_active() == active) {
         racks.entry(broker.rack.as_deref()).or_default().push(broker.id);
     }
     let longest = racks.values().map(Vec::len).max().unwrap_or(0);

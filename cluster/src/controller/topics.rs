@@ -295,10 +295,7 @@ impl Controller {
         replicas: Vec<NodeId>,
     ) -> MetadataRecord {
         let isr: Vec<NodeId> = replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
-        let directory = |id: &NodeId| match self.image.broker(*id).map(|b| b.log_dirs.as_slice()) {
-            Some([only]) => *only,
-            _ => Uuid::UNASSIGNED_DIRECTORY,
-        };
+        let directory = |id: &NodeId| self.default_directory(*id);
         MetadataRecord::Partition(PartitionRecord {
             partition_id,
             topic_id,

@@ -43,12 +43,14 @@ impl std::error::Error for BadBatch {}
 const IN_CONTROLLED_SHUTDOWN: i16 = 7;
 /// 3.4-IV0 brought the mark of a migration to registrations.
 const MIGRATION: i16 = 8;
+/// 3.7-IV0 brought the registration of controllers (KIP-919).
+pub const CONTROLLER_REGISTRATION: i16 = 15;
 /// 3.7-IV2 brought directory ids (KIP-858).
-const DIRECTORIES: i16 = 17;
+pub const DIRECTORIES: i16 = 17;
 /// 4.0-IV1 brought eligible leader replicas (KIP-966).
 const ELIGIBLE_LEADERS: i16 = 23;
 /// 4.3-IV0 brought cordoned directories (KIP-1066).
-const CORDONED: i16 = 30;
+pub const CORDONED: i16 = 30;
 
 /// The version in which a record is written at a level of `metadata.version`.
 #[must_use]

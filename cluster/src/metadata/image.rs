@@ -438,6 +438,21 @@ impl BrokerImage {
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
     }
+
+    /// Its directories that new replicas may go to.
+    pub fn open_directories(&self) -> impl Iterator<Item = Uuid> {
+        let cordoned = self.cordoned_log_dirs.as_deref().unwrap_or_default();
+        self.log_dirs.iter().copied().filter(|directory| !cordoned.contains(directory))
+    }
+
+    /// Whether a replica that is said to be in a directory can be reached there. One of which
+    /// nobody has said where it is, is taken to be well; so is one of a broker that has not
+    /// registered its directories.
+    #[must_use]
+    pub fn has_online(&self, directory: Uuid) -> bool {
+        let is_unknown = [Uuid::ZERO, Uuid::UNASSIGNED_DIRECTORY].contains(&directory);
+        is_unknown || self.log_dirs.is_empty() || self.log_dirs.contains(&directory)
+    }
 }
 
 /// A place to connect to.
