@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod broker;
+pub mod caretaker;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use milena_cluster::configs::Resolver;
 use milena_cluster::controller::brokers::Registration;
@@ -22,6 +22,7 @@ use milena_storage::{DirectoryOptions, LogDirectory, OpenDirectoryError, RealDis
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::broker::Broker;
+use crate::caretaker;
 use crate::clock::WallClock;
 use crate::config::{Config, GroupConfig, HostPort};
 use crate::drivers::cleaner;
@@ -33,9 +34,9 @@ use crate::drivers::transactions;
 use crate::endpoints::Endpoints;
 use crate::entropy::{new_uuid, uuid_of};
 use crate::fetch_session::Sessions;
+use crate::lifecycle::{JoinError, Lifecycle};
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
-use crate::lifecycle::{JoinError, Lifecycle};
 use crate::metadata::Published;
 use crate::network::listener::{self, Bound};
 use crate::peers::{ActiveController, Peers};
@@ -51,6 +52,10 @@ use crate::telemetry::metrics::Metrics;
 const DEFAULT_NODE_ID: NodeId = NodeId(1);
 /// Request bytes that all connections may hold where nothing is configured.
 const DEFAULT_REQUEST_BUDGET_BYTES: usize = 1 << 30;
+/// How long a broker that stops may take to hand over what it leads.
+const HAND_OVER: Duration = Duration::from_secs(5);
+/// How long a controller that stops waits for another one.
+const SUCCESSION: Duration = Duration::from_secs(1);
 /// Descriptors that are kept for connections and the rest of the process.
 const RESERVED_DESCRIPTORS: usize = 1024;
 
@@ -202,7 +207,7 @@ impl Node {
             registration,
             previous_epoch: previous_epoch(&ground.directories),
             is_lossless: ground.directories.iter().all(|directory| directory.is_same_kernel()),
-            cluster_id: ground.cluster_id.clone(),
+            cluster_id: ground.cluster_id.as_str().into(),
             channel: channel(),
             metadata: metadata.clone(),
             directories: ground.directories.clone(),
@@ -282,18 +287,22 @@ impl Node {
         for bound in early {
             tokio::spawn(listener::accept(broker.clone(), bound));
         }
-        if let Some(lifecycle) = lifecycle {
+        let lifecycle = lifecycle.map(Arc::new);
+        let mut registered = None;
+        if let Some(lifecycle) = &lifecycle {
             let epoch = tokio::select! {
                 joined = lifecycle.join() => joined.map_err(ServeError::Join)?,
                 stopped = wait_for_signal() => return stopped.map_err(ServeError::System),
             };
-            tokio::spawn(lifecycle.live(epoch));
+            registered = Some(epoch);
+            tokio::spawn(lifecycle.clone().live(epoch));
             tokio::spawn(housekeeping::retain(broker.clone()));
             tokio::spawn(cleaner::compact(broker.clone()));
             tokio::spawn(housekeeping::open_again(broker.clone()));
             tokio::spawn(transactions::load(broker.clone()));
             tokio::spawn(housekeeping::keep_groups(broker.clone(), deleted_topics));
         }
+        tokio::spawn(caretaker::take_over(broker.clone()));
         broker.readiness.declare();
         for bound in late {
             tokio::spawn(listener::accept(broker.clone(), bound));
@@ -304,7 +313,22 @@ impl Node {
         screen.took = began.elapsed();
         screen.log_ready();
         on_ready(&screen);
-        wait_for_signal().await.map_err(ServeError::System)
+        wait_for_signal().await.map_err(ServeError::System)?;
+        let leave = async {
+            if let (Some(lifecycle), Some(epoch)) = (lifecycle, registered)
+                && broker.config.controlled_shutdown_enable
+            {
+                lifecycle.leave(epoch, HAND_OVER).await;
+            }
+            if broker.controller.quorum().members.len() > 1 {
+                broker.controller.resign(SUCCESSION).await;
+            }
+        };
+        tokio::select! {
+            () = leave => Ok(()),
+            // Whoever asks twice wants it now.
+            again = wait_for_signal() => again.map_err(ServeError::System),
+        }
     }
 }
 
@@ -381,7 +405,6 @@ fn scope(config: &Config, listener: &str) -> Scope {
         Scope::Brokers
     }
 }
-
 
 /// The coordinators of groups, none of which is loaded yet.
 fn groups(config: &GroupConfig, ground: coordinator::Ground) -> Shards<group::Coordinator> {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
 use milena_protocol::api::header::ResponseHeader;
 use milena_protocol::api::{ApiKey, Request, response_header_version};
 use milena_protocol::codec::{DecodeError, EncodeError, Reader, Text, Writer};
+use milena_protocol::ids::{BrokerEpoch, NodeId};
 use milena_protocol::message::Message;
 
 use crate::security::Principal;
@@ -28,6 +29,8 @@ pub struct Peer {
     pub scope: Scope,
     /// Whether another broker passed on what it asks.
     pub is_forwarded: bool,
+    /// The broker that says over this connection that it lives.
+    pub lives_as: OnceLock<(NodeId, BrokerEpoch)>,
 }
 
 /// Whom a listener is for.
@@ -51,7 +54,15 @@ impl Peer {
         remote: SocketAddr,
     ) -> Self {
         let principal = Principal::anonymous();
-        Self { listener, local, remote, principal, scope, is_forwarded: false }
+        Self {
+            listener,
+            local,
+            remote,
+            principal,
+            scope,
+            is_forwarded: false,
+            lives_as: OnceLock::new(),
+        }
     }
 }
 

@@ -102,7 +102,7 @@ fn voted_for(quorum: &QuorumView, node: NodeId) -> NodeId {
 
 /// A node's role, as Kafka names it.
 fn role(quorum: &QuorumView, node: NodeId) -> &'static str {
-    let is_voter = quorum.voters.iter().any(|voter| voter.id == node);
+    let is_voter = quorum.members.iter().any(|voter| voter.key.id == node);
     match (quorum.leader, is_voter) {
         (leader, _) if leader == node => "leader",
         (_, false) => "observer",
@@ -114,7 +114,7 @@ fn role(quorum: &QuorumView, node: NodeId) -> &'static str {
 #[cfg(test)]
 mod tests {
     use milena_cluster::metadata::delta::Delta;
-    use milena_cluster::quorum::ReplicaKey;
+    use milena_cluster::quorum::{ReplicaKey, Voter};
     use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
     use milena_protocol::metadata_record::{PartitionRecord, TopicRecord};
 
@@ -154,7 +154,9 @@ mod tests {
             log_end_offset: Offset(1),
             leader_endpoints: Vec::new(),
             is_leading: leader == 1,
-            voters: [1, 2].map(|id| ReplicaKey { id: NodeId(id), directory_id: Uuid::ZERO }).into(),
+            members: [1, 2]
+                .map(|id| Voter::bare(ReplicaKey { id: NodeId(id), directory_id: Uuid::ZERO }))
+                .into(),
         };
         let roles = [1, 2, 3].map(|node| role(&view(1), NodeId(node)));
         assert_eq!(roles, ["leader", "follower", "observer"]);

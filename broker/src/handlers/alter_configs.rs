@@ -7,8 +7,8 @@ use milena_protocol::api::alter_configs::{
     AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
-use super::incremental_alter_configs::may_alter;
 use super::forward;
+use super::incremental_alter_configs::may_alter;
 use crate::broker::Broker;
 use crate::request::Context;
 

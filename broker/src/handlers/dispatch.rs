@@ -139,6 +139,22 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::UpdateRaftVoter => {
             later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::UpdateVoter))
         }
+        ApiKey::BrokerRegistration => later(broker, opened, decided::registration),
+        ApiKey::BrokerHeartbeat => later(broker, opened, decided::heartbeat),
+        ApiKey::AlterPartition => later::<api::alter_partition::AlterPartitionRequest, _>(
+            broker,
+            opened,
+            decided::of_node,
+        ),
+        ApiKey::AllocateProducerIds => later::<
+            api::allocate_producer_ids::AllocateProducerIdsRequest,
+            _,
+        >(broker, opened, decided::of_node),
+        ApiKey::UnregisterBroker => later::<api::unregister_broker::UnregisterBrokerRequest, _>(
+            broker,
+            opened,
+            decided::of_client,
+        ),
         ApiKey::Envelope => later(broker, opened, envelope::handle),
         key => Err(Refusal::UnknownApi(key.number())),
     }

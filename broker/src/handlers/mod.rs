@@ -10,6 +10,7 @@ pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod decided;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;

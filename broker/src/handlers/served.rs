@@ -55,11 +55,16 @@ served! {
     BeginQuorumEpoch: api::begin_quorum_epoch::BeginQuorumEpochRequest,
     EndQuorumEpoch: api::end_quorum_epoch::EndQuorumEpochRequest,
     DescribeQuorum: api::describe_quorum::DescribeQuorumRequest,
+    AlterPartition: api::alter_partition::AlterPartitionRequest,
     UpdateFeatures: api::update_features::UpdateFeaturesRequest,
     Envelope: api::envelope::EnvelopeRequest,
     FetchSnapshot: api::fetch_snapshot::FetchSnapshotRequest,
     DescribeCluster: api::describe_cluster::DescribeClusterRequest,
     DescribeProducers: api::describe_producers::DescribeProducersRequest,
+    BrokerRegistration: api::broker_registration::BrokerRegistrationRequest,
+    BrokerHeartbeat: api::broker_heartbeat::BrokerHeartbeatRequest,
+    UnregisterBroker: api::unregister_broker::UnregisterBrokerRequest,
+    AllocateProducerIds: api::allocate_producer_ids::AllocateProducerIdsRequest,
     ConsumerGroupHeartbeat: api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
     ConsumerGroupDescribe: api::consumer_group_describe::ConsumerGroupDescribeRequest,
     ListConfigResources: api::list_config_resources::ListConfigResourcesRequest,
@@ -72,8 +77,12 @@ const FOR_CONTROLLERS: &[ApiKey] = &[
     ApiKey::Vote,
     ApiKey::BeginQuorumEpoch,
     ApiKey::EndQuorumEpoch,
+    ApiKey::AlterPartition,
     ApiKey::Envelope,
     ApiKey::FetchSnapshot,
+    ApiKey::BrokerRegistration,
+    ApiKey::BrokerHeartbeat,
+    ApiKey::AllocateProducerIds,
     ApiKey::UpdateRaftVoter,
 ];
 
@@ -97,6 +106,7 @@ const FORWARDED: &[ApiKey] = &[
     ApiKey::ListPartitionReassignments,
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
+    ApiKey::UnregisterBroker,
 ];
 
 /// Whether an API is the active controller's to answer, whichever broker it comes to.

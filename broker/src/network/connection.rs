@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::frame::{BadFrame, Buffer, IDLE_BYTES};
 use crate::broker::Broker;
+use crate::caretaker;
 use crate::handlers::{self, Begun};
 use crate::limits::budget::Share;
 use crate::request::{Answer, Peer, Refusal, Scope};
@@ -65,8 +66,11 @@ pub async fn serve(broker: Arc<Broker>, stream: TcpStream, peer: Peer) {
     let address = peer.remote;
     let listener = peer.listener.clone();
     broker.metrics.connection_opened();
-    let closed = Connection::new(&broker, stream, peer).run().await;
+    let closed = Connection::new(&broker, stream, peer.clone()).run().await;
     broker.metrics.connection_closed();
+    if let Some((node, epoch)) = peer.lives_as.get().copied() {
+        tokio::spawn(caretaker::look_after(broker.clone(), node, epoch));
+    }
     log_closed(&closed, address, &listener);
 }
 

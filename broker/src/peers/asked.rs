@@ -2,7 +2,7 @@
 
 use milena_cluster::controller::Refused;
 use milena_cluster::controller::topics::NewTopic;
-use milena_protocol::api::allocate_producer_ids::AllocateProducerIdsRequest;
+use milena_cluster::wire::{producer_ids, producer_ids_request};
 use milena_protocol::api::create_topics::{
     CreateTopicsConfig, CreateTopicsRequest, CreateTopicsTopic,
 };
@@ -46,24 +46,15 @@ impl ActiveController {
     ///
     /// # Errors
     /// What the controller says, or that there is none.
-    pub async fn allocate_producer_ids(
-        &self,
-        epoch: BrokerEpoch,
-    ) -> Result<(i64, i64), ErrorCode> {
+    pub async fn allocate_producer_ids(&self, epoch: BrokerEpoch) -> Result<(i64, i64), ErrorCode> {
         let broker_id = self.local().node();
         if self.local().is_active() {
-            let allocate = self.local().call(move |controller, _| {
-                controller.allocate_producer_ids_to(broker_id, epoch)
-            });
+            let allocate = self
+                .local()
+                .call(move |controller, _| controller.allocate_producer_ids_to(broker_id, epoch));
             return allocate.await?.map_err(|refused| refused.code);
         }
-        let request = AllocateProducerIdsRequest { broker_id, broker_epoch: epoch };
-        let answer = self.ask(&request).await?;
-        if !answer.error_code.is_none() {
-            return Err(answer.error_code);
-        }
-        let first = answer.producer_id_start.0;
-        Ok((first, first.saturating_add(i64::from(answer.producer_id_len))))
+        producer_ids(&self.ask(&producer_ids_request(broker_id, epoch)).await?)
     }
 }
 

@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use super::{Errand, Office};
 
 /// Why a request came to nothing.
-#[derive(Debug)]
 enum Trouble {
     /// The connection.
     Client(ClientError),
@@ -21,6 +20,16 @@ enum Trouble {
     Answer(BadAnswer),
     /// It is none that goes over the wire.
     NotCarried,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client(error) => error.fmt(f),
+            Self::Answer(error) => error.fmt(f),
+            Self::NotCarried => f.write_str("the request is not one of the quorum's own"),
+        }
+    }
 }
 
 impl From<ClientError> for Trouble {
@@ -50,7 +59,7 @@ impl Courier {
                     message: Message::Response(response),
                 }),
                 Err(trouble) => {
-                    tracing::debug!(node = errand.to.0, ?trouble, "no answer of the quorum");
+                    tracing::debug!(node = errand.to.0, %trouble, "no answer of the quorum");
                     self.connection = None;
                     self.look_after(&errand, &trouble).await;
                 }
@@ -59,8 +68,7 @@ impl Courier {
     }
 
     async fn carry(&mut self, errand: &Errand) -> Result<Response, Trouble> {
-        let is_usable =
-            |known: &Connection| known.address() == errand.address && !known.is_lost();
+        let is_usable = |known: &Connection| known.address() == errand.address && !known.is_lost();
         if !self.connection.as_ref().is_some_and(is_usable) {
             self.connection = None;
             let options = self.office.options.clone();

@@ -107,7 +107,10 @@ impl Peers {
         match courier.try_send(errand) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                tracing::debug!(node = to.0, "a member of the quorum is slow: a request is dropped");
+                tracing::debug!(
+                    node = to.0,
+                    "a member of the quorum is slow: a request is dropped"
+                );
             }
             Err(TrySendError::Closed(_)) => {
                 self.couriers.remove(&(to, lane));
@@ -120,9 +123,8 @@ impl Peers {
             let at = usize::try_from(-2 - i64::from(to.0)).ok()?;
             return self.servers.get(at).map(ToString::to_string);
         }
-        let named = |endpoint: &&Endpoint| {
-            endpoint.name.eq_ignore_ascii_case(&self.office.link.listener)
-        };
+        let named =
+            |endpoint: &&Endpoint| endpoint.name.eq_ignore_ascii_case(&self.office.link.listener);
         let endpoint = endpoints.iter().find(named).or(endpoints.first())?;
         let place = HostPort { host: endpoint.host.clone(), port: endpoint.port };
         Some(place.to_string())

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 pub mod broker;
+pub mod cluster;
 pub mod small_disk;
 
 use std::io::{BufRead, BufReader, Read, Write};

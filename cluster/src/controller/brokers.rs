@@ -67,18 +67,6 @@ pub struct ControllerRegistration {
     pub features: Vec<FeatureRange>,
 }
 
-impl Application {
-    /// A broker of this version, of which nothing else is alive.
-    #[must_use]
-    pub fn of_this_version(registration: Registration) -> Self {
-        let features = SUPPORTED
-            .iter()
-            .map(|feature| (feature.name.into(), feature.min_level, feature.max_level))
-            .collect();
-        Self { registration, features, has_live_session: false }
-    }
-}
-
 impl Controller {
     /// Registers this node's own broker; it starts fenced. Its epoch is the offset of the
     /// registration, so [`Controller::advance`] must have been told of control records. What ran

@@ -89,7 +89,9 @@ impl<R: Rules> Machine<R> {
                 // It would refuse the trial of another voter that has noticed first.
                 follower.has_fetched = false;
             }
-            Role::Observer(observer) if observer.following().is_some_and(|it| it.leader == node) => {
+            Role::Observer(observer)
+                if observer.following().is_some_and(|it| it.leader == node) =>
+            {
                 observer.fetch_deadline = now.instant;
             }
             _ => {}

@@ -12,8 +12,11 @@
 //! | FetchSnapshot 59 | 1 |
 //! | UpdateRaftVoter 82 | 0 |
 
+mod brokers;
+mod decided;
 mod epoch;
 mod fetch;
+mod partitions;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,9 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
 
+pub use self::brokers::{broker_epoch, producer_ids, producer_ids_request};
+pub use self::decided::Decided;
+pub use self::partitions::{AlteredPartition, alter_partition_request, altered};
 use crate::quorum::{Endpoint, Response, ResponseBody};
 
 /// The metadata log's name as a topic.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use milena_cluster::controller::{Controller, Decision, Proposal, features};
+use milena_cluster::controller::{Controller, Decision, Proposal, Sessions, features};
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::quorum::{
@@ -20,7 +20,7 @@ use milena_protocol::metadata_record::MetadataRecord;
 use tokio::sync::{oneshot, watch};
 
 use super::Fatal;
-use super::handle::{ControllerHandle, Finish, Inbox, Job, QuorumView, Work};
+use super::handle::{Authority, ControllerHandle, Finish, Inbox, Job, QuorumView, Work};
 use super::ledger::Ledger;
 
 /// Requests that share one sync.
@@ -67,8 +67,8 @@ pub struct Driver {
     /// None where there is nobody to send to: a quorum of one.
     outbox: Option<Outbox>,
     calls: Calls,
-    /// The epoch in which this node took over the controller's work.
-    claimed: Option<LeaderEpoch>,
+    /// The controller's work, since this node has led, and the epoch of that.
+    office: Option<(LeaderEpoch, Sessions)>,
     view: watch::Sender<QuorumView>,
     rules: SnapshotRules,
     snapshot_at: Instant,
@@ -126,7 +126,7 @@ impl Driver {
             publish: None,
             outbox: None,
             calls: Calls::default(),
-            claimed: None,
+            office: None,
             rules,
             snapshot_at: Instant::now(),
             clock,
@@ -249,12 +249,13 @@ impl Driver {
 
     fn run(&mut self, work: &Receiver<Work>) -> Result<(), Fatal> {
         loop {
-            let first = match work.recv_timeout(self.patience()) {
+            let first = match work.recv_timeout(self.leisure()) {
                 Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             self.tick()?;
+            self.fence_silent()?;
             for work in first.into_iter().chain(work.try_iter()).take(MAX_BATCH) {
                 self.take(work)?;
             }
@@ -268,17 +269,20 @@ impl Driver {
             Work::Decide(job) => self.take_job(job),
             Work::Ask(request, answer) => self.ask(request, answer),
             Work::Answered(envelope) => self.answered(envelope),
+            Work::Resign => self.step(Input::Resign),
             Work::Gone(node) => self.step(Input::Gone(node)),
         }
     }
 
     fn take_job(&mut self, job: Job) -> Result<(), Fatal> {
-        if !self.is_leading() {
+        let now = self.now();
+        let Some((_, sessions)) = self.office.as_mut() else {
             // Whoever asked sees that nobody decides here.
             drop(job);
             return Ok(());
-        }
-        let (records, finish) = job(self.ledger.controller(), (self.clock)());
+        };
+        let authority = Authority { controller: self.ledger.controller(), sessions, now };
+        let (records, finish) = job(authority);
         match self.admit(records) {
             Ok(proposal) => {
                 self.append_all(proposal)?;
@@ -323,7 +327,16 @@ impl Driver {
 
     /// How long the quorum can be left alone.
     fn patience(&self) -> Duration {
-        let deadline = self.quorum.deadline();
+        self.until(self.quorum.deadline())
+    }
+
+    /// How long nothing has to be done, if nothing comes.
+    fn leisure(&self) -> Duration {
+        let silent_at = self.office.as_ref().and_then(|(_, sessions)| sessions.deadline());
+        self.patience().min(self.until(silent_at))
+    }
+
+    fn until(&self, deadline: Option<QuorumInstant>) -> Duration {
         deadline.map_or(LOOK_INTERVAL, |at| at.since(self.now().instant).min(LOOK_INTERVAL))
     }
 
@@ -395,13 +408,28 @@ impl Driver {
     /// without anything gets its features.
     fn claim(&mut self) -> Result<(), Fatal> {
         let leads_in = self.is_leading().then(|| self.quorum.epoch());
-        if leads_in == self.claimed {
+        let now = self.now().instant;
+        let controller = self.ledger.controller();
+        if leads_in == self.office.as_ref().map(|(epoch, _)| *epoch) {
+            if let Some((_, sessions)) = &mut self.office {
+                sessions.follow(now, controller.image());
+            }
             return Ok(());
         }
-        self.claimed = leads_in;
-        let image = self.ledger.controller().image();
-        if leads_in.is_some() && image.feature(features::METADATA_VERSION) == 0 {
-            self.propose(features::bootstrap())?;
+        let begin = || Sessions::begin(now, controller.session_timeout(), controller.image());
+        self.office = leads_in.map(|epoch| (epoch, begin()));
+        let is_bare = controller.image().feature(features::METADATA_VERSION) == 0;
+        if leads_in.is_some() && is_bare { self.propose(features::bootstrap()) } else { Ok(()) }
+    }
+
+    /// Takes out the brokers that were not heard of within their session.
+    fn fence_silent(&mut self) -> Result<(), Fatal> {
+        while let Some((_, sessions)) = &self.office {
+            let now = self.now().instant;
+            let Decision { records, answer } = self.ledger.controller().fence_stale(now, sessions);
+            let Some(broker) = answer else { break };
+            tracing::warn!(broker = broker.0, "fenced: it was not heard of within its session");
+            self.propose(records)?;
         }
         Ok(())
     }

@@ -1,17 +1,28 @@
 //! The way to the controller and the quorum's member, for everybody else on this node.
 
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
-use milena_cluster::controller::{Controller, Decision};
-use milena_cluster::quorum::{Endpoint, Envelope, Quorum, ReplicaKey, Request, Response, Role};
+use milena_cluster::controller::{Controller, Decision, Sessions};
+use milena_cluster::quorum::{Endpoint, Envelope, Quorum, Request, Response, Role, Voter};
+use milena_cluster::time::Now;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
 use tokio::sync::{oneshot, watch};
 
+/// What the active controller decides on.
+pub struct Authority<'a> {
+    /// The controller, with everything replayed that was appended.
+    pub controller: &'a Controller,
+    /// Who was heard of, and when.
+    pub sessions: &'a mut Sessions,
+    /// When this is.
+    pub now: Now,
+}
+
 /// A decision on its way: it decides, and gives what answers it.
-pub(super) type Job =
-    Box<dyn FnOnce(&Controller, Timestamp) -> (Vec<MetadataRecord>, Finish) + Send>;
+pub(super) type Job = Box<dyn FnOnce(Authority<'_>) -> (Vec<MetadataRecord>, Finish) + Send>;
 /// Lets an answer go, or says why there is none.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
 
@@ -25,6 +36,8 @@ pub(super) enum Work {
     Answered(Envelope),
     /// The process of another node has ended.
     Gone(NodeId),
+    /// This node stops: a leader hands over.
+    Resign,
 }
 
 /// How the quorum stands, for those who describe it.
@@ -42,8 +55,8 @@ pub struct QuorumView {
     pub high_watermark: Offset,
     /// Where the log ends.
     pub log_end_offset: Offset,
-    /// The voters.
-    pub voters: Vec<ReplicaKey>,
+    /// The voters, each with where it listens.
+    pub members: Vec<Voter>,
 }
 
 impl QuorumView {
@@ -56,7 +69,7 @@ impl QuorumView {
             is_leading: matches!(quorum.role(), Role::Leader(_)),
             high_watermark: quorum.high_watermark().unwrap_or(Offset::NONE),
             log_end_offset: quorum.log_end_offset(),
-            voters: quorum.voters().keys(),
+            members: quorum.voters().iter().cloned().collect(),
         }
     }
 
@@ -70,7 +83,7 @@ impl QuorumView {
             is_leading: false,
             high_watermark: Offset::NONE,
             log_end_offset: Offset::ZERO,
-            voters: Vec::new(),
+            members: Vec::new(),
         }
     }
 }
@@ -124,9 +137,20 @@ impl ControllerHandle {
         &self,
         decide: impl FnOnce(&Controller, Timestamp) -> Decision<A> + Send + 'static,
     ) -> Result<A, ErrorCode> {
+        self.call_with(move |authority| decide(authority.controller, authority.now.wall)).await
+    }
+
+    /// The same, for what has to do with who was heard of.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::call`].
+    pub async fn call_with<A: Send + 'static>(
+        &self,
+        decide: impl FnOnce(Authority<'_>) -> Decision<A> + Send + 'static,
+    ) -> Result<A, ErrorCode> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |controller, now| {
-            let Decision { records, answer } = decide(controller, now);
+        let job: Job = Box::new(move |authority| {
+            let Decision { records, answer } = decide(authority);
             let finish: Finish = Box::new(move |admitted| {
                 // Whoever asked may have gone away.
                 let _ = sender.send(admitted.map(|()| answer));
@@ -158,6 +182,17 @@ impl ControllerHandle {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.view.borrow().is_leading
+    }
+
+    /// Hands the lead of the quorum over, where this node has it, as far as that goes in a time.
+    pub async fn resign(&self, patience: Duration) {
+        if self.inbox.0.send(Work::Resign).is_ok() {
+            let mut view = self.watch();
+            let has_successor =
+                |view: &QuorumView| view.leader != self.node && view.leader != NodeId::NONE;
+            // Nobody may be there to take over.
+            let _ = tokio::time::timeout(patience, view.wait_for(has_successor)).await;
+        }
     }
 
     /// How the quorum stands, with every change of it.

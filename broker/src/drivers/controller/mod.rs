@@ -14,7 +14,7 @@ mod restore;
 mod tests;
 
 pub use driver::{Driver, Outbox, Outgoing, Publish, SnapshotRules};
-pub use handle::{ControllerHandle, Inbox, QuorumView};
+pub use handle::{Authority, ControllerHandle, Inbox, QuorumView};
 pub use restore::{Beginning, restore};
 
 /// A part of the driver failed in a way that it must not survive: what is on the disk is no longer

@@ -1,26 +1,29 @@
 //! A broker's life in the cluster: it registers, is let in once it has read the metadata up to its
 //! registration, and says from time to time that it lives (KIP-631).
 
-mod message;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_cluster::controller::brokers::{
-    Application, Heartbeat, HeartbeatAnswer, Registration,
-};
+use milena_cluster::controller::brokers::{Application, Registration};
+use milena_cluster::controller::features::{SUPPORTED, Supported};
+use milena_cluster::controller::heartbeats::{Heartbeat, HeartbeatAnswer};
 use milena_cluster::controller::{Controller, Decision};
+use milena_cluster::metadata::image::BrokerImage;
+use milena_cluster::wire::broker_epoch;
+use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::BrokerEpoch;
 use milena_storage::{LogDirectory, StorageError};
 use tokio::time::Instant;
 
-use crate::drivers::controller::ControllerHandle;
+use crate::drivers::controller::{Authority, ControllerHandle};
 use crate::metadata::Published;
 use crate::peers::ActiveController;
 
 /// How long to wait for the image before the next heartbeat of one who is not let in.
 const RETRY: Duration = Duration::from_millis(100);
+/// How often a broker that stops asks whether it may.
+const HAND_OVER_INTERVAL: Duration = Duration::from_millis(20);
 /// How often a failing registration is told.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -29,7 +32,7 @@ pub struct Lifecycle {
     /// What it says about itself.
     pub registration: Registration,
     /// The cluster's id.
-    pub cluster_id: String,
+    pub cluster_id: Text,
     /// The way to the active controller that is its own: nothing waits behind anything else.
     pub channel: ActiveController,
     /// What it has read.
@@ -143,22 +146,32 @@ impl Lifecycle {
         if self.local().is_active() {
             return self.register_here().await;
         }
-        let request = message::registration(&self.registration, &self.cluster_id, self.previous_epoch);
-        let answer = self.channel.ask(&request).await?;
-        if answer.error_code.is_none() { Ok(answer.broker_epoch) } else { Err(answer.error_code) }
+        let request = self.application().to_request(&self.cluster_id);
+        broker_epoch(&self.channel.ask(&request).await?)
+    }
+
+    fn application(&self) -> Application {
+        let feature = |it: &Supported| (Text::from_static(it.name), it.min_level, it.max_level);
+        let is_known = self.previous_epoch != BrokerEpoch(-1);
+        Application {
+            registration: self.registration.clone(),
+            features: SUPPORTED.iter().map(feature).collect(),
+            previous_epoch: is_known.then_some(self.previous_epoch),
+            is_migrating: false,
+        }
     }
 
     /// Registers with the controller on this node. The broker reads what that commits before it
     /// is answered, so it is let in together with that: one sync for everything that begins a run.
     async fn register_here(&self) -> Result<BrokerEpoch, ErrorCode> {
-        let application = Application::of_this_version(self.registration.clone());
+        let registration = self.registration.clone();
         let (id, incarnation_id) = (self.registration.id, self.registration.incarnation_id);
         let is_this_run = move |controller: &Controller| {
             let broker = controller.image().broker(id);
             broker.is_some_and(|broker| broker.incarnation_id == incarnation_id)
         };
         let nothing = || Decision { records: Vec::new(), answer: () };
-        let registered = self.local().call(move |it, _| it.admit_broker(&application));
+        let registered = self.local().call(move |it, _| it.register_broker(&registration));
         let let_in = self.local().call(move |controller, _| {
             if is_this_run(controller) { controller.unfence_broker(id) } else { nothing() }
         });
@@ -177,11 +190,11 @@ impl Lifecycle {
                  partitions go on in a new leader epoch"
             );
         }
-        registered?.map_err(|refused| refused.code)
+        registered
     }
 
     /// Says from time to time that it lives, as long as it does.
-    pub async fn live(self, epoch: BrokerEpoch) {
+    pub async fn live(self: Arc<Self>, epoch: BrokerEpoch) {
         let mut ticks = tokio::time::interval(self.heartbeat_interval);
         loop {
             ticks.tick().await;
@@ -195,23 +208,47 @@ impl Lifecycle {
         }
     }
 
+    /// Hands over what this broker leads, as far as that goes in a time; whoever stops without has
+    /// only been quicker.
+    pub async fn leave(&self, epoch: BrokerEpoch, patience: Duration) {
+        let image = self.metadata.image_owned();
+        let is_other = |broker: &&BrokerImage| broker.id != self.registration.id && !broker.fenced;
+        if image.brokers().find(is_other).is_none() {
+            return;
+        }
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            match self.beat(epoch, true).await {
+                Ok(answer) if answer.should_shut_down => return,
+                Ok(_) => {}
+                Err(code) => tracing::debug!(%code, "no answer to a heartbeat"),
+            }
+            // The others have to read what follows from it.
+            tokio::time::sleep(HAND_OVER_INTERVAL).await;
+        }
+        tracing::warn!("not everything was handed over in time");
+    }
+
     async fn beat(
         &self,
         epoch: BrokerEpoch,
         wants_shut_down: bool,
     ) -> Result<HeartbeatAnswer, ErrorCode> {
+        let directories = self.directories.iter();
+        let offline = directories.filter(|directory| directory.is_offline());
         let beat = Heartbeat {
-            id: self.registration.id,
-            epoch,
             metadata_offset: self.metadata.image().offset(),
-            wants_fence: false,
             wants_shut_down,
+            offline_log_dirs: offline.map(|directory| directory.id()).collect(),
+            ..Heartbeat::of(self.registration.id, epoch)
         };
         if self.local().is_active() {
-            let answer = self.local().call(move |controller, _| controller.heartbeat(beat)).await?;
-            return answer.map_err(|refused| refused.code);
+            let answer = self.local().call_with(move |Authority { controller, sessions, now }| {
+                sessions.heard(now.instant, beat.id, beat.epoch, beat.metadata_offset);
+                controller.heartbeat(&beat, sessions)
+            });
+            return answer.await?.map_err(|refused| refused.code);
         }
-        let answer = self.channel.ask(&message::heartbeat(&beat)).await?;
-        message::heartbeat_answer(&answer)
+        HeartbeatAnswer::in_response(&self.channel.ask(&beat.to_request()).await?)
     }
 }
