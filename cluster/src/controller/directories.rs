@@ -1,16 +1,120 @@
 //! The directories of brokers: which failed, which get nothing new, and which replica is in which
 //! (KIP-858, KIP-1066; facts R18, R19).
 
-use milena_protocol::ids::{NodeId, Uuid};
-use milena_protocol::metadata_record::{BrokerRegistrationChangeRecord, MetadataRecord};
+use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::{BrokerEpoch, NodeId, PartitionIndex, Uuid};
+use milena_protocol::metadata_record::{
+    BrokerRegistrationChangeRecord, MetadataRecord, PartitionChangeRecord,
+};
 
 use super::elections::change;
 use super::features::ELIGIBLE_LEADERS;
-use super::machine::Controller;
+use super::machine::{Controller, Decision, Refused};
 use crate::metadata::batch::{CORDONED, DIRECTORIES};
-use crate::metadata::image::{BrokerImage, PartitionImage};
+use crate::metadata::image::{BrokerImage, PartitionImage, TopicImage};
+
+/// A replica of a broker, and the directory that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The directory.
+    pub directory: Uuid,
+    /// The topic.
+    pub topic_id: Uuid,
+    /// The partition.
+    pub partition: PartitionIndex,
+}
+
+/// What became of each replica that was placed, in their order.
+pub type PlacedAnswer = Vec<Result<(), Refused>>;
 
 impl Controller {
+    /// Takes note of where a broker has put its replicas. In a directory that failed it can lead
+    /// and follow no longer. One that is somewhere else after its directory failed begins anew,
+    /// and is not eligible to lead until it has caught up.
+    #[must_use]
+    pub fn place_replicas(
+        &self,
+        broker: NodeId,
+        epoch: BrokerEpoch,
+        placed: &[Placed],
+    ) -> Decision<Result<PlacedAnswer, Refused>> {
+        let refuse = |refused| Decision { records: Vec::new(), answer: Err(refused) };
+        if self.image.metadata_version() < DIRECTORIES {
+            let message = "metadata.version is too old for directories to be known";
+            return refuse(Refused::new(ErrorCode::UNSUPPORTED_VERSION, message));
+        }
+        let broker = match self.registered(broker, epoch) {
+            Ok(broker) => broker,
+            Err(refused) => return refuse(refused),
+        };
+        let mut records = Vec::new();
+        let answer = placed
+            .iter()
+            .map(|it| {
+                let (topic, partition) = self.check_placed(broker.id, it)?;
+                records.extend(self.place_replica(broker, topic, partition, it));
+                Ok(())
+            })
+            .collect();
+        Decision { records, answer: Ok(answer) }
+    }
+
+    fn check_placed(
+        &self,
+        broker: NodeId,
+        placed: &Placed,
+    ) -> Result<(&TopicImage, &PartitionImage), Refused> {
+        let index = placed.partition;
+        let topic = self.image.topic_by_id(placed.topic_id).ok_or_else(|| {
+            Refused::new(ErrorCode::UNKNOWN_TOPIC_ID, "there is no topic of that id")
+        })?;
+        let partition = topic.partition(index).ok_or_else(|| {
+            let message = format!("there is no partition {}-{index}", topic.name());
+            Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message)
+        })?;
+        if !partition.replicas.contains(&broker) {
+            let message = format!("broker {broker} is no replica of {}-{index}", topic.name());
+            return Err(Refused::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, message));
+        }
+        Ok((topic, partition))
+    }
+
+    fn place_replica(
+        &self,
+        broker: &BrokerImage,
+        topic: &TopicImage,
+        partition: &PartitionImage,
+        placed: &Placed,
+    ) -> Option<MetadataRecord> {
+        let before = partition.directory_of(broker.id)?;
+        let is_moved = before != placed.directory;
+        let with_elr = self.image.feature(ELIGIBLE_LEADERS) > 0;
+        let is_lost = with_elr && is_moved && !broker.has_online(before);
+        let is_out = is_lost || !broker.has_online(placed.directory);
+        let holds = [&partition.isr, &partition.elr].iter().any(|it| it.contains(&broker.id));
+        let consequence = (is_out && holds).then(|| {
+            let mut target = self.target_without(topic, partition, broker.id, with_elr);
+            target.elr.retain(|id| *id != broker.id || !is_lost);
+            change(topic, placed.partition, partition, &target)
+        });
+        let mut record = match consequence.flatten() {
+            Some(MetadataRecord::PartitionChange(record)) => record,
+            _ if !is_moved => return None,
+            _ => PartitionChangeRecord {
+                partition_id: placed.partition,
+                topic_id: topic.id(),
+                ..Default::default()
+            },
+        };
+        if is_moved {
+            let own = partition.replicas.iter().position(|id| *id == broker.id)?;
+            let mut directories = partition.directories.clone();
+            *directories.get_mut(own)? = placed.directory;
+            record.directories = Some(directories);
+        }
+        Some(record.into())
+    }
+
     /// Whether a replica of a partition may lead it, as far as its broker and its directory go.
     pub(super) fn may_lead(&self, partition: &PartitionImage, id: NodeId) -> bool {
         self.is_active(id) && self.is_reachable(partition, id)
@@ -33,8 +137,9 @@ impl Controller {
         }
     }
 
-    /// What becomes of a broker's replicas in directories that failed just now; nothing where none
-    /// did, or where no other is left, since such a broker is fenced. They lead and are in sync no longer, and the broker goes on with its other directories.
+    /// What becomes of a broker's replicas in directories that failed just now: they lead and are
+    /// in sync no longer, and the broker goes on with its other directories. Nothing where none
+    /// failed, or where no other is left: such a broker is fenced.
     pub(super) fn without_directories(
         &self,
         broker: &BrokerImage,

@@ -58,7 +58,8 @@ impl Controller {
         let mut records = Vec::new();
         let mut answer = Vec::new();
         for (name, index) in wanted {
-            let result = self.election(name, *index, unclean).map(|record| records.push(record));
+            let result = self.election(name, *index, unclean);
+            let result = result.map(|record| records.push(self.completed(record)));
             let is_idle = result
                 .as_ref()
                 .is_err_and(|refused| refused.code == ErrorCode::ELECTION_NOT_NEEDED);

@@ -164,7 +164,8 @@ impl Controller {
         let may_return = |broker: &&BrokerImage| broker.fenced && !broker.in_controlled_shutdown;
         if let Some(broker) = self.image.broker(id).filter(may_return) {
             records.push(registration_change(broker, UNFENCE, 0));
-            records.extend(self.with_broker(id));
+            let led = self.with_broker(id).into_iter();
+            records.extend(led.map(|record| self.completed(record)));
         }
         Decision { records, answer: () }
     }

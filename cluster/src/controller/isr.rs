@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, PartitionIndex, Uuid};
+use milena_protocol::metadata_record::MetadataRecord;
 
 use super::elections::{Target, change};
 use super::features::ELIGIBLE_LEADERS;
@@ -75,11 +76,11 @@ impl Controller {
                 }
                 let (topic, partition) = self.check_isr_change(broker, wanted)?;
                 let target = self.isr_target(topic, partition, wanted);
-                let altered = altered(partition, &target);
                 let record = change(topic, wanted.partition, partition, &target);
-                let partition_epoch = partition.partition_epoch + i32::from(record.is_some());
+                let record = record.map(|record| self.completed(record));
+                let altered = altered(broker, partition, record.as_ref());
                 records.extend(record);
-                Ok(Altered { partition_epoch, ..altered })
+                altered
             })
             .collect();
         Decision { records, answer: Ok(answer) }
@@ -193,23 +194,34 @@ fn check_members(
     Ok(())
 }
 
-fn altered(partition: &PartitionImage, target: &Target) -> Altered {
-    let leader_recovery_state = if target.recovers { 0 } else { partition.leader_recovery_state };
-    Altered {
-        leader: partition.leader,
-        leader_epoch: partition.leader_epoch,
-        isr: target.isr.clone(),
-        leader_recovery_state,
-        partition_epoch: partition.partition_epoch,
+/// The partition as it is then. A move that the change ends may have taken it from its leader,
+/// which has to wait for the metadata.
+fn altered(
+    broker: NodeId,
+    partition: &PartitionImage,
+    record: Option<&MetadataRecord>,
+) -> Result<Altered, Refused> {
+    let after = match record {
+        Some(MetadataRecord::PartitionChange(record)) => partition.changed(record),
+        _ => partition.clone(),
+    };
+    if after.leader != broker {
+        let message = "the partition was moved, and another one leads it now";
+        return Err(Refused::new(ErrorCode::NEW_LEADER_ELECTED, message));
     }
+    Ok(Altered {
+        leader: after.leader,
+        leader_epoch: after.leader_epoch,
+        isr: after.isr,
+        leader_recovery_state: after.leader_recovery_state,
+        partition_epoch: after.partition_epoch,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use milena_protocol::ids::Offset;
-    use milena_protocol::metadata_record::{
-        MetadataRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord,
-    };
+    use milena_protocol::metadata_record::{PartitionRecord, RegisterBrokerRecord, TopicRecord};
 
     use super::*;
     use crate::configs::Values;

@@ -16,6 +16,7 @@ mod machine;
 mod names;
 mod placement;
 mod proposal;
+pub mod reassign;
 pub mod sessions;
 pub mod topics;
 

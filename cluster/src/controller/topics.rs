@@ -267,6 +267,20 @@ impl Controller {
     }
 
     fn check_assignment(&self, replicas: &[NodeId], factor: Option<usize>) -> Result<(), Refused> {
+        self.check_replicas(replicas, factor)?;
+        if !replicas.iter().any(|id| self.is_active(*id)) {
+            let message = "all assigned brokers are fenced or shutting down";
+            return Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+        }
+        Ok(())
+    }
+
+    /// Whether brokers could be the replicas of a partition, be they there or not.
+    pub(super) fn check_replicas(
+        &self,
+        replicas: &[NodeId],
+        factor: Option<usize>,
+    ) -> Result<(), Refused> {
         let invalid =
             |message: String| Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
         if replicas.is_empty() {
@@ -281,9 +295,6 @@ impl Controller {
         }
         if factor.is_some_and(|factor| factor != replicas.len()) {
             return invalid("all partitions of a topic need the same number of replicas".into());
-        }
-        if !replicas.iter().any(|id| self.is_active(*id)) {
-            return invalid("all assigned brokers are fenced or shutting down".into());
         }
         Ok(())
     }

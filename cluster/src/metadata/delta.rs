@@ -481,6 +481,16 @@ impl MetadataImage {
 /// A leader of −2 leaves the leader as it is, and with it the leader epoch.
 const LEADER_UNCHANGED: NodeId = NodeId(-2);
 
+impl PartitionImage {
+    /// The partition as a change of it makes it.
+    #[must_use]
+    pub fn changed(&self, record: &PartitionChangeRecord) -> Self {
+        let mut after = self.clone();
+        merge(&mut after, record);
+        after
+    }
+}
+
 fn merge(partition: &mut PartitionImage, record: &PartitionChangeRecord) {
     let set = |field: &mut Vec<NodeId>, value: &Option<Vec<NodeId>>| {
         if let Some(value) = value {
