@@ -1,5 +1,8 @@
 //! Requests that the active controller decides on: read, decided, told.
 
+#[cfg(test)]
+mod tests;
+
 use milena_protocol::api::Request;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;

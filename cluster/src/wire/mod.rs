@@ -1,4 +1,7 @@
-//! The quorum's messages as Kafka's APIs carry them between nodes (KIP-595, 630, 853, 996, 1166).
+//! What Kafka's APIs carry between nodes: the quorum's messages (KIP-595, 630, 853, 996, 1166), and
+//! what brokers ask the active controller ([`Decided`]).
+//!
+//! ## The quorum
 //!
 //! Each API has room for many topics and partitions; there is one metadata log, so exactly
 //! `__cluster_metadata-0` is named, and anything else is refused. What the machine answers stands
@@ -17,6 +20,7 @@ mod decided;
 mod epoch;
 mod fetch;
 mod partitions;
+mod placements;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -31,6 +35,7 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
 pub use self::brokers::{broker_epoch, producer_ids, producer_ids_request};
 pub use self::decided::Decided;
 pub use self::partitions::{AlteredPartition, alter_partition_request, altered};
+pub use self::placements::{assign_replicas_request, list_moving, placed};
 use crate::quorum::{Endpoint, Response, ResponseBody};
 
 /// The metadata log's name as a topic.
