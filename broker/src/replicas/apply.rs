@@ -7,7 +7,8 @@ use std::sync::Arc;
 use milena_cluster::configs::{Resolver, Values};
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionImage, TopicImage};
-use milena_cluster::replica::{Begin, Leader};
+use milena_cluster::replica::{Begin, Leader, Standing};
+use milena_cluster::time::Instant;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use milena_storage::{Log, LogDirectory, OpenLogError, RecordValidation, StorageError};
@@ -43,6 +44,7 @@ struct Opening<'a> {
     topic: &'a TopicImage,
     index: PartitionIndex,
     partition: &'a PartitionImage,
+    standing: Standing,
     config: &'a TopicConfig,
 }
 
@@ -190,7 +192,9 @@ impl Replicas {
                     let partition = topic.partition(*index)?;
                     let opens = partition.leader == self.node
                         && self.registry.leading(&topic.id(), *index).is_err();
-                    opens.then_some(Opening { topic, index: *index, partition, config })
+                    let standing =
+                        opens.then(|| Standing::of(image, topic.id(), *index)).flatten()?;
+                    Some(Opening { topic, index: *index, partition, standing, config })
                 })
             })
             .collect();
@@ -252,7 +256,7 @@ impl Replicas {
     }
 
     fn open_one(&self, opening: &Opening<'_>) -> Result<Partition, OpenLogError> {
-        let Opening { topic, index, partition, config } = opening;
+        let Opening { topic, index, partition, standing, config } = opening;
         let directory = self.directory_of(partition);
         let name = topic.name().as_str();
         let open = || directory.open_log(name, topic.id(), *index, config.log.clone());
@@ -273,14 +277,14 @@ impl Replicas {
             tracing::error!(topic = name, partition, %damage, "records that were damaged are gone");
         }
         make_count(&log)?;
-        let role = Leader::begin(Begin {
+        let begin = Begin {
             node: self.node,
-            epoch: partition.leader_epoch,
-            replica_count: partition.replicas.len(),
-            isr: partition.isr.clone(),
-            min_insync_replicas: config.min_insync_replicas,
+            standing: standing.clone(),
             log_end_offset: log.log_end_offset(),
-        });
+            high_watermark: log.high_watermark(),
+            settings: config.replication,
+        };
+        let role = Leader::begin(begin, Instant::default(), &mut Vec::new());
         Ok(Partition::lead(topic.name().clone(), topic.id(), *index, directory.id(), log, role))
     }
 
@@ -320,7 +324,7 @@ impl Replicas {
         for topic in image.topics().filter(|topic| changed(topic)) {
             let config = self.config(image, topic.name());
             for partition in self.registry.of_topic(topic.id()) {
-                partition.configure(config.log.clone(), config.min_insync_replicas);
+                partition.configure(config.log.clone(), config.replication);
             }
         }
     }

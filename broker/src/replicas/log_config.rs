@@ -1,6 +1,9 @@
 //! A topic's configuration as its log wants it.
 
+use std::time::Duration;
+
 use milena_cluster::configs::Resolver;
+use milena_cluster::replica::Settings;
 use milena_protocol::record::Compression;
 use milena_storage::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
 
@@ -10,7 +13,7 @@ pub struct TopicConfig {
     /// For the log.
     pub log: LogConfig,
     /// For the leader.
-    pub min_insync_replicas: usize,
+    pub replication: Settings,
 }
 
 /// Resolves a topic's configuration.
@@ -62,8 +65,12 @@ pub fn resolve(
         producer_id_expiration_ms: resolver.broker_number("producer.id.expiration.ms"),
         record_validation,
     };
-    let min = usize::try_from(number("min.insync.replicas")).unwrap_or(1);
-    TopicConfig { log, min_insync_replicas: min }
+    let max_lag_ms = u64::try_from(resolver.broker_number("replica.lag.time.max.ms")).unwrap_or(0);
+    let replication = Settings {
+        min_insync_replicas: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
+        max_lag: Duration::from_millis(max_lag_ms),
+    };
+    TopicConfig { log, replication }
 }
 
 fn compression(resolver: &Resolver<'_>, topic: &str) -> LogCompression {

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::time::Instant;
 
 use milena_cluster::coordinator::Producer;
-use milena_cluster::replica;
+use milena_cluster::{replica, time};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{
@@ -51,6 +52,25 @@ struct State {
     log: Log,
     role: replica::Leader,
     verifications: Verifications,
+    began_at: Instant,
+    outputs: Vec<replica::Output>,
+}
+
+impl State {
+    /// Lets the role take an input, and the log the high watermark that follows from it.
+    fn step(&mut self, input: replica::Input) {
+        let now = time::Instant::default().plus(self.began_at.elapsed());
+        self.role.step(now, input, &mut self.outputs);
+        for output in self.outputs.drain(..) {
+            match output {
+                replica::Output::AdvanceHighWatermark(offset) => {
+                    self.log.update_high_watermark(offset);
+                }
+                // Nobody but the leader keeps a replica yet, so nothing is proposed.
+                replica::Output::Propose(_) => {}
+            }
+        }
+    }
 }
 
 /// The end of a producer's transaction, as its coordinator decided it.
@@ -158,7 +178,13 @@ impl Partition {
             leader_epoch: AtomicI32::new(leader_epoch.0),
             open_from: AtomicI64::new(open_from(&log)),
             reader,
-            state: Mutex::new(State { log, role, verifications: Verifications::default() }),
+            state: Mutex::new(State {
+                log,
+                role,
+                verifications: Verifications::default(),
+                began_at: Instant::now(),
+                outputs: Vec::new(),
+            }),
             flush,
             compaction,
             start,
@@ -342,7 +368,7 @@ impl Partition {
         // Without the lock: looking at a batch takes longer than copying it.
         let admitted = self.reader.admit(batch, origin, now);
         let mut state = self.state.lock();
-        let State { log, role, verifications } = &mut *state;
+        let State { log, role, verifications, .. } = &mut *state;
         role.admit(acks).map_err(ProduceError::Refused)?;
         let admitted = admitted.map_err(ProduceError::Append)?;
         if let Bound::Inside(producer, start, guard) = bound
@@ -369,8 +395,8 @@ impl Partition {
         let end = appended.last_offset.plus(1);
         let must_flush = log.config().flush_messages == 1;
         if !appended.duplicate && !must_flush {
-            let high_watermark = role.appended(log.log_end_offset());
-            log.update_high_watermark(high_watermark);
+            let end = log.log_end_offset();
+            state.step(replica::Input::Appended(end));
         }
         drop(state);
         self.progress.wake();
@@ -414,9 +440,8 @@ impl Partition {
     fn synced(&self) {
         let flushed = self.flush.flushed_offset();
         let mut state = self.state.lock();
-        let State { log, role, .. } = &mut *state;
-        let high_watermark = role.appended(flushed.min(log.log_end_offset()));
-        log.update_high_watermark(high_watermark);
+        let end = flushed.min(state.log.log_end_offset());
+        state.step(replica::Input::Appended(end));
         drop(state);
         self.progress.wake();
     }
@@ -446,10 +471,9 @@ impl Partition {
     }
 
     /// Applies a topic's new configuration.
-    pub fn configure(&self, config: LogConfig, min_insync_replicas: usize) {
+    pub fn configure(&self, config: LogConfig, settings: replica::Settings) {
         let mut state = self.state.lock();
-        let high_watermark = state.role.set_min_insync_replicas(min_insync_replicas);
-        state.log.update_high_watermark(high_watermark);
+        state.step(replica::Input::Configured(settings));
         state.log.set_config(config);
         drop(state);
         self.progress.wake();
@@ -490,6 +514,24 @@ impl std::fmt::Debug for Partition {
     }
 }
 
+/// The leader of a partition that nobody else keeps.
+#[cfg(test)]
+pub(crate) fn alone(node: NodeId, log_end_offset: Offset) -> replica::Leader {
+    let standing = replica::Standing {
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: 0,
+        replicas: vec![node],
+        isr: vec![node],
+        is_recovering: false,
+        peers: std::collections::BTreeMap::new(),
+    };
+    let settings =
+        replica::Settings { min_insync_replicas: 1, max_lag: std::time::Duration::from_secs(30) };
+    let high_watermark = Offset::ZERO;
+    let begin = replica::Begin { node, standing, log_end_offset, high_watermark, settings };
+    replica::Leader::begin(begin, time::Instant::default(), &mut Vec::new())
+}
+
 #[cfg(test)]
 mod tests {
     use milena_protocol::ids::{ProducerEpoch, ProducerId};
@@ -516,14 +558,7 @@ mod tests {
     fn lead(directory: &LogDirectory, config: LogConfig) -> Arc<Partition> {
         let (id, index) = (Uuid::from_u128(9 << 64), PartitionIndex(0));
         let log = directory.open_log("t", id, index, config).unwrap();
-        let role = replica::Leader::begin(replica::Begin {
-            node: NodeId(1),
-            epoch: LeaderEpoch(0),
-            replica_count: 1,
-            isr: vec![NodeId(1)],
-            min_insync_replicas: 1,
-            log_end_offset: log.log_end_offset(),
-        });
+        let role = alone(NodeId(1), log.log_end_offset());
         Arc::new(Partition::lead("t".into(), id, index, directory.id(), log, role))
     }
 

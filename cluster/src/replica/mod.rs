@@ -2,6 +2,15 @@
 
 pub mod follower;
 mod leader;
+mod progress;
+mod proposal;
+pub mod read_replica;
+mod rules;
+mod standing;
 
 pub use follower::Follower;
-pub use leader::{Begin, Leader};
+pub use leader::{Begin, Input, Leader, Output, Settings};
+pub use progress::{Fetch, FetchRefused, Progress};
+pub use proposal::{Decided, Proposal, ProposalId};
+pub use rules::{Kafka, Rules};
+pub use standing::{Peer, Standing};

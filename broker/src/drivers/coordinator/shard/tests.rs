@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use milena_cluster::coordinator::Record;
 use milena_cluster::metadata::image::MetadataImage;
-use milena_cluster::replica::{Begin, Leader};
-use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
+use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use milena_storage::disk::{Entry, Mode, Space};
 use milena_storage::{DirectoryOptions, Disk, LogConfig, LogDirectory, RealDisk};
 use parking_lot::Condvar;
@@ -17,6 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
+use crate::replicas::partition::alone;
 
 /// How long what has to come is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -132,14 +132,7 @@ fn begin() -> Case {
     let (id, index) = (Uuid::from_u128(9 << 64), PartitionIndex(0));
     let config = LogConfig { flush_messages: 1, ..LogConfig::default() };
     let log = directory.open_log("t", id, index, config).unwrap();
-    let role = Leader::begin(Begin {
-        node: NodeId(1),
-        epoch: LeaderEpoch(0),
-        replica_count: 1,
-        isr: vec![NodeId(1)],
-        min_insync_replicas: 1,
-        log_end_offset: log.log_end_offset(),
-    });
+    let role = alone(NodeId(1), log.log_end_offset());
     let partition = Partition::lead("t".into(), id, index, directory.id(), log, role);
     let (sender, effects) = unbounded_channel();
     let surroundings = Surroundings {
