@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, PartitionIndex, Uuid};
-use milena_protocol::metadata_record::MetadataRecord;
+use milena_protocol::metadata_record::{MetadataRecord, PartitionChangeRecord};
 
 use super::elections::{Target, change};
 use super::features::ELIGIBLE_LEADERS;
@@ -76,10 +76,11 @@ impl Controller {
                 }
                 let (topic, partition) = self.check_isr_change(broker, wanted)?;
                 let target = self.isr_target(topic, partition, wanted);
-                let record = change(topic, wanted.partition, partition, &target);
-                let record = record.map(|record| self.completed(record));
-                let altered = altered(broker, partition, record.as_ref());
-                records.extend(record);
+                let changed = change(topic, wanted.partition, partition, &target);
+                let renewed = || renewed(topic, wanted.partition, partition);
+                let record = self.completed(changed.unwrap_or_else(renewed));
+                let altered = altered(broker, partition, &record);
+                records.push(record);
                 altered
             })
             .collect();
@@ -194,15 +195,31 @@ fn check_members(
     Ok(())
 }
 
+/// The record of a proposal that changes nothing: it begins a partition epoch all the same, so that
+/// no copy of another proposal on the one before is accepted any more. A leader that was refused
+/// asks for this.
+fn renewed(
+    topic: &TopicImage,
+    partition_id: PartitionIndex,
+    partition: &PartitionImage,
+) -> MetadataRecord {
+    MetadataRecord::PartitionChange(PartitionChangeRecord {
+        partition_id,
+        topic_id: topic.id(),
+        isr: Some(partition.isr.clone()),
+        ..Default::default()
+    })
+}
+
 /// The partition as it is then. A move that the change ends may have taken it from its leader,
 /// which has to wait for the metadata.
 fn altered(
     broker: NodeId,
     partition: &PartitionImage,
-    record: Option<&MetadataRecord>,
+    record: &MetadataRecord,
 ) -> Result<Altered, Refused> {
     let after = match record {
-        Some(MetadataRecord::PartitionChange(record)) => partition.changed(record),
+        MetadataRecord::PartitionChange(record) => partition.changed(record),
         _ => partition.clone(),
     };
     if after.leader != broker {
@@ -290,6 +307,23 @@ mod tests {
         controller.replay(Offset(50), LeaderEpoch(1), &decided.records).unwrap();
         let partition = controller.image().partition(TOPIC, PartitionIndex(0)).unwrap();
         assert_eq!(partition.isr, altered.isr);
+        assert_eq!((partition.partition_epoch, partition.leader_epoch), (10, LeaderEpoch(7)));
+    }
+
+    /// A leader that was refused could never know that no copy of its proposal is accepted later,
+    /// and its high watermark would wait for ever for whom it had proposed.
+    #[test]
+    fn a_proposal_that_changes_nothing_ends_those_before_it() {
+        let mut controller = controller();
+        let (broker, epoch) = (NodeId(1), BrokerEpoch(101));
+        let decided = controller.alter_partitions(broker, epoch, &[proposal(&[1, 2])]);
+        let altered = decided.answer.unwrap()[0].clone().unwrap();
+        assert_eq!((altered.isr, altered.partition_epoch), ([1, 2].map(NodeId).to_vec(), 10));
+        controller.replay(Offset(50), LeaderEpoch(1), &decided.records).unwrap();
+        let late = controller.alter_partitions(broker, epoch, &[proposal(&[1, 2, 3])]);
+        let refused = late.answer.unwrap()[0].clone().unwrap_err();
+        assert_eq!(refused.code, ErrorCode::INVALID_UPDATE_VERSION);
+        let partition = controller.image().partition(TOPIC, PartitionIndex(0)).unwrap();
         assert_eq!((partition.partition_epoch, partition.leader_epoch), (10, LeaderEpoch(7)));
     }
 
