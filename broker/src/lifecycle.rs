@@ -16,7 +16,7 @@ use milena_protocol::ids::BrokerEpoch;
 use milena_storage::{LogDirectory, StorageError};
 use tokio::time::Instant;
 
-use crate::drivers::controller::{Authority, ControllerHandle};
+use crate::drivers::controller::ControllerHandle;
 use crate::metadata::Published;
 use crate::peers::ActiveController;
 
@@ -242,13 +242,6 @@ impl Lifecycle {
             offline_log_dirs: offline.map(|directory| directory.id()).collect(),
             ..Heartbeat::of(self.registration.id, epoch)
         };
-        if self.local().is_active() {
-            let answer = self.local().call_with(move |Authority { controller, sessions, now }| {
-                sessions.heard(now.instant, beat.id, beat.epoch, beat.metadata_offset);
-                controller.heartbeat(&beat, sessions)
-            });
-            return answer.await?.map_err(|refused| refused.code);
-        }
-        HeartbeatAnswer::in_response(&self.channel.ask(&beat.to_request()).await?)
+        HeartbeatAnswer::in_response(&self.channel.decided(beat.to_request()).await?)
     }
 }

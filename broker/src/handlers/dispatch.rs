@@ -9,7 +9,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use milena_cluster::wire::Decided;
+use milena_protocol::api::allocate_producer_ids::AllocateProducerIdsRequest;
+use milena_protocol::api::alter_partition::AlterPartitionRequest;
+use milena_protocol::api::alter_partition_reassignments::AlterPartitionReassignmentsRequest;
+use milena_protocol::api::assign_replicas_to_dirs::AssignReplicasToDirsRequest;
+use milena_protocol::api::controller_registration::ControllerRegistrationRequest;
+use milena_protocol::api::elect_leaders::ElectLeadersRequest;
 use milena_protocol::api::header::RequestHeader;
+use milena_protocol::api::unregister_broker::UnregisterBrokerRequest;
 use milena_protocol::api::{self, ApiKey, Request};
 use milena_protocol::codec::Reader;
 
@@ -113,7 +121,7 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::AlterConfigs => later(broker, opened, alter_configs::handle),
         ApiKey::DescribeLogDirs => later(broker, opened, describe_log_dirs::handle),
         ApiKey::CreatePartitions => later(broker, opened, create_partitions::handle),
-        ApiKey::ElectLeaders => later(broker, opened, elect_leaders::handle),
+        ApiKey::ElectLeaders => of_client::<ElectLeadersRequest>(broker, opened),
         ApiKey::IncrementalAlterConfigs => later(broker, opened, incremental_alter_configs::handle),
         ApiKey::ListPartitionReassignments => {
             later(broker, opened, list_partition_reassignments::handle)
@@ -141,20 +149,14 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         }
         ApiKey::BrokerRegistration => later(broker, opened, decided::registration),
         ApiKey::BrokerHeartbeat => later(broker, opened, decided::heartbeat),
-        ApiKey::AlterPartition => later::<api::alter_partition::AlterPartitionRequest, _>(
-            broker,
-            opened,
-            decided::of_node,
-        ),
-        ApiKey::AllocateProducerIds => later::<
-            api::allocate_producer_ids::AllocateProducerIdsRequest,
-            _,
-        >(broker, opened, decided::of_node),
-        ApiKey::UnregisterBroker => later::<api::unregister_broker::UnregisterBrokerRequest, _>(
-            broker,
-            opened,
-            decided::of_client,
-        ),
+        ApiKey::AlterPartition => of_node::<AlterPartitionRequest>(broker, opened),
+        ApiKey::AllocateProducerIds => of_node::<AllocateProducerIdsRequest>(broker, opened),
+        ApiKey::ControllerRegistration => of_node::<ControllerRegistrationRequest>(broker, opened),
+        ApiKey::AssignReplicasToDirs => of_node::<AssignReplicasToDirsRequest>(broker, opened),
+        ApiKey::UnregisterBroker => of_client::<UnregisterBrokerRequest>(broker, opened),
+        ApiKey::AlterPartitionReassignments => {
+            of_client::<AlterPartitionReassignmentsRequest>(broker, opened)
+        }
         ApiKey::Envelope => later(broker, opened, envelope::handle),
         key => Err(Refusal::UnknownApi(key.number())),
     }
@@ -194,6 +196,24 @@ where
         let response = handle(broker.clone(), context.clone(), request).await;
         finish::<R>(&broker, &context, &response)
     })))
+}
+
+/// Asks this controller, for a broker or another controller.
+fn of_node<R>(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
+where
+    R: Decided + Send + Sync + 'static,
+    R::Response: Verdict + Send,
+{
+    later::<R, _>(broker, opened, super::decided::of_node)
+}
+
+/// Asks the active controller, for a client.
+fn of_client<R>(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal>
+where
+    R: Decided + Send + Sync + 'static,
+    R::Response: Verdict + Send,
+{
+    later::<R, _>(broker, opened, super::decided::of_client)
 }
 
 fn finish<R>(broker: &Broker, context: &Context, response: &R::Response) -> Answer

@@ -22,7 +22,6 @@ pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
-pub mod elect_leaders;
 pub mod end_txn;
 pub mod envelope;
 pub mod error;

@@ -48,6 +48,8 @@ served! {
     DeleteGroups: api::delete_groups::DeleteGroupsRequest,
     ElectLeaders: api::elect_leaders::ElectLeadersRequest,
     IncrementalAlterConfigs: api::incremental_alter_configs::IncrementalAlterConfigsRequest,
+    AlterPartitionReassignments:
+        api::alter_partition_reassignments::AlterPartitionReassignmentsRequest,
     ListPartitionReassignments:
         api::list_partition_reassignments::ListPartitionReassignmentsRequest,
     OffsetDelete: api::offset_delete::OffsetDeleteRequest,
@@ -67,6 +69,8 @@ served! {
     AllocateProducerIds: api::allocate_producer_ids::AllocateProducerIdsRequest,
     ConsumerGroupHeartbeat: api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
     ConsumerGroupDescribe: api::consumer_group_describe::ConsumerGroupDescribeRequest,
+    ControllerRegistration: api::controller_registration::ControllerRegistrationRequest,
+    AssignReplicasToDirs: api::assign_replicas_to_dirs::AssignReplicasToDirsRequest,
     ListConfigResources: api::list_config_resources::ListConfigResourcesRequest,
     DescribeTopicPartitions: api::describe_topic_partitions::DescribeTopicPartitionsRequest,
     UpdateRaftVoter: api::update_raft_voter::UpdateRaftVoterRequest,
@@ -83,6 +87,8 @@ const FOR_CONTROLLERS: &[ApiKey] = &[
     ApiKey::BrokerRegistration,
     ApiKey::BrokerHeartbeat,
     ApiKey::AllocateProducerIds,
+    ApiKey::ControllerRegistration,
+    ApiKey::AssignReplicasToDirs,
     ApiKey::UpdateRaftVoter,
 ];
 
@@ -103,6 +109,7 @@ const FORWARDED: &[ApiKey] = &[
     ApiKey::CreatePartitions,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,

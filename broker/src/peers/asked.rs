@@ -2,7 +2,7 @@
 
 use milena_cluster::controller::Refused;
 use milena_cluster::controller::topics::NewTopic;
-use milena_cluster::wire::{producer_ids, producer_ids_request};
+use milena_cluster::wire::{Decided, producer_ids, producer_ids_request};
 use milena_protocol::api::create_topics::{
     CreateTopicsConfig, CreateTopicsRequest, CreateTopicsTopic,
 };
@@ -10,6 +10,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::BrokerEpoch;
 
 use super::ActiveController;
+use crate::drivers::controller::Authority;
 
 /// How long a controller may take to make a topic.
 const TIMEOUT_MS: i32 = 30_000;
@@ -42,19 +43,34 @@ impl ActiveController {
             .map_or(Ok(()), Err)
     }
 
+    /// Lets the active controller decide, wherever that is.
+    ///
+    /// # Errors
+    /// NOT_CONTROLLER or BROKER_NOT_AVAILABLE where nobody decided, as far as is known.
+    pub async fn decided<R>(&self, request: R) -> Result<R::Response, ErrorCode>
+    where
+        R: Decided + Send + 'static,
+        R::Response: Send,
+    {
+        if !self.local().is_active() {
+            return self.ask(&request).await;
+        }
+        let decide = move |Authority { controller, sessions, now }: Authority<'_>| {
+            request.decide(now, controller, sessions)
+        };
+        self.local().call_with(decide).await
+    }
+
     /// The next block of producer ids for this broker: its first id, and its end (KIP-730).
     ///
     /// # Errors
     /// What the controller says, or that there is none.
-    pub async fn allocate_producer_ids(&self, epoch: BrokerEpoch) -> Result<(i64, i64), ErrorCode> {
-        let broker_id = self.local().node();
-        if self.local().is_active() {
-            let allocate = self
-                .local()
-                .call(move |controller, _| controller.allocate_producer_ids_to(broker_id, epoch));
-            return allocate.await?.map_err(|refused| refused.code);
-        }
-        producer_ids(&self.ask(&producer_ids_request(broker_id, epoch)).await?)
+    pub async fn allocate_producer_ids(
+        &self,
+        epoch: BrokerEpoch,
+    ) -> Result<(i64, i64), ErrorCode> {
+        let request = producer_ids_request(self.local().node(), epoch);
+        producer_ids(&self.decided(request).await?)
     }
 }
 
