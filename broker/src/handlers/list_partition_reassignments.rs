@@ -29,7 +29,8 @@ async fn decide(
     context: Context,
     request: ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {
-    let fault = |error_code| ListPartitionReassignmentsResponse { error_code, ..Default::default() };
+    let fault =
+        |error_code| ListPartitionReassignmentsResponse { error_code, ..Default::default() };
     let principal = &context.peer.principal;
     if !broker.authorizer.allows(principal, Operation::Describe, Resource::Cluster) {
         return fault(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);

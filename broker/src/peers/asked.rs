@@ -65,10 +65,7 @@ impl ActiveController {
     ///
     /// # Errors
     /// What the controller says, or that there is none.
-    pub async fn allocate_producer_ids(
-        &self,
-        epoch: BrokerEpoch,
-    ) -> Result<(i64, i64), ErrorCode> {
+    pub async fn allocate_producer_ids(&self, epoch: BrokerEpoch) -> Result<(i64, i64), ErrorCode> {
         let request = producer_ids_request(self.local().node(), epoch);
         producer_ids(&self.decided(request).await?)
     }

@@ -53,11 +53,15 @@ impl Courier {
     pub(super) async fn run(mut self, mut errands: Receiver<Errand>) {
         while let Some(errand) = errands.recv().await {
             match self.carry(&errand).await {
-                Ok(response) => self.office.inbox.answered(Envelope {
-                    peer: errand.to,
-                    correlation: errand.correlation,
-                    message: Message::Response(response),
-                }),
+                Ok(response) => {
+                    let (error, epoch) = (response.error, response.epoch.0);
+                    tracing::trace!(node = errand.to.0, %error, epoch, "answer of the quorum");
+                    self.office.inbox.answered(Envelope {
+                        peer: errand.to,
+                        correlation: errand.correlation,
+                        message: Message::Response(response),
+                    });
+                }
                 Err(trouble) => {
                     tracing::debug!(node = errand.to.0, %trouble, "no answer of the quorum");
                     self.connection = None;

@@ -14,7 +14,7 @@ use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, Offset};
 
 use super::{
     BadAnswer, Carried, Link, PARTITION, TOPIC_ID, check_cluster, endpoint, leader_endpoint, only,
-    other_topic, refused,
+    other_topic, received_epoch, refused, sent_epoch,
 };
 use crate::metadata::batch;
 use crate::quorum::{Batch, FetchRequest, Fetched, ReplicaKey, Response, ResponseBody, SnapshotId};
@@ -31,7 +31,7 @@ impl Carried for FetchRequest {
             partition: PARTITION,
             current_leader_epoch: self.epoch,
             fetch_offset: self.fetch_offset,
-            last_fetched_epoch: self.last_epoch,
+            last_fetched_epoch: sent_epoch(self.last_epoch),
             log_start_offset: Offset::ZERO,
             partition_max_bytes: max_bytes,
             replica_directory_id: self.replica.directory_id,
@@ -71,7 +71,7 @@ impl Carried for FetchRequest {
             },
             epoch: partition.current_leader_epoch,
             fetch_offset: partition.fetch_offset,
-            last_epoch: partition.last_fetched_epoch,
+            last_epoch: received_epoch(partition.last_fetched_epoch, partition.fetch_offset),
             high_watermark: Some(partition.high_watermark).filter(|said| *said != UNSAID),
             max_wait: Duration::from_millis(carrier.max_wait_ms.max(0) as u64),
             max_bytes: max_bytes.max(0) as usize,

@@ -30,7 +30,7 @@ mod vote;
 use milena_protocol::api::Request;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, NodeId, PartitionIndex, Uuid};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Uuid};
 
 pub use self::brokers::{broker_epoch, producer_ids, producer_ids_request};
 pub use self::decided::Decided;
@@ -95,6 +95,16 @@ impl std::fmt::Display for BadAnswer {
 }
 
 impl std::error::Error for BadAnswer {}
+
+/// The epoch of the last record. Of an empty log Apache Kafka says 0, and takes nothing below it.
+fn sent_epoch(last: LeaderEpoch) -> LeaderEpoch {
+    last.max(LeaderEpoch(0))
+}
+
+/// The epoch of the last record of a log that ends here; an empty one has none.
+fn received_epoch(said: LeaderEpoch, end_offset: Offset) -> LeaderEpoch {
+    if end_offset == Offset::ZERO { LeaderEpoch::NONE } else { said }
+}
 
 fn check_cluster(id: Option<&Text>, link: &Link) -> Result<(), ErrorCode> {
     match id {

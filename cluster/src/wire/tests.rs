@@ -132,6 +132,27 @@ fn fetch() -> FetchRequest {
     }
 }
 
+/// Apache Kafka would take no vote and no fetch from a member with an empty log.
+#[test]
+fn an_empty_log_is_told_as_apache_kafka_tells_it() {
+    let empty =
+        FetchRequest { fetch_offset: Offset::ZERO, last_epoch: LeaderEpoch::NONE, ..fetch() };
+    let carrier = empty.carry(&link());
+    assert_eq!(carrier.topics[0].partitions[0].last_fetched_epoch, LeaderEpoch(0));
+    travels(&empty, &[]);
+    let request = VoteRequest {
+        voter: key(1),
+        candidate: key(3),
+        epoch: LeaderEpoch(1),
+        last_epoch: LeaderEpoch::NONE,
+        end_offset: Offset::ZERO,
+        pre_vote: false,
+    };
+    let carrier = request.carry(&link());
+    assert_eq!(carrier.topics[0].partitions[0].last_offset_epoch, LeaderEpoch(0));
+    travels(&request, &[]);
+}
+
 /// The log would not be the same everywhere.
 #[test]
 fn the_log_travels_byte_for_byte() {

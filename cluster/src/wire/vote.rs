@@ -8,7 +8,7 @@ use milena_protocol::error_code::ErrorCode;
 
 use super::{
     BadAnswer, Carried, Link, PARTITION, TOPIC, check_cluster, endpoint, is_metadata_log,
-    leader_endpoint, only, other_topic, refused,
+    leader_endpoint, only, other_topic, received_epoch, refused, sent_epoch,
 };
 use crate::quorum::{ReplicaKey, Response, ResponseBody, VoteRequest};
 
@@ -22,7 +22,7 @@ impl Carried for VoteRequest {
             replica_id: self.candidate.id,
             replica_directory_id: self.candidate.directory_id,
             voter_directory_id: self.voter.directory_id,
-            last_offset_epoch: self.last_epoch,
+            last_offset_epoch: sent_epoch(self.last_epoch),
             last_offset: self.end_offset,
             pre_vote: self.pre_vote,
         };
@@ -45,7 +45,7 @@ impl Carried for VoteRequest {
             voter: key(carrier.voter_id, partition.voter_directory_id),
             candidate: key(partition.replica_id, partition.replica_directory_id),
             epoch: partition.replica_epoch,
-            last_epoch: partition.last_offset_epoch,
+            last_epoch: received_epoch(partition.last_offset_epoch, partition.last_offset),
             end_offset: partition.last_offset,
             pre_vote: partition.pre_vote,
         })
