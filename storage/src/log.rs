@@ -141,6 +141,20 @@ impl Log {
         self.state.epochs.read().latest()
     }
 
+    /// Notes that a leader's epoch begins at the log's end, though nothing is written in it yet: an
+    /// older epoch ends here from now on (KIP-101). A restart forgets it.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
+        let mut tail = self.state.tail.lock();
+        tail.epochs_changed |= self.state.epochs.write().assign(epoch, self.state.log_end());
+    }
+
+    /// Forgets epochs in which nothing is written: whoever led in them and follows now takes what
+    /// another leader wrote at that place, which may be of an older epoch.
+    pub fn forget_unwritten_epochs(&mut self) {
+        let mut tail = self.state.tail.lock();
+        tail.epochs_changed |= self.state.epochs.write().truncate_to(self.state.log_end());
+    }
+
     /// What was given up when it was opened; none where all could be read.
     #[must_use]
     pub fn damage(&self) -> Option<&Damage> {

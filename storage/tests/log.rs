@@ -688,3 +688,29 @@ fn what_may_block_is_known_before_the_read() {
     }
     assert!(reader.may_block(Offset(100), limit), "another segment");
 }
+
+/// A leader that wrote nothing would not know where the epoch before its own ended (KIP-101); as a
+/// follower it would refuse what the next leader kept of an older epoch.
+#[test]
+fn an_epoch_begins_before_anything_is_written_in_it() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open_directory(root.path(), Arc::new(RealDisk));
+    let mut log = open_log(&directory, small());
+    append(&mut log, &[value(0)]).unwrap();
+    let of = log.latest_epoch().unwrap();
+    let next = LeaderEpoch(of.0 + 3);
+    log.begin_epoch(next);
+    let reader = log.reader();
+    assert_eq!(reader.end_offset_for_epoch(next), Some((next, Offset(1))));
+    assert_eq!(reader.end_offset_for_epoch(of), Some((of, Offset(1))));
+    log.forget_unwritten_epochs();
+    assert_eq!(log.latest_epoch(), Some(of));
+    log.begin_epoch(next);
+    let context = AppendContext { leader_epoch: next, now: NOW, origin: Origin::Client };
+    let mut batch = BatchBuilder::new(BatchOptions::default());
+    batch.append(NOW, None, Some(&value(1)), &[]);
+    log.append_as_leader(&batch.build().unwrap(), context).unwrap();
+    log.forget_unwritten_epochs();
+    assert_eq!(reader.end_offset_for_epoch(of), Some((of, Offset(1))));
+    assert_eq!(reader.end_offset_for_epoch(next), Some((next, Offset(2))));
+}
