@@ -39,6 +39,11 @@ pub struct Wanted {
     pub last_fetched_epoch: LeaderEpoch,
     /// At most this many bytes.
     pub max_bytes: i32,
+    /// Where a follower's log starts.
+    pub log_start_offset: Offset,
+    /// The high watermark that a follower knows; the largest offset where it does not say
+    /// (KIP-1166).
+    pub high_watermark: Offset,
 }
 
 /// What was last said about a partition.
@@ -335,6 +340,8 @@ mod tests {
             current_leader_epoch: LeaderEpoch::NONE,
             last_fetched_epoch: LeaderEpoch::NONE,
             max_bytes: 100,
+            log_start_offset: Offset::NONE,
+            high_watermark: Offset(i64::MAX),
         }
     }
 

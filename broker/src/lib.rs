@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod blocking;
 pub mod broker;
 pub mod caretaker;
 pub mod cli;

@@ -42,7 +42,8 @@ use crate::network::listener::{self, Bound};
 use crate::peers::{ActiveController, Peers};
 use crate::publisher::Publisher;
 use crate::readiness::Readiness;
-use crate::replicas::Replicas;
+use crate::replicas::fetcher::{self, FetchRules, Wired};
+use crate::replicas::{Replicas, alter};
 use crate::request::Scope;
 use crate::screen::{Screen, Start};
 use crate::security::Authorizer;
@@ -296,6 +297,7 @@ impl Node {
             };
             registered = Some(epoch);
             tokio::spawn(lifecycle.clone().live(epoch));
+            replicate(&broker);
             tokio::spawn(housekeeping::retain(broker.clone()));
             tokio::spawn(cleaner::compact(broker.clone()));
             tokio::spawn(housekeeping::open_again(broker.clone()));
@@ -351,6 +353,32 @@ impl fmt::Display for ServeError {
 }
 
 impl std::error::Error for ServeError {}
+
+/// Fetches what this broker follows, and proposes who is in sync with what it leads.
+fn replicate(broker: &Arc<Broker>) {
+    let config = &broker.config;
+    let replica = &config.replica;
+    let rules = FetchRules {
+        max_wait: replica.fetch_wait_max,
+        min_bytes: replica.fetch_min_bytes,
+        partition_max_bytes: replica.fetch_max_bytes,
+        max_bytes: replica.fetch_response_max_bytes,
+        backoff: replica.fetch_backoff,
+    };
+    let network = Wired::new(
+        broker.node_id,
+        broker.metadata.clone(),
+        &config.inter_broker_listener_name,
+        replica.socket_timeout,
+    );
+    tokio::spawn(fetcher::run(broker.replicas.clone(), Arc::new(network), rules));
+    let channel = ActiveController::new(
+        broker.controller.clone(),
+        &broker.quorum_link.listener,
+        config.request_timeout,
+    );
+    tokio::spawn(alter::run(broker.replicas.clone(), Arc::new(channel)));
+}
 
 async fn wait_for_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -47,6 +47,9 @@ impl Publisher {
             self.publish(image, changes);
         } else if self.knows_this_run(image) {
             self.has_begun = true;
+            if let Some(broker) = image.broker(self.node) {
+                self.replicas.shared().register(broker.epoch);
+            }
             self.publish(image, &Changes::between(&MetadataImage::default(), image));
             self.replicas.put_strays_aside(image);
         }

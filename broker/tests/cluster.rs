@@ -3,7 +3,9 @@
 mod process;
 
 use milena_protocol::error_code::ErrorCode;
-use process::broker::{create, until};
+use process::broker::{
+    batch, create, create_replicated, fetch_request, produce, records_of, until,
+};
 use process::cluster::{Cluster, describe, quorum, topic};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -64,4 +66,69 @@ fn another_controller_takes_over() {
     }
     let described = quorum(&mut connection);
     assert_eq!((described.current_voters.len(), described.observers.len()), (3, 0));
+}
+
+fn leader_of(cluster: &Cluster, name: &str) -> i32 {
+    let mut leader = -1;
+    until("a leader that lives", || {
+        leader = topic(&mut cluster.connect(), name).partitions[0].leader_id.0;
+        cluster.up().any(|node| node.id == leader)
+    });
+    leader
+}
+
+fn in_sync(cluster: &Cluster, name: &str) -> Vec<i32> {
+    let described = topic(&mut cluster.connect(), name);
+    let mut isr: Vec<i32> = described.partitions[0].isr_nodes.iter().map(|id| id.0).collect();
+    isr.sort_unstable();
+    isr
+}
+
+/// Produces until it is acknowledged by all, wherever the leader is by then.
+fn acknowledged(cluster: &mut Cluster, name: &str, count: i64) -> i64 {
+    let mut base = -1;
+    until("an acknowledgement", || {
+        let leader = leader_of(cluster, name);
+        let mut connection = cluster.node(leader).connect();
+        let answer = produce(&mut connection, name, batch(&vec![1; count as usize]), -1);
+        base = answer.base_offset.0;
+        answer.error_code.is_none()
+    });
+    base
+}
+
+fn records_at(cluster: &mut Cluster, name: &str, offset: i64) -> bytes::Bytes {
+    let leader = leader_of(cluster, name);
+    let mut connection = cluster.node(leader).connect();
+    let response = connection.ask(&fetch_request(name, offset, 0), 12);
+    records_of(&response.responses[0].partitions[0])
+}
+
+/// An acknowledged record would be gone with its leader, or the partition be stuck without it.
+#[test]
+fn another_replica_leads_on_with_every_acknowledged_record() {
+    let mut cluster = Cluster::start(3, &["min.insync.replicas=2"]);
+    cluster.until_live(&[1, 2, 3]);
+    let controller = cluster.controller();
+    let mut connection = cluster.node(controller).connect();
+    assert_eq!(create_replicated(&mut connection, "kept", 1, 3, &[]), ErrorCode::NONE);
+    for node in &cluster.nodes {
+        let mut connection = node.connect();
+        until("the topic is known", || topic(&mut connection, "kept").error_code.is_none());
+    }
+    let mut end = 0;
+    for round in 0..3 {
+        let offset = acknowledged(&mut cluster, "kept", 5);
+        assert!(offset >= end, "round {round}: offsets go on");
+        end = offset + 5;
+        let before = records_at(&mut cluster, "kept", offset);
+        let leader = leader_of(&cluster, "kept");
+        cluster.node(leader).kill();
+        let next = acknowledged(&mut cluster, "kept", 1);
+        assert_eq!(next, end, "round {round}: nothing is lost and nothing is twice");
+        end = next + 1;
+        assert_eq!(records_at(&mut cluster, "kept", offset)[..before.len()], before[..]);
+        cluster.node(leader).start();
+        until("all are in sync", || in_sync(&cluster, "kept") == [1, 2, 3]);
+    }
 }

@@ -105,6 +105,9 @@ pub struct ReplicaConfig {
     pub socket_timeout: Duration,
     /// How often high watermarks are written down.
     pub high_watermark_checkpoint_interval: Duration,
+    /// Whether consumers read from replicas in their rack, as `replica.selector.class` says
+    /// (KIP-392).
+    pub is_read_by_rack: bool,
 }
 
 /// Groups and their offsets.
@@ -708,5 +711,8 @@ fn replica(reading: &Reading<'_>) -> ReplicaConfig {
         socket_timeout: reading.millis("replica.socket.timeout.ms"),
         high_watermark_checkpoint_interval: reading
             .millis("replica.high.watermark.checkpoint.interval.ms"),
+        is_read_by_rack: reading
+            .text("replica.selector.class")
+            .is_some_and(|class| class.ends_with("RackAwareReplicaSelector")),
     }
 }

@@ -15,7 +15,7 @@ use super::coordinator::{Ground, InternalTopic, Shard, Shards};
 use crate::broker::Broker;
 use crate::config::TransactionConfig;
 use crate::handlers::error::produce_code;
-use crate::replicas::partition::{Marker, Partition, Placed, ProduceError};
+use crate::replicas::partition::{Marker, NotAcknowledged, Partition, Placed, ProduceError};
 
 /// Where groups keep their offsets.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -156,7 +156,10 @@ pub async fn committed(partition: &Arc<Partition>, placed: &Placed) -> MarkerOut
     let acknowledged = partition.acknowledged(placed.acknowledgement);
     match tokio::time::timeout(MARKER_TIMEOUT, acknowledged).await {
         Ok(Ok(())) => MarkerOutcome::Written,
-        Ok(Err(_)) => MarkerOutcome::Failed(ErrorCode::KAFKA_STORAGE_ERROR),
+        Ok(Err(NotAcknowledged::Storage(_))) => {
+            MarkerOutcome::Failed(ErrorCode::KAFKA_STORAGE_ERROR)
+        }
+        Ok(Err(NotAcknowledged::Refused(code))) => MarkerOutcome::Failed(code),
         Err(_) => MarkerOutcome::Failed(ErrorCode::REQUEST_TIMED_OUT),
     }
 }

@@ -3,26 +3,33 @@
 //! Answers at once when enough is there, when something is wrong, or when the client will not wait;
 //! else it waits on the partitions' published offsets. What leaves are views of the log, never
 //! copies. The first partition with data may exceed the limits by one whole batch.
+//!
+//! A follower reads up to the log's end, and its fetch tells the leader how far it is. A consumer
+//! may read from a follower, up to what is acknowledged as far as that knows (KIP-392).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use milena_cluster::replica::Fetch as Fetched;
+use milena_cluster::replica::read_replica::rack_aware;
 use milena_protocol::api::fetch::{
-    FetchAbortedTransaction, FetchEpochEndOffset, FetchPartitionResponse, FetchRequest,
-    FetchResponse, FetchTopicResponse,
+    FetchAbortedTransaction, FetchCurrentLeader, FetchEpochEndOffset, FetchNodeEndpoint,
+    FetchPartitionResponse, FetchRequest, FetchResponse, FetchTopicResponse,
 };
 use milena_protocol::codec::{Records, Text};
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
+use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex, Uuid};
 use milena_storage::{LogOffsets, ReadError, ReadLimit};
 
 use super::error::read_code;
+use super::leader_hint::Hints;
 use super::{quorum, resolve};
 use crate::broker::Broker;
+use crate::endpoints::Endpoint;
 use crate::fetch_session::{Asked, Fetching, Key, News, Said, Session, Wanted};
 use crate::replicas::partition::Partition;
-use crate::replicas::progress::Waiting;
+use crate::replicas::progress::{Progress, Waiting};
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -43,16 +50,28 @@ pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest
     } else {
         request.replica_id.0
     };
+    if replica < DEBUGGING_REPLICA {
+        return FetchResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
+    }
+    let asker = match replica {
+        DEBUGGING_REPLICA => Asker::Tool,
+        0.. => {
+            let principal = &context.peer.principal;
+            if !broker.authorizer.allows(principal, Operation::ClusterAction, Resource::Cluster) {
+                let error_code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+                return FetchResponse { error_code, ..Default::default() };
+            }
+            let epoch = request.replica_state.replica_epoch;
+            Asker::Follower(NodeId(replica), (epoch.0 >= 0).then_some(epoch))
+        }
+        _ => Asker::Consumer,
+    };
     let limits = Limits {
         max_bytes,
         min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
         committed_only: request.isolation_level == 1,
-        to_log_end: replica == DEBUGGING_REPLICA,
-        is_follower: replica >= 0,
     };
-    if replica < DEBUGGING_REPLICA {
-        return FetchResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
-    }
+    let rack = request.rack_id.detach();
     let deadline = Instant::now() + max_wait;
     let fetching = match broker.sessions.resolve(asked(request, by_id), Instant::now()) {
         Ok(fetching) => fetching,
@@ -63,7 +82,7 @@ pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest
         Fetching::Full(session, wanted) => (Some(session), wanted, false),
         Fetching::Incremental(session, wanted) => (Some(session), wanted, true),
     };
-    let look = Look { broker, context, by_id, limits };
+    let look = Look { broker, context, by_id, limits, asker, rack };
     let targets: Arc<[Target]> =
         wanted.into_iter().map(|(key, wanted)| look.target(key, wanted)).collect();
     let results = look.read_or_wait(&targets, deadline).await;
@@ -86,6 +105,8 @@ fn asked(request: FetchRequest, by_id: bool) -> Asked {
                     current_leader_epoch: partition.current_leader_epoch,
                     last_fetched_epoch: partition.last_fetched_epoch,
                     max_bytes: partition.partition_max_bytes,
+                    log_start_offset: partition.log_start_offset,
+                    high_watermark: partition.high_watermark,
                 };
                 (key(&topic.topic, topic.topic_id, partition.partition), wanted)
             })
@@ -106,8 +127,17 @@ struct Limits {
     max_bytes: usize,
     min_bytes: usize,
     committed_only: bool,
-    to_log_end: bool,
-    is_follower: bool,
+}
+
+/// Who fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// A client, which sees what is acknowledged.
+    Consumer,
+    /// A follower, under this registration.
+    Follower(NodeId, Option<BrokerEpoch>),
+    /// A tool that may look at all of any replica.
+    Tool,
 }
 
 /// A partition to read, or why it cannot be.
@@ -127,6 +157,10 @@ struct Found {
     diverging: Option<(LeaderEpoch, Offset)>,
     aborted: Option<Vec<FetchAbortedTransaction>>,
     records: Bytes,
+    /// A nearer replica.
+    preferred: Option<NodeId>,
+    /// The high watermark is news that should not wait.
+    has_moved: bool,
 }
 
 impl Found {
@@ -141,7 +175,7 @@ impl Found {
     }
 
     fn must_be_told(&self) -> bool {
-        !self.error_code.is_none() || self.diverging.is_some()
+        !self.error_code.is_none() || self.diverging.is_some() || self.preferred.is_some()
     }
 }
 
@@ -151,6 +185,18 @@ struct Look {
     context: Context,
     by_id: bool,
     limits: Limits,
+    asker: Asker,
+    /// Where a consumer stands; empty where it does not say.
+    rack: Text,
+}
+
+/// Which look at the logs of a request this is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The first, which tells a leader how far its follower is.
+    First,
+    /// One that comes after a wait.
+    Later,
 }
 
 /// How the log may be read.
@@ -175,31 +221,52 @@ impl Look {
         if !self.broker.authorizer.allows(principal, Operation::Read, resource) {
             return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
         }
-        if self.limits.is_follower {
-            // No other node replicates from this one.
-            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        if self.needs_leader() {
+            self.broker.replicas.leading(&topic.id, key.partition)
+        } else {
+            self.broker.replicas.hosting(&topic.id, key.partition)
         }
-        self.broker.replicas.leading(&topic.id, key.partition)
+    }
+
+    /// Whether only the leader may answer. Consumers before KIP-392 do not know that they are
+    /// answered by somebody else.
+    fn needs_leader(&self) -> bool {
+        match self.asker {
+            Asker::Consumer => self.context.version < 11,
+            Asker::Follower(..) => true,
+            Asker::Tool => false,
+        }
     }
 
     /// Reads; where that is too little, waits for more and reads again (fact F1).
     async fn read_or_wait(&self, targets: &Arc<[Target]>, deadline: Instant) -> Vec<Found> {
-        let results = self.read(targets).await;
+        let results = self.read(targets, Turn::First).await;
         if self.is_enough(&results, deadline) {
             return results;
         }
-        let partitions = targets.iter().filter_map(|target| target.partition.as_ref().ok());
-        let waiting = Waiting::on(partitions.map(|partition| partition.progress()));
+        let waiting = Waiting::on(targets.iter().flat_map(|target| self.moves(target)));
         loop {
-            let results = self.read(targets).await;
+            let results = self.read(targets, Turn::Later).await;
             if self.is_enough(&results, deadline) {
                 return results;
             }
             let until = tokio::time::Instant::from_std(deadline);
             if tokio::time::timeout_at(until, waiting.moved()).await.is_err() {
-                return self.read(targets).await;
+                return self.read(targets, Turn::Later).await;
             }
         }
+    }
+
+    /// What has to move before there is something new.
+    fn moves<'a>(&self, target: &'a Target) -> impl Iterator<Item = &'a Progress> + use<'a> {
+        let (of_consumers, of_replicas) = match self.asker {
+            Asker::Consumer => (true, false),
+            Asker::Follower(..) => (self.broker.config.replica.is_read_by_rack, true),
+            Asker::Tool => (false, true),
+        };
+        let partition = target.partition.as_ref().ok();
+        let progress = partition.filter(|_| of_consumers).map(|it| it.progress());
+        progress.into_iter().chain(partition.filter(|_| of_replicas).map(|it| it.ends()))
     }
 
     fn is_enough(&self, results: &[Found], deadline: Instant) -> bool {
@@ -207,18 +274,19 @@ impl Look {
         results.is_empty()
             || bytes >= self.limits.min_bytes.max(1)
             || self.limits.min_bytes == 0
-            || results.iter().any(Found::must_be_told)
+            || results.iter().any(|found| found.must_be_told() || found.has_moved)
             || Instant::now() >= deadline
     }
 
     /// Reads where that does not keep others waiting: all of it on a thread that may block, if any
     /// of it may have to wait for the disk.
-    async fn read(&self, targets: &Arc<[Target]>) -> Vec<Found> {
+    async fn read(&self, targets: &Arc<[Target]>, turn: Turn) -> Vec<Found> {
         if !targets.iter().any(|target| self.may_block(target)) {
-            return self.read_at(targets, Place::Reactor);
+            return self.read_at(targets, turn, Place::Reactor);
         }
         let (look, wanted) = (self.clone(), Arc::clone(targets));
-        let read = tokio::task::spawn_blocking(move || look.read_at(&wanted, Place::Blocking));
+        let read = move || look.read_at(&wanted, turn, Place::Blocking);
+        let read = tokio::task::spawn_blocking(read);
         read.await.unwrap_or_else(|_| {
             // The broker ends.
             let fault = || Found::fault(self.downgraded(ErrorCode::KAFKA_STORAGE_ERROR));
@@ -243,7 +311,7 @@ impl Look {
         wanted: Wanted,
         (bytes_left, first): (usize, bool),
     ) -> ReadLimit {
-        let upper = if self.limits.to_log_end {
+        let upper = if self.asker != Asker::Consumer {
             offsets.log_end_offset
         } else if self.limits.committed_only {
             partition.last_stable_offset()
@@ -257,14 +325,17 @@ impl Look {
         }
     }
 
-    fn read_at(&self, targets: &[Target], place: Place) -> Vec<Found> {
+    fn read_at(&self, targets: &[Target], turn: Turn, place: Place) -> Vec<Found> {
         let mut left = self.limits.max_bytes;
         let mut first = true;
         targets
             .iter()
             .map(|target| {
                 let found = match &target.partition {
-                    Ok(partition) => self.read_one(partition, target.wanted, (left, first), place),
+                    Ok(partition) => {
+                        let left = (left, first);
+                        self.read_one(partition, target.wanted, left, (turn, place))
+                    }
                     Err(code) => Found::fault(self.downgraded(*code)),
                 };
                 left = left.saturating_sub(found.records.len());
@@ -279,12 +350,19 @@ impl Look {
         partition: &Partition,
         wanted: Wanted,
         left: (usize, bool),
-        place: Place,
+        (turn, place): (Turn, Place),
     ) -> Found {
-        if partition.is_retired() {
-            return Found::fault(self.no_such_topic());
+        if let Err(code) = self.check(partition, wanted) {
+            return Found::fault(code);
         }
-        if let Err(code) = partition.check_epoch(wanted.current_leader_epoch) {
+        if let Some(found) = self.elsewhere(partition, wanted) {
+            return found;
+        }
+        let told = match turn {
+            Turn::First => self.tell_leader(partition, wanted),
+            Turn::Later => Ok(()),
+        };
+        if let Err(code) = told {
             return Found::fault(code);
         }
         let reader = partition.reader();
@@ -295,6 +373,9 @@ impl Look {
             last_stable_offset: partition.last_stable_offset(),
             log_start_offset: offsets.log_start_offset,
             aborted: self.limits.committed_only.then(Vec::new),
+            // Consumers that read from the follower wait for it.
+            has_moved: self.broker.config.replica.is_read_by_rack
+                && wanted.high_watermark < offsets.high_watermark,
             ..Found::default()
         };
         if let Some(diverging) = diverging(partition, wanted) {
@@ -325,8 +406,82 @@ impl Look {
         }
     }
 
+    /// Whether this broker may answer, as the partition stands now.
+    fn check(&self, partition: &Partition, wanted: Wanted) -> Result<(), ErrorCode> {
+        if partition.is_retired() {
+            let is_gone = self.broker.metadata.image().topic_by_id(partition.topic_id()).is_none();
+            return Err(match is_gone {
+                true => self.no_such_topic(),
+                false => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            });
+        }
+        if self.needs_leader() && !partition.is_leading() {
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
+        partition.check_epoch(wanted.current_leader_epoch)
+    }
+
+    /// Where a consumer had better read (KIP-392, fact F19).
+    fn elsewhere(&self, partition: &Partition, wanted: Wanted) -> Option<Found> {
+        let is_asked_for = self.asker == Asker::Consumer
+            && self.broker.config.replica.is_read_by_rack
+            && !self.rack.is_empty()
+            && partition.is_leading();
+        if !is_asked_for {
+            return None;
+        }
+        let image = self.broker.metadata.image();
+        let own_rack = image.broker(self.broker.node_id).and_then(|broker| broker.rack.as_deref());
+        let listener = &self.context.peer.listener;
+        let is_reachable = |id: NodeId| {
+            let broker = image.broker(id).filter(|broker| !broker.fenced);
+            broker.is_some_and(|broker| broker.endpoints.iter().any(|at| *at.name == **listener))
+        };
+        let preferred = partition.preferred_replica(wanted.fetch_offset, |replicas| {
+            rack_aware(&self.rack, own_rack, replicas).filter(|id| is_reachable(*id))
+        })?;
+        let offsets = partition.reader().offsets();
+        Some(Found {
+            high_watermark: offsets.high_watermark,
+            last_stable_offset: partition.last_stable_offset(),
+            log_start_offset: offsets.log_start_offset,
+            aborted: self.limits.committed_only.then(Vec::new),
+            preferred: Some(preferred),
+            ..Found::default()
+        })
+    }
+
+    /// A follower has everything below its offset, where that is of this log at all.
+    fn tell_leader(&self, partition: &Partition, wanted: Wanted) -> Result<(), ErrorCode> {
+        let Asker::Follower(follower, broker_epoch) = self.asker else { return Ok(()) };
+        let offsets = partition.reader().offsets();
+        let range = offsets.log_start_offset..=offsets.log_end_offset;
+        if !range.contains(&wanted.fetch_offset) || diverging(partition, wanted).is_some() {
+            return Ok(());
+        }
+        let leader_epoch = match wanted.current_leader_epoch {
+            LeaderEpoch::NONE => partition.leader_epoch(),
+            epoch => epoch,
+        };
+        partition.fetched_by(Fetched {
+            follower,
+            broker_epoch,
+            leader_epoch,
+            fetch_offset: wanted.fetch_offset,
+            log_start_offset: wanted.log_start_offset,
+            leader_end_offset: offsets.log_end_offset,
+        })
+    }
+
     fn read_fault(&self, partition: &Partition, error: ReadError) -> ErrorCode {
         let code = read_code(&error);
+        if let ReadError::OutOfRange { .. } = error
+            && self.asker == Asker::Consumer
+            && !partition.is_leading()
+        {
+            // What the leader has acknowledged may be on its way here.
+            return ErrorCode::OFFSET_NOT_AVAILABLE;
+        }
         if code == ErrorCode::KAFKA_STORAGE_ERROR {
             tracing::error!(?partition, %error, "cannot read");
         }
@@ -356,6 +511,7 @@ impl Look {
     ) -> FetchResponse {
         let mut session = session.as_ref().map(|session| session.lock());
         let mut responses: Vec<FetchTopicResponse> = Vec::new();
+        let mut hints = Hints::new(&self.broker, &self.context.peer);
         for (target, found) in targets.iter().zip(results) {
             let news = News {
                 said: Said {
@@ -369,7 +525,9 @@ impl Look {
             if only_news && !is_news {
                 continue;
             }
-            if let Ok(partition) = &target.partition {
+            if let Ok(partition) = &target.partition
+                && self.asker == Asker::Consumer
+            {
                 if found.error_code.is_none() {
                     self.broker.metrics.fetched(partition.topic(), found.records.len());
                 } else {
@@ -377,7 +535,11 @@ impl Look {
                 }
             }
             let key = &target.key;
-            let partition = partition_response(key.partition, found);
+            let hint = self.hint(&mut hints, key, found.error_code);
+            let mut partition = partition_response(key.partition, found);
+            if let Some((leader_id, leader_epoch)) = hint {
+                partition.current_leader = FetchCurrentLeader { leader_id, leader_epoch };
+            }
             match responses.last_mut() {
                 Some(last) if last.topic == key.topic && last.topic_id == key.topic_id => {
                     last.partitions.push(partition);
@@ -392,9 +554,30 @@ impl Look {
         FetchResponse {
             session_id: session.as_ref().map_or(0, |session| session.id()),
             responses,
+            node_endpoints: hints.endpoints().map(node_endpoint).collect(),
             ..Default::default()
         }
     }
+
+    /// Who leads instead, in the versions that can be told where that is (fact F16).
+    fn hint(
+        &self,
+        hints: &mut Hints<'_>,
+        key: &Key,
+        code: ErrorCode,
+    ) -> Option<(NodeId, LeaderEpoch)> {
+        let is_elsewhere =
+            matches!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH);
+        if !is_elsewhere || self.context.version < 16 {
+            return None;
+        }
+        hints.leader(key.topic_id, key.partition)
+    }
+}
+
+fn node_endpoint(endpoint: Endpoint) -> FetchNodeEndpoint {
+    let Endpoint { node_id, host, port, rack } = endpoint;
+    FetchNodeEndpoint { node_id, host, port, rack }
 }
 
 /// Whether the client's history differs from the log's (KIP-595, fact F15).
@@ -441,6 +624,7 @@ fn partition_response(index: PartitionIndex, found: Found) -> FetchPartitionResp
             .map(|(epoch, end_offset)| FetchEpochEndOffset { epoch, end_offset })
             .unwrap_or_default(),
         aborted_transactions: found.aborted,
+        preferred_read_replica: found.preferred.unwrap_or(NodeId::NONE),
         records: Some(Records(found.records)),
         ..Default::default()
     }

@@ -58,7 +58,7 @@ pub async fn handle(
                     broker: broker.clone(),
                     version: context.version,
                     committed_only: request.isolation_level == 1,
-                    to_log_end: request.replica_id.0 == -2,
+                    is_consumer: request.replica_id.0 == -1,
                 };
                 match look.find(&context, &topic.name, &asked) {
                     Ok(partition) => look.place(partition, asked).await,
@@ -88,7 +88,7 @@ struct Look {
     broker: Arc<Broker>,
     version: i16,
     committed_only: bool,
-    to_log_end: bool,
+    is_consumer: bool,
 }
 
 impl Look {
@@ -128,7 +128,15 @@ impl Look {
     ) -> Result<Place, ErrorCode> {
         let offsets = partition.reader().offsets();
         let epoch = partition.leader_epoch();
-        let upper = if self.to_log_end {
+        let looks_back = matches!(asked.timestamp.0, EARLIEST | EARLIEST_LOCAL);
+        if self.is_consumer && !looks_back && partition.is_catching_up() {
+            // Offsets that were shown before another leader was elected would be so no more (L8).
+            return Err(match self.version {
+                ..5 => ErrorCode::LEADER_NOT_AVAILABLE,
+                _ => ErrorCode::OFFSET_NOT_AVAILABLE,
+            });
+        }
+        let upper = if !self.is_consumer {
             offsets.log_end_offset
         } else if self.committed_only {
             partition.last_stable_offset()

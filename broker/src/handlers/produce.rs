@@ -7,19 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_protocol::api::produce::{
-    ProduceBatchError, ProducePartitionData, ProducePartitionResponse, ProduceRequest,
-    ProduceResponse, ProduceTopicData, ProduceTopicResponse,
+    ProduceBatchError, ProduceCurrentLeader, ProduceNodeEndpoint, ProducePartitionData,
+    ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopicData,
+    ProduceTopicResponse,
 };
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{Offset, Timestamp};
+use milena_protocol::ids::{Offset, Timestamp, Uuid};
 use milena_protocol::record::{Batch, Compression};
-use tokio::runtime::RuntimeFlavor;
 
 use super::clearance::{self, Clearances, Look, Question, producer_in_transaction};
 use super::error::{AppendFault, append_fault};
+use super::leader_hint::Hints;
 use super::resolve;
+use crate::blocking::off_the_reactor;
 use crate::broker::Broker;
-use crate::replicas::partition::{Acknowledgement, Partition, Placed, ProduceError};
+use crate::endpoints::Endpoint;
+use crate::replicas::partition::{
+    Acknowledgement, NotAcknowledged, Partition, Placed, ProduceError,
+};
 use crate::request::Context;
 use crate::security::{Operation, Resource};
 
@@ -101,6 +106,7 @@ fn append(
         has_transactional_id: request.transactional_id.is_some(),
         clearances,
         appends: Vec::new(),
+        hints: Hints::new(broker, &context.peer),
     };
     let refused = run.refusal(&request).or(refused);
     let responses = request
@@ -109,7 +115,8 @@ fn append(
         .enumerate()
         .map(|(topic_at, topic)| run.topic(topic_at, topic, refused))
         .collect();
-    let mut response = ProduceResponse { responses, ..Default::default() };
+    let node_endpoints = run.hints.endpoints().map(node_endpoint).collect();
+    let mut response = ProduceResponse { responses, node_endpoints, ..Default::default() };
     if request.acks != -1 || run.appends.is_empty() {
         return Outcome::Done(response);
     }
@@ -140,10 +147,11 @@ impl Waiting {
             let acknowledged = append.partition.acknowledged(append.acknowledgement);
             let error_code = match tokio::time::timeout_at(deadline, acknowledged).await {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => {
+                Ok(Err(NotAcknowledged::Storage(error))) => {
                     tracing::error!(partition = ?append.partition, %error, "sync failed");
                     ErrorCode::KAFKA_STORAGE_ERROR
                 }
+                Ok(Err(NotAcknowledged::Refused(code))) => code,
                 // The records may still count later (fact P3).
                 Err(_) => ErrorCode::REQUEST_TIMED_OUT,
             };
@@ -167,6 +175,7 @@ struct Run<'a> {
     has_transactional_id: bool,
     clearances: Clearances,
     appends: Vec<Append>,
+    hints: Hints<'a>,
 }
 
 impl Run<'_> {
@@ -196,10 +205,14 @@ impl Run<'_> {
                 let hosted = refusal.and_then(|()| {
                     self.broker.replicas.leading(&found.as_ref().map_err(|c| *c)?.id, data.index)
                 });
-                match hosted {
+                let mut answer = match hosted {
                     Ok(partition) => self.append(partition, data, topic_at, partition_at),
                     Err(code) => failed(data.index, code, None),
+                };
+                if let Ok(topic) = &found {
+                    hint(&mut self.hints, self.context, topic.id, &mut answer);
                 }
+                answer
             })
             .collect();
         ProduceTopicResponse { name: topic.name, topic_id: topic.topic_id, partition_responses }
@@ -342,6 +355,26 @@ impl Run<'_> {
     }
 }
 
+/// Says who leads instead, in the versions that can be told (fact P17).
+fn hint(
+    hints: &mut Hints<'_>,
+    context: &Context,
+    topic_id: Uuid,
+    answer: &mut ProducePartitionResponse,
+) {
+    if answer.error_code != ErrorCode::NOT_LEADER_OR_FOLLOWER || context.version < 10 {
+        return;
+    }
+    if let Some((leader_id, leader_epoch)) = hints.leader(topic_id, answer.index) {
+        answer.current_leader = ProduceCurrentLeader { leader_id, leader_epoch };
+    }
+}
+
+fn node_endpoint(endpoint: Endpoint) -> ProduceNodeEndpoint {
+    let Endpoint { node_id, host, port, rack } = endpoint;
+    ProduceNodeEndpoint { node_id, host, port, rack }
+}
+
 /// A compressed batch from this size on may hold so many records that others would wait for them.
 const COSTLY_FROM_BYTES: usize = 4 * 1024;
 
@@ -349,15 +382,6 @@ const COSTLY_FROM_BYTES: usize = 4 * 1024;
 fn is_costly(records: &[u8]) -> bool {
     let compressed = |batch: &Batch<'_>| batch.attributes().codec() != Some(Compression::None);
     records.len() >= COSTLY_FROM_BYTES && Batch::parse(records).is_ok_and(|(b, _)| compressed(&b))
-}
-
-/// Runs something that takes long while other threads take over this one's connections. A runtime
-/// of one thread, as tests have, has no others.
-fn off_the_reactor<T>(run: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
-        _ => run(),
-    }
 }
 
 const NO_RECORDS: &str = "the partition's data holds no record batch";

@@ -3,6 +3,7 @@
 use milena_cluster::controller::Refused;
 use milena_cluster::controller::topics::NewTopic;
 use milena_cluster::wire::{Decided, producer_ids, producer_ids_request};
+use milena_protocol::api::alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
 use milena_protocol::api::create_topics::{
     CreateTopicsConfig, CreateTopicsRequest, CreateTopicsTopic,
 };
@@ -11,6 +12,7 @@ use milena_protocol::ids::BrokerEpoch;
 
 use super::ActiveController;
 use crate::drivers::controller::Authority;
+use crate::replicas::alter::ControllerChannel;
 
 /// How long a controller may take to make a topic.
 const TIMEOUT_MS: i32 = 30_000;
@@ -68,6 +70,15 @@ impl ActiveController {
     pub async fn allocate_producer_ids(&self, epoch: BrokerEpoch) -> Result<(i64, i64), ErrorCode> {
         let request = producer_ids_request(self.local().node(), epoch);
         producer_ids(&self.decided(request).await?)
+    }
+}
+
+impl ControllerChannel for ActiveController {
+    async fn alter_partition(
+        &self,
+        request: AlterPartitionRequest,
+    ) -> Result<AlterPartitionResponse, ErrorCode> {
+        self.decided(request).await
     }
 }
 

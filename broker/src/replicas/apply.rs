@@ -1,22 +1,26 @@
-//! Where a change of metadata reaches the disk: logs are opened, configured and deleted here and
-//! nowhere else.
+//! Where a change of metadata reaches the partitions: logs are opened, led or followed, configured
+//! and deleted here and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use milena_cluster::configs::{Resolver, Values};
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionImage, TopicImage};
-use milena_cluster::replica::{Begin, Leader, Standing};
-use milena_cluster::time::Instant;
+use milena_cluster::replica::Standing;
+use milena_cluster::replica::follower::Leadership;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
-use milena_storage::{Log, LogDirectory, OpenLogError, RecordValidation, StorageError};
+use milena_storage::{LogDirectory, OpenLogError, RecordValidation, StorageError};
 use parking_lot::{Mutex, RwLock};
 
+use super::fetcher::Lanes;
 use super::log_config::{TopicConfig, resolve};
-use super::partition::Partition;
+use super::partition::{Identity, Partition};
 use super::registry::Registry;
+use super::shared::Shared;
 
 /// The log of the metadata, which is no topic's.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -32,6 +36,11 @@ pub struct Replicas {
     record_validation: RecordValidation,
     directories: Vec<Arc<LogDirectory>>,
     registry: Registry,
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    max_lag: Duration,
+    /// What was applied last.
+    image: ArcSwap<MetadataImage>,
     /// Partitions whose logs could not be opened for want of space or descriptors. Its lock is held
     /// by whoever changes the registry.
     unopened: Mutex<BTreeSet<(Uuid, PartitionIndex)>>,
@@ -39,19 +48,19 @@ pub struct Replicas {
     failed: RwLock<BTreeSet<(Uuid, PartitionIndex)>>,
 }
 
-/// A partition to be led here.
+/// A partition that this broker keeps, and what it is to be to it.
 struct Opening<'a> {
+    image: &'a MetadataImage,
     topic: &'a TopicImage,
     index: PartitionIndex,
     partition: &'a PartitionImage,
-    standing: Standing,
     config: &'a TopicConfig,
 }
 
 /// What became of logs that were to be opened.
 #[derive(Default)]
 struct Opened {
-    partitions: Vec<Partition>,
+    partitions: Vec<Arc<Partition>>,
     failed: Vec<(Uuid, PartitionIndex)>,
     without_room: Vec<(Uuid, PartitionIndex)>,
 }
@@ -63,12 +72,6 @@ fn is_for_want_of_room(error: &OpenLogError) -> bool {
     matches!(error, OpenLogError::Storage(error) if passing(error))
 }
 
-/// Puts a log that is to be led where its topic wants what is acknowledged, because its leader
-/// takes all of it for acknowledged. A kill leaves records that nobody has synced.
-fn make_count(log: &Log) -> Result<(), StorageError> {
-    if log.config().flush_messages == 1 { log.flush() } else { Ok(()) }
-}
-
 impl Replicas {
     /// No partitions yet.
     #[must_use]
@@ -78,12 +81,20 @@ impl Replicas {
         record_validation: RecordValidation,
         directories: Vec<Arc<LogDirectory>>,
     ) -> Self {
+        let resolver =
+            Resolver { node, static_values: &static_values, image: &MetadataImage::default() };
+        let fetchers = u32::try_from(resolver.broker_number("num.replica.fetchers")).unwrap_or(1);
+        let lag_ms = resolver.broker_number("replica.lag.time.max.ms");
         Self {
             node,
-            static_values,
             record_validation,
             directories,
             registry: Registry::default(),
+            shared: Arc::new(Shared::new(node)),
+            lanes: Lanes::new(fetchers),
+            max_lag: Duration::from_millis(u64::try_from(lag_ms).unwrap_or(0)),
+            image: ArcSwap::default(),
+            static_values,
             unopened: Mutex::default(),
             failed: RwLock::default(),
         }
@@ -105,10 +116,57 @@ impl Replicas {
         topic_id: &Uuid,
         index: PartitionIndex,
     ) -> Result<Arc<Partition>, ErrorCode> {
-        self.registry.leading(topic_id, index).map_err(|code| {
-            let has_failed = self.failed.read().contains(&(*topic_id, index));
-            if has_failed { ErrorCode::KAFKA_STORAGE_ERROR } else { code }
-        })
+        match self.registry.find(topic_id, index) {
+            Some(partition) if partition.is_leading() => Ok(partition),
+            _ => Err(self.why_not(topic_id, index)),
+        }
+    }
+
+    /// A partition that this broker leads or follows.
+    ///
+    /// # Errors
+    /// As [`Replicas::leading`].
+    pub fn hosting(
+        &self,
+        topic_id: &Uuid,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        self.registry.find(topic_id, index).ok_or_else(|| self.why_not(topic_id, index))
+    }
+
+    fn why_not(&self, topic_id: &Uuid, index: PartitionIndex) -> ErrorCode {
+        if self.failed.read().contains(&(*topic_id, index)) {
+            return ErrorCode::KAFKA_STORAGE_ERROR;
+        }
+        let image = self.image.load();
+        match image.topic_by_id(*topic_id).map(|topic| topic.partition(index)) {
+            Some(None) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            Some(Some(_)) | None => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        }
+    }
+
+    /// What all partitions have in common.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// `replica.lag.time.max.ms`.
+    #[must_use]
+    pub fn max_lag(&self) -> Duration {
+        self.max_lag
+    }
+
+    /// Who fetches what from whom.
+    #[must_use]
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// The metadata that was applied last.
+    #[must_use]
+    pub fn image(&self) -> Arc<MetadataImage> {
+        self.image.load_full()
     }
 
     /// Every partition.
@@ -131,18 +189,42 @@ impl Replicas {
             self.failed.write().retain(|(failed, _)| failed != topic_id);
             self.delete(*topic_id, name);
         }
-        unopened.extend(self.open_all(image, &changes.partitions));
+        self.image.store(Arc::new(image.clone()));
+        unopened.extend(self.play_all(image, &changes.partitions));
         drop(unopened);
         self.configure(image, changes);
+        self.learn_of_brokers(image, changes);
+        self.lanes.announce();
     }
 
-    /// Puts aside the logs of partitions that there are not. A kill between the end of a topic and
+    /// Leaders and followers learn of brokers that came, went or registered anew.
+    fn learn_of_brokers(&self, image: &MetadataImage, changes: &Changes) {
+        if changes.brokers.is_empty() {
+            return;
+        }
+        for id in &changes.brokers {
+            self.lanes.look_again(*id);
+        }
+        for partition in self.registry.all().iter().filter(|partition| partition.is_leading()) {
+            let (topic_id, index) = (partition.topic_id(), partition.index());
+            let is_told = changes.partitions.get(&topic_id).is_some_and(|it| it.contains(&index));
+            let standing = Standing::of(image, topic_id, index).filter(|standing| {
+                !is_told && standing.replicas.iter().any(|id| changes.brokers.contains(id))
+            });
+            if let Some(standing) = standing {
+                partition.learn(standing);
+            }
+        }
+    }
+
+    /// Puts aside the logs of partitions that this broker does not keep. A kill between the end of a topic and
     /// that of its logs leaves such; they are kept, for whoever wants to look.
     pub fn put_strays_aside(&self, image: &MetadataImage) {
         for directory in &self.directories {
             for (name, index) in directory.unopened() {
-                let is_there = image.topic(&name).is_some_and(|t| t.partition(index).is_some());
-                if is_there || name == METADATA_TOPIC {
+                let known = image.topic(&name).and_then(|topic| topic.partition(index));
+                let is_kept = known.is_some_and(|known| known.replicas.contains(&self.node));
+                if is_kept || name == METADATA_TOPIC {
                     continue;
                 }
                 let partition = index.0;
@@ -169,11 +251,13 @@ impl Replicas {
         for (topic_id, index) in std::mem::take(&mut *unopened) {
             partitions.entry(topic_id).or_default().insert(index);
         }
-        unopened.extend(self.open_all(image, &partitions));
+        unopened.extend(self.play_all(image, &partitions));
+        self.lanes.announce();
     }
 
-    /// Opens the logs that this broker leads; answers those for which there was no room.
-    fn open_all(
+    /// Makes partitions what the image says that they are here; answers those whose logs there
+    /// was no room to open.
+    fn play_all(
         &self,
         image: &MetadataImage,
         partitions: &BTreeMap<Uuid, BTreeSet<PartitionIndex>>,
@@ -184,21 +268,72 @@ impl Replicas {
                 configs.insert(*topic_id, self.config(image, topic.name()));
             }
         }
-        let openings: Vec<Opening<'_>> = partitions
-            .iter()
-            .filter_map(|(id, indexes)| Some((image.topic_by_id(*id)?, configs.get(id)?, indexes)))
-            .flat_map(|(topic, config, indexes)| {
-                indexes.iter().filter_map(|index| {
-                    let partition = topic.partition(*index)?;
-                    let opens = partition.leader == self.node
-                        && self.registry.leading(&topic.id(), *index).is_err();
-                    let standing =
-                        opens.then(|| Standing::of(image, topic.id(), *index)).flatten()?;
-                    Some(Opening { topic, index: *index, partition, standing, config })
-                })
-            })
-            .collect();
+        let mut openings = Vec::new();
+        for (topic_id, indexes) in partitions {
+            let (Some(topic), Some(config)) = (image.topic_by_id(*topic_id), configs.get(topic_id))
+            else {
+                continue;
+            };
+            for index in indexes.iter().copied() {
+                let Some(partition) = topic.partition(index) else { continue };
+                let is_kept = partition.replicas.contains(&self.node);
+                let opening = Opening { image, topic, index, partition, config };
+                match self.registry.find(topic_id, index) {
+                    Some(hosted) if is_kept => self.play(&hosted, &opening),
+                    Some(hosted) => self.remove(&hosted),
+                    None if is_kept => openings.push(opening),
+                    None => {
+                        self.failed.write().remove(&(*topic_id, index));
+                    }
+                }
+            }
+        }
         self.open(&openings)
+    }
+
+    /// Leads or follows a partition, whichever the image says.
+    fn play(&self, hosted: &Arc<Partition>, opening: &Opening<'_>) {
+        if let Err(error) = self.try_to_play(hosted, opening) {
+            tracing::error!(partition = ?hosted, %error, "cannot lead or follow");
+            self.failed.write().insert((hosted.topic_id(), hosted.index()));
+        }
+    }
+
+    fn try_to_play(
+        &self,
+        hosted: &Arc<Partition>,
+        opening: &Opening<'_>,
+    ) -> Result<(), StorageError> {
+        let Opening { image, topic, index, partition, config } = opening;
+        let (leader, epoch) = (partition.leader, partition.leader_epoch);
+        if leader != self.node {
+            hosted.follow(Leadership { leader, epoch })?;
+            self.lanes.assign(hosted, leader);
+            return Ok(());
+        }
+        self.lanes.remove(hosted.topic_id(), hosted.index());
+        match Standing::of(image, topic.id(), *index) {
+            Some(standing) => hosted.lead(standing, config.leader),
+            None => Ok(()),
+        }
+    }
+
+    /// The committed metadata does not name this broker as a replica any more.
+    fn remove(&self, hosted: &Arc<Partition>) {
+        self.registry.remove(hosted.topic_id(), hosted.index());
+        tracing::info!(partition = ?hosted, "not a replica any more: the log is deleted");
+        self.discard(hosted, hosted.topic());
+    }
+
+    fn discard(&self, hosted: &Partition, name: &str) {
+        self.lanes.remove(hosted.topic_id(), hosted.index());
+        hosted.retire();
+        let id = hosted.directory_id();
+        let directory = self.directories.iter().find(|directory| directory.id() == id);
+        let deleted = directory.map(|directory| directory.delete_log(name, hosted.index()));
+        if let Some(Err(error)) = deleted {
+            tracing::error!(partition = ?hosted, %error, "cannot delete the log");
+        }
     }
 
     fn config(&self, image: &MetadataImage, topic: &str) -> TopicConfig {
@@ -255,8 +390,8 @@ impl Replicas {
         opened
     }
 
-    fn open_one(&self, opening: &Opening<'_>) -> Result<Partition, OpenLogError> {
-        let Opening { topic, index, partition, standing, config } = opening;
+    fn open_one(&self, opening: &Opening<'_>) -> Result<Arc<Partition>, OpenLogError> {
+        let Opening { topic, index, partition, config, .. } = opening;
         let directory = self.directory_of(partition);
         let name = topic.name().as_str();
         let open = || directory.open_log(name, topic.id(), *index, config.log.clone());
@@ -276,16 +411,15 @@ impl Replicas {
             let partition = index.0;
             tracing::error!(topic = name, partition, %damage, "records that were damaged are gone");
         }
-        make_count(&log)?;
-        let begin = Begin {
-            node: self.node,
-            standing: standing.clone(),
-            log_end_offset: log.log_end_offset(),
-            high_watermark: log.high_watermark(),
-            settings: config.replication,
+        let identity = Identity {
+            topic: topic.name().clone(),
+            topic_id: topic.id(),
+            index: *index,
+            directory_id: directory.id(),
         };
-        let role = Leader::begin(begin, Instant::default(), &mut Vec::new());
-        Ok(Partition::lead(topic.name().clone(), topic.id(), *index, directory.id(), log, role))
+        let hosted = Arc::new(Partition::host(identity, log, Arc::clone(&self.shared)));
+        self.try_to_play(&hosted, opening)?;
+        Ok(hosted)
     }
 
     /// The directory that the metadata names; the first where it names none.
@@ -300,14 +434,8 @@ impl Replicas {
     }
 
     fn delete(&self, topic_id: Uuid, name: &str) {
-        for partition in self.registry.remove_topic(topic_id) {
-            partition.retire();
-            let id = partition.directory_id();
-            let directory = self.directories.iter().find(|directory| directory.id() == id);
-            let deleted = directory.map(|directory| directory.delete_log(name, partition.index()));
-            if let Some(Err(error)) = deleted {
-                tracing::error!(?partition, %error, "cannot delete the log");
-            }
+        for hosted in self.registry.remove_topic(topic_id) {
+            self.discard(&hosted, name);
         }
     }
 
@@ -324,45 +452,10 @@ impl Replicas {
         for topic in image.topics().filter(|topic| changed(topic)) {
             let config = self.config(image, topic.name());
             for partition in self.registry.of_topic(topic.id()) {
-                partition.configure(config.log.clone(), config.replication);
+                partition.configure(config.log.clone(), config.leader);
+                // Who wants every record on stable storage is fetched for apart.
+                self.lanes.assign_anew(&partition);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
-    use milena_protocol::record::builder::{BatchBuilder, BatchOptions};
-    use milena_storage::{AppendContext, DirectoryOptions, LogConfig, Origin, RealDisk};
-
-    use super::*;
-
-    fn open(root: &std::path::Path, flush_messages: u64) -> Log {
-        let options = DirectoryOptions { runs_threads: false, ..DirectoryOptions::new(NodeId(1)) };
-        let directory = LogDirectory::open(root, options, Arc::new(RealDisk)).unwrap();
-        let config = LogConfig { flush_messages, ..LogConfig::default() };
-        directory.open_log("t", Uuid::from_u128(9 << 64), PartitionIndex(0), config).unwrap()
-    }
-
-    /// After a kill a durable topic would acknowledge, and show, records that a power cut takes.
-    #[test]
-    fn what_a_kill_left_unsynced_does_not_count_on_a_durable_topic() {
-        let root = tempfile::tempdir().unwrap();
-        let mut log = open(root.path(), 1);
-        let mut batch = BatchBuilder::new(BatchOptions::default());
-        batch.append(Timestamp(1), None, Some(b"v"), &[]);
-        let context = AppendContext {
-            leader_epoch: LeaderEpoch(0),
-            now: Timestamp(1),
-            origin: Origin::Client,
-        };
-        log.append_as_leader(&batch.build().unwrap(), context).unwrap();
-        drop(log);
-        for (flush_messages, flushed) in [(u64::MAX, Offset(0)), (1, Offset(1))] {
-            let log = open(root.path(), flush_messages);
-            make_count(&log).unwrap();
-            assert_eq!((log.flushed_offset(), log.log_end_offset()), (flushed, Offset(1)));
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct TopicConfig {
     /// For the log.
     pub log: LogConfig,
     /// For the leader.
-    pub replication: Settings,
+    pub leader: Settings,
 }
 
 /// Resolves a topic's configuration.
@@ -65,12 +65,12 @@ pub fn resolve(
         producer_id_expiration_ms: resolver.broker_number("producer.id.expiration.ms"),
         record_validation,
     };
-    let max_lag_ms = u64::try_from(resolver.broker_number("replica.lag.time.max.ms")).unwrap_or(0);
-    let replication = Settings {
+    let lag_ms = u64::try_from(resolver.broker_number("replica.lag.time.max.ms")).unwrap_or(0);
+    let leader = Settings {
         min_insync_replicas: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
-        max_lag: Duration::from_millis(max_lag_ms),
+        max_lag: Duration::from_millis(lag_ms),
     };
-    TopicConfig { log, replication }
+    TopicConfig { log, leader }
 }
 
 fn compression(resolver: &Resolver<'_>, topic: &str) -> LogCompression {

@@ -1,11 +1,17 @@
 //! The partitions that this broker hosts: their logs, their role, and who waits for them.
 
+pub mod alter;
 mod apply;
 pub mod durable;
+pub mod fetcher;
 pub mod log_config;
 pub mod partition;
 pub mod progress;
 pub mod registry;
+pub mod role;
+pub mod shared;
+mod undecided;
 pub mod verification;
+mod waits;
 
 pub use apply::Replicas;

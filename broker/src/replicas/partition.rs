@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
-use std::time::Instant;
 
 use milena_cluster::coordinator::Producer;
-use milena_cluster::{replica, time};
+use milena_cluster::replica::follower::{Follower, Leadership, LogPosition};
+use milena_cluster::replica::{Begin, Input, Leader, Output, Settings, Standing};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{
@@ -23,54 +23,67 @@ use parking_lot::Mutex;
 
 use super::durable::Durable;
 use super::progress::Progress;
+use super::role::{Following, Leading, Role};
+use super::shared::{Proposed, Shared};
+use super::undecided::{NOTHING, Undecided};
 use super::verification::{Guard, Start, Verifications};
+use super::waits::Waits;
+
+mod follow;
+mod lead;
+
+pub use follow::{After, is_costly};
 
 /// What `acks` says of appends that count when every replica in sync has them.
 const ALL_REPLICAS: i16 = -1;
+/// Records between two syncs on topics that want all of them on stable storage.
+const EVERY_RECORD: u64 = 1;
+
+/// Which partition this is, and where its log lies.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The topic's name.
+    pub topic: Text,
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's number.
+    pub index: PartitionIndex,
+    /// The directory that holds its log.
+    pub directory_id: Uuid,
+}
 
 /// A partition whose log this broker keeps.
 pub struct Partition {
-    topic: Text,
-    topic_id: Uuid,
-    index: PartitionIndex,
-    leader: NodeId,
-    directory_id: Uuid,
+    identity: Identity,
+    shared: Arc<Shared>,
+    leader: AtomicI32,
     leader_epoch: AtomicI32,
-    /// Where the oldest open transaction begins; the largest offset where none is open.
+    is_leading: AtomicBool,
+    /// Where the epoch of this leader began.
+    epoch_start: AtomicI64,
+    /// Where something begins that is undecided; the largest offset where nothing is.
     open_from: AtomicI64,
+    /// Whether every record is to be on stable storage before it counts.
+    is_durable: AtomicBool,
     reader: Arc<LogReader>,
     state: Mutex<State>,
     flush: FlushHandle,
     compaction: Compaction,
     start: StartHandle,
     durable: Arc<Durable>,
+    /// Those who wait for the high watermark, the log's start or another leader.
     progress: Progress,
+    /// Those who wait for the log's end: the followers.
+    ends: Progress,
     is_retired: AtomicBool,
 }
 
 struct State {
     log: Log,
-    role: replica::Leader,
+    role: Role,
     verifications: Verifications,
-    began_at: Instant,
-    outputs: Vec<replica::Output>,
-}
-
-impl State {
-    /// Lets the role take an input, and the log the high watermark that follows from it.
-    fn step(&mut self, input: replica::Input) {
-        let now = time::Instant::default().plus(self.began_at.elapsed());
-        self.role.step(now, input, &mut self.outputs);
-        for output in self.outputs.drain(..) {
-            match output {
-                replica::Output::AdvanceHighWatermark(offset) => {
-                    self.log.update_high_watermark(offset);
-                }
-                // Nobody but the leader keeps a replica yet, so nothing is proposed.
-                replica::Output::Propose(_) => {}
-            }
-        }
-    }
+    undecided: Undecided,
+    waits: Waits,
 }
 
 /// The end of a producer's transaction, as its coordinator decided it.
@@ -152,76 +165,125 @@ pub enum ProduceError {
     Append(AppendError),
 }
 
+/// Why an append does not count.
+#[derive(Debug)]
+pub enum NotAcknowledged {
+    /// The disk failed.
+    Storage(StorageError),
+    /// It is not known to be on enough replicas.
+    Refused(ErrorCode),
+}
+
+impl From<StorageError> for NotAcknowledged {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl std::fmt::Display for NotAcknowledged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Storage(error) => write!(f, "the sync failed: {error}"),
+            Self::Refused(code) => write!(f, "it is not on enough replicas: {code}"),
+        }
+    }
+}
+
 impl Partition {
-    /// Takes a log into service as its leader.
+    /// Takes a log into service. Nobody leads it until somebody says so.
     #[must_use]
-    pub fn lead(
-        topic: Text,
-        topic_id: Uuid,
-        index: PartitionIndex,
-        directory_id: Uuid,
-        mut log: Log,
-        role: replica::Leader,
-    ) -> Self {
-        let reader = log.reader();
-        let flush = log.flush_handle();
-        let compaction = log.compaction();
-        let start = log.start_handle();
-        let leader_epoch = role.leader_epoch();
-        log.update_high_watermark(role.high_watermark());
-        Self {
-            topic,
-            topic_id,
-            index,
-            leader: role.node(),
-            directory_id,
-            leader_epoch: AtomicI32::new(leader_epoch.0),
-            open_from: AtomicI64::new(open_from(&log)),
-            reader,
-            state: Mutex::new(State {
-                log,
-                role,
-                verifications: Verifications::default(),
-                began_at: Instant::now(),
-                outputs: Vec::new(),
-            }),
-            flush,
-            compaction,
-            start,
+    pub fn host(identity: Identity, log: Log, shared: Arc<Shared>) -> Self {
+        let undecided = Undecided::new(log.first_open_transaction_offset());
+        let partition = Self {
+            identity,
+            shared,
+            leader: AtomicI32::new(NodeId::NONE.0),
+            leader_epoch: AtomicI32::new(LeaderEpoch::NONE.0),
+            is_leading: AtomicBool::new(false),
+            epoch_start: AtomicI64::new(0),
+            open_from: AtomicI64::new(NOTHING.0),
+            is_durable: AtomicBool::new(is_durable(&log.config())),
+            reader: log.reader(),
+            flush: log.flush_handle(),
+            compaction: log.compaction(),
+            start: log.start_handle(),
             durable: Arc::default(),
             progress: Progress::default(),
+            ends: Progress::default(),
             is_retired: AtomicBool::new(false),
-        }
+            state: Mutex::new(State {
+                log,
+                role: Role::Following(Following::default()),
+                verifications: Verifications::default(),
+                undecided,
+                waits: Waits::default(),
+            }),
+        };
+        partition.reached(&mut partition.state.lock());
+        partition
+    }
+
+    /// A partition that has no other replica.
+    #[cfg(test)]
+    pub(crate) fn led_alone(directory_id: Uuid, log: Log) -> Self {
+        let (topic, topic_id, index) = (log.topic().into(), log.topic_id(), log.partition());
+        let identity = Identity { topic, topic_id, index, directory_id };
+        let partition = Self::host(identity, log, Arc::new(Shared::new(NodeId(1))));
+        let standing = Standing {
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: 0,
+            replicas: vec![NodeId(1)],
+            isr: vec![NodeId(1)],
+            is_recovering: false,
+            peers: Default::default(),
+        };
+        let max_lag = std::time::Duration::from_secs(30);
+        partition.lead(standing, Settings { min_insync_replicas: 1, max_lag }).unwrap();
+        partition
     }
 
     /// The topic's name.
     #[must_use]
     pub fn topic(&self) -> &Text {
-        &self.topic
+        &self.identity.topic
     }
 
     /// The topic's id.
     #[must_use]
     pub fn topic_id(&self) -> Uuid {
-        self.topic_id
+        self.identity.topic_id
     }
 
     /// The partition's number.
     #[must_use]
     pub fn index(&self) -> PartitionIndex {
-        self.index
+        self.identity.index
     }
 
-    /// The node that leads it.
+    /// The node that leads it; −1 nobody.
     #[must_use]
     pub fn leader(&self) -> NodeId {
-        self.leader
+        NodeId(self.leader.load(Ordering::Acquire))
+    }
+
+    /// Whether this broker leads it.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        self.is_leading.load(Ordering::Acquire)
+    }
+
+    /// Whether what was acknowledged before this leader's epoch may not be known to be yet: it is
+    /// not the latest offset that is acknowledged which is known here (KIP-207).
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        let epoch_start = Offset(self.epoch_start.load(Ordering::Acquire));
+        self.is_leading() && self.reader.offsets().high_watermark < epoch_start
     }
 
     /// The directory that holds its log.
     #[must_use]
     pub fn directory_id(&self) -> Uuid {
-        self.directory_id
+        self.identity.directory_id
     }
 
     /// The epoch of its leader.
@@ -249,22 +311,22 @@ impl Partition {
         Offset(self.open_from.load(Ordering::Acquire)).min(high_watermark)
     }
 
-    /// Takes it out of service: whoever waits is told, and nobody reads or writes it any more.
-    pub fn retire(&self) {
-        self.is_retired.store(true, Ordering::Release);
-        self.progress.wake();
-    }
-
     /// Whether it was taken out of service.
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::Acquire)
     }
 
-    /// Those who wait for it.
+    /// Those who wait for the high watermark, the log's start or another leader.
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Those who wait for the log's end.
+    #[must_use]
+    pub fn ends(&self) -> &Progress {
+        &self.ends
     }
 
     /// Compares the leader epoch that a client believes in with ours; −1 believes anything.
@@ -282,168 +344,135 @@ impl Partition {
         }
     }
 
-    /// Appends one batch of a client.
+    /// Leads from now on, as the metadata has it; or goes on to lead, and learns what is new.
+    /// Blocks where all that is in the log has to be on stable storage before it counts.
     ///
     /// # Errors
-    /// When the role or the log refuses it; nothing is stored then.
-    pub fn append_as_leader(
-        &self,
-        batch: &[u8],
-        acks: i16,
-        now: Timestamp,
-    ) -> Result<Placed, ProduceError> {
-        self.append(batch, acks, now, Origin::Client, Bound::Free)
-    }
-
-    /// Appends one batch of a coordinator of this broker: its records, or the marker that ends a
-    /// transaction.
-    ///
-    /// # Errors
-    /// When the role or the log refuses it; nothing is stored then.
-    pub fn append_as_coordinator(
-        &self,
-        batch: &[u8],
-        now: Timestamp,
-    ) -> Result<Placed, ProduceError> {
-        self.append(batch, ALL_REPLICAS, now, Origin::Coordinator, Bound::Free)
-    }
-
-    /// Whether the transaction coordinator has to be asked before a producer writes here in its
-    /// transaction: not where it has one open. The guard is to be given with the append.
-    #[must_use]
-    pub fn begin_verification(&self, producer: Producer) -> Option<Guard> {
+    /// When the disk refuses; somebody else has to lead.
+    pub fn lead(&self, standing: Standing, settings: Settings) -> Result<(), StorageError> {
+        let now = self.shared.clock().now();
         let mut state = self.state.lock();
-        if state.log.has_open_transaction(producer.id, producer.epoch) {
-            return None;
-        }
-        Some(state.verifications.begin(producer))
-    }
-
-    /// Whether what was asked for under a guard still counts.
-    #[must_use]
-    pub fn is_verified(&self, producer: Producer, guard: Guard) -> bool {
-        self.state.lock().verifications.holds(producer, Some(guard))
-    }
-
-    /// Appends one batch of a client in its transaction, which is open here, or of which the
-    /// coordinator said so under a guard.
-    ///
-    /// # Errors
-    /// INVALID_TXN_STATE when the transaction ended after the coordinator was asked,
-    /// OUT_OF_ORDER_SEQUENCE_NUMBER when an unknown producer has to begin at 0, else as
-    /// [`Partition::append_as_leader`].
-    pub fn append_in_transaction(
-        &self,
-        batch: &[u8],
-        acks: i16,
-        now: Timestamp,
-        (producer, start): (Producer, Start),
-        guard: Option<Guard>,
-    ) -> Result<Placed, ProduceError> {
-        self.append(batch, acks, now, Origin::Client, Bound::Inside(producer, start, guard))
-    }
-
-    /// Appends the marker that ends a producer's transaction here, open or not.
-    ///
-    /// # Errors
-    /// As [`Partition::append_as_coordinator`].
-    pub fn append_marker(&self, marker: Marker, now: Timestamp) -> Result<Placed, ProduceError> {
-        let Marker { producer, coordinator_epoch, .. } = marker;
-        let control = if marker.is_commit { ControlType::Commit } else { ControlType::Abort };
-        let batch =
-            end_transaction_marker(control, producer.id, producer.epoch, coordinator_epoch.0, now)
-                .map_err(|_| ProduceError::Refused(ErrorCode::UNKNOWN_SERVER_ERROR))?;
-        let origin = if marker.is_raised { Origin::RaisedMarker } else { Origin::Coordinator };
-        self.append(&batch, ALL_REPLICAS, now, origin, Bound::Ends(producer))
-    }
-
-    fn append(
-        &self,
-        batch: &[u8],
-        acks: i16,
-        now: Timestamp,
-        origin: Origin,
-        bound: Bound,
-    ) -> Result<Placed, ProduceError> {
-        // Without the lock: looking at a batch takes longer than copying it.
-        let admitted = self.reader.admit(batch, origin, now);
-        let mut state = self.state.lock();
-        let State { log, role, verifications, .. } = &mut *state;
-        role.admit(acks).map_err(ProduceError::Refused)?;
-        let admitted = admitted.map_err(ProduceError::Append)?;
-        if let Bound::Inside(producer, start, guard) = bound
-            && !log.has_open_transaction(producer.id, producer.epoch)
-        {
-            if !verifications.holds(producer, guard) {
-                return Err(ProduceError::Refused(ErrorCode::INVALID_TXN_STATE));
+        match &state.role {
+            Role::Retired => return Ok(()),
+            Role::Leading(leading) if leading.machine.leader_epoch() == standing.leader_epoch => {
+                self.step(&mut state, now, Input::Learned(standing));
             }
-            let found = admitted.base_sequence();
-            if start == Start::AtZero && found > Sequence(0) && !log.knows_producer(producer.id) {
-                let (producer_id, last) = (producer.id, Sequence::NONE);
-                let gap = AppendError::OutOfOrderSequence { producer_id, last, found };
-                return Err(ProduceError::Append(gap));
-            }
-        }
-        let context = AppendContext { leader_epoch: role.leader_epoch(), now, origin };
-        let appended = log.append_admitted(admitted, context).map_err(ProduceError::Append)?;
-        match bound {
-            Bound::Free => {}
-            Bound::Inside(producer, ..) => verifications.opened(producer),
-            Bound::Ends(producer) => verifications.marked(producer, origin == Origin::RaisedMarker),
-        }
-        self.open_from.store(open_from(log), Ordering::Release);
-        let end = appended.last_offset.plus(1);
-        let must_flush = log.config().flush_messages == 1;
-        if !appended.duplicate && !must_flush {
-            let end = log.log_end_offset();
-            state.step(replica::Input::Appended(end));
+            _ => self.begin_to_lead(&mut state, standing, settings)?,
         }
         drop(state);
-        self.progress.wake();
-        let records = (appended.last_offset.0 - appended.base_offset.0 + 1).unsigned_abs();
-        Ok(Placed { appended, records, acknowledgement: Acknowledgement { end, must_flush } })
-    }
-
-    /// Returns once what was appended counts: at once where it does already, and without a sync
-    /// then, else once it is on stable storage and the high watermark has passed it.
-    ///
-    /// # Errors
-    /// When the disk failed.
-    pub async fn acknowledged(
-        self: &Arc<Self>,
-        acknowledgement: Acknowledgement,
-    ) -> Result<(), StorageError> {
-        if acknowledgement.counts(self.reader.offsets()) {
-            return Ok(());
-        }
-        let Acknowledgement { end, .. } = acknowledgement;
-        let partition = Arc::clone(self);
-        self.durable.reach(&self.flush, end, move || partition.synced()).await?;
-        // Someone else may have synced it: the flusher that looks at all logs does not tell.
-        if self.reader.offsets().high_watermark < end {
-            self.synced();
-        }
+        Progress::wake_all([&self.progress, &self.ends]);
         Ok(())
     }
 
-    /// Has everything below `end` synced, so that it counts even if nobody waits for it.
-    pub fn begin_sync(self: &Arc<Self>, end: Offset) {
-        let partition = Arc::clone(self);
-        let begun = self.durable.begin(&self.flush, end, move || {
-            partition.synced();
-        });
-        // Whoever waits begins one anew if it fails, and tells of the failure.
-        drop(begun);
+    /// A leader learns of the partition and of its brokers; whoever does not lead needs not know.
+    pub fn learn(&self, standing: Standing) {
+        let now = self.shared.clock().now();
+        let has_moved = self.step(&mut self.state.lock(), now, Input::Learned(standing));
+        if has_moved {
+            self.progress.wake();
+        }
     }
 
-    /// What is on stable storage now counts.
-    fn synced(&self) {
-        let flushed = self.flush.flushed_offset();
+    fn begin_to_lead(
+        &self,
+        state: &mut State,
+        standing: Standing,
+        settings: Settings,
+    ) -> Result<(), StorageError> {
+        let epoch = standing.leader_epoch;
+        if epoch < self.leader_epoch() {
+            return Ok(());
+        }
+        if self.is_durable() {
+            // A leader takes all of it for its own. A kill leaves records that nobody has synced.
+            state.log.flush()?;
+        }
+        state.log.begin_epoch(epoch);
+        let begin = Begin {
+            node: self.shared.node(),
+            standing,
+            log_end_offset: state.log.log_end_offset(),
+            high_watermark: state.log.high_watermark(),
+            settings,
+        };
+        self.epoch_start.store(begin.log_end_offset.0, Ordering::Release);
+        let mut outputs = Vec::new();
+        let machine = Leader::begin(begin, self.shared.clock().now(), &mut outputs);
+        state.role = Role::Leading(Leading { machine, outputs: Vec::new() });
+        state.verifications = Verifications::default();
+        self.execute(state, &mut outputs);
+        self.led_by(Leadership { leader: self.shared.node(), epoch });
+        Ok(())
+    }
+
+    /// Follows a leader from now on, or waits for one. Blocks where all that is in the log has to
+    /// be on stable storage before it counts.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn follow(&self, leadership: Leadership) -> Result<(), StorageError> {
         let mut state = self.state.lock();
-        let end = flushed.min(state.log.log_end_offset());
-        state.step(replica::Input::Appended(end));
+        let is_known = match &state.role {
+            Role::Retired => true,
+            // The same leader in another partition epoch: nothing that its followers need to know.
+            Role::Following(following) => {
+                following.machine.as_ref().map(Follower::leadership) == Some(leadership)
+            }
+            Role::Leading(_) => false,
+        };
+        if is_known || leadership.epoch < self.leader_epoch() {
+            return Ok(());
+        }
+        // Who goes on elsewhere may have other records at the places that they wait for.
+        state.waits.refuse(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        state.verifications = Verifications::default();
+        state.log.forget_unwritten_epochs();
+        if self.is_durable() {
+            state.log.flush()?;
+        }
+        state.role = Role::Following(follow::begin(&state.log, leadership));
+        self.led_by(leadership);
         drop(state);
-        self.progress.wake();
+        Progress::wake_all([&self.progress, &self.ends]);
+        Ok(())
+    }
+
+    /// Takes it out of service: whoever waits is told, and nobody reads or writes it any more.
+    pub fn retire(&self) {
+        let mut state = self.state.lock();
+        state.role = Role::Retired;
+        state.waits.refuse(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        self.is_leading.store(false, Ordering::Release);
+        self.is_retired.store(true, Ordering::Release);
+        drop(state);
+        Progress::wake_all([&self.progress, &self.ends]);
+    }
+
+    fn led_by(&self, leadership: Leadership) {
+        let Leadership { leader, epoch } = leadership;
+        self.leader.store(leader.0, Ordering::Release);
+        self.leader_epoch.store(epoch.0, Ordering::Release);
+        self.is_leading.store(leader == self.shared.node(), Ordering::Release);
+    }
+
+    /// Whether every record is to be on stable storage before it counts.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.is_durable.load(Ordering::Acquire)
+    }
+
+    /// The high watermark is where the log says: consumers see more, and appends count.
+    fn reached(&self, state: &mut State) {
+        let high_watermark = state.log.high_watermark();
+        self.open_from.store(state.undecided.reached(high_watermark).0, Ordering::Release);
+        state.waits.reached(high_watermark, Ok(()));
+    }
+
+    /// Something was appended or cut off: what is undecided is known before more is acknowledged.
+    fn look_for_undecided(&self, state: &mut State) {
+        let State { log, undecided, .. } = state;
+        undecided.appended(log.first_open_transaction_offset(), log.log_end_offset());
+        self.open_from.store(undecided.reached(log.high_watermark()).0, Ordering::Release);
     }
 
     /// Moves the log start offset forward, as DeleteRecords asks; −1 means the high watermark.
@@ -471,12 +500,20 @@ impl Partition {
     }
 
     /// Applies a topic's new configuration.
-    pub fn configure(&self, config: LogConfig, settings: replica::Settings) {
+    pub fn configure(&self, config: LogConfig, settings: Settings) {
+        let now = self.shared.clock().now();
         let mut state = self.state.lock();
-        state.step(replica::Input::Configured(settings));
+        let was_durable = self.is_durable.swap(is_durable(&config), Ordering::AcqRel);
         state.log.set_config(config);
+        let mut has_moved = self.step(&mut state, now, Input::Configured(settings));
+        if was_durable && !self.is_durable() {
+            let end = state.log.log_end_offset();
+            has_moved |= self.step(&mut state, now, Input::Appended(end));
+        }
         drop(state);
-        self.progress.wake();
+        if has_moved {
+            self.progress.wake();
+        }
     }
 
     /// Removes what retention allows; answers how many segments went. Blocks.
@@ -504,37 +541,20 @@ impl Partition {
     }
 }
 
-fn open_from(log: &Log) -> i64 {
-    log.first_open_transaction_offset().map_or(i64::MAX, |offset| offset.0)
+fn is_durable(config: &LogConfig) -> bool {
+    config.flush_messages == EVERY_RECORD
 }
 
 impl std::fmt::Debug for Partition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Partition({}-{})", self.topic, self.index)
+        write!(f, "Partition({}-{})", self.identity.topic, self.identity.index)
     }
-}
-
-/// The leader of a partition that nobody else keeps.
-#[cfg(test)]
-pub(crate) fn alone(node: NodeId, log_end_offset: Offset) -> replica::Leader {
-    let standing = replica::Standing {
-        leader_epoch: LeaderEpoch(0),
-        partition_epoch: 0,
-        replicas: vec![node],
-        isr: vec![node],
-        is_recovering: false,
-        peers: std::collections::BTreeMap::new(),
-    };
-    let settings =
-        replica::Settings { min_insync_replicas: 1, max_lag: std::time::Duration::from_secs(30) };
-    let high_watermark = Offset::ZERO;
-    let begin = replica::Begin { node, standing, log_end_offset, high_watermark, settings };
-    replica::Leader::begin(begin, time::Instant::default(), &mut Vec::new())
 }
 
 #[cfg(test)]
 mod tests {
     use milena_protocol::ids::{ProducerEpoch, ProducerId};
+    use milena_protocol::record::{BatchBuilder, BatchOptions};
     use milena_storage::{DirectoryOptions, LogDirectory, RealDisk};
 
     use super::*;
@@ -558,8 +578,28 @@ mod tests {
     fn lead(directory: &LogDirectory, config: LogConfig) -> Arc<Partition> {
         let (id, index) = (Uuid::from_u128(9 << 64), PartitionIndex(0));
         let log = directory.open_log("t", id, index, config).unwrap();
-        let role = alone(NodeId(1), log.log_end_offset());
-        Arc::new(Partition::lead("t".into(), id, index, directory.id(), log, role))
+        Arc::new(Partition::led_alone(directory.id(), log))
+    }
+
+    fn open(root: &std::path::Path) -> LogDirectory {
+        let options = DirectoryOptions { runs_threads: false, ..DirectoryOptions::new(NodeId(1)) };
+        LogDirectory::open(root, options, Arc::new(RealDisk)).unwrap()
+    }
+
+    /// After a kill a durable topic would acknowledge, and show, records that a power cut takes.
+    #[test]
+    fn what_a_kill_left_unsynced_does_not_count_on_a_durable_topic() {
+        let root = tempfile::tempdir().unwrap();
+        let partition = lead(&open(root.path()), LogConfig::default());
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch.append(Timestamp(1), None, Some(b"v"), &[]);
+        partition.append_as_leader(&batch.build().unwrap(), 1, Timestamp(1)).unwrap();
+        drop(partition);
+        for (flush_messages, flushed) in [(u64::MAX, Offset(0)), (EVERY_RECORD, Offset(1))] {
+            let config = LogConfig { flush_messages, ..LogConfig::default() };
+            let offsets = lead(&open(root.path()), config).reader().offsets();
+            assert_eq!((offsets.flushed_offset, offsets.high_watermark), (flushed, Offset(1)));
+        }
     }
 
     /// Each transaction waited for a sync of each of its partitions, whatever the topic asks for;
@@ -574,11 +614,8 @@ mod tests {
         };
         for (flush_messages, flushed) in [(u64::MAX, Offset(0)), (1, Offset(1))] {
             let root = tempfile::tempdir().unwrap();
-            let options =
-                DirectoryOptions { runs_threads: false, ..DirectoryOptions::new(NodeId(1)) };
-            let directory = LogDirectory::open(root.path(), options, Arc::new(RealDisk)).unwrap();
             let config = LogConfig { flush_messages, ..LogConfig::default() };
-            let partition = lead(&directory, config);
+            let partition = lead(&open(root.path()), config);
             let placed = partition.append_marker(marker, Timestamp(1)).unwrap();
             partition.acknowledged(placed.acknowledgement).await.unwrap();
             let offsets = partition.reader().offsets();

@@ -39,13 +39,19 @@ impl Progress {
 
     /// Wakes everyone; each looks again and waits on if it must.
     pub fn wake(&self) {
+        Self::wake_all([self]);
+    }
+
+    /// Wakes everyone who waits for any of these.
+    pub fn wake_all<const N: usize>(lists: [&Self; N]) {
         // Pairs with the store in join: either the waiter sees the new offsets in its last look,
         // or we see the waiter here.
         std::sync::atomic::fence(Ordering::SeqCst);
-        if self.count.load(Ordering::SeqCst) == 0 {
-            return;
+        for list in lists {
+            if list.count.load(Ordering::SeqCst) > 0 {
+                list.waiters.lock().iter().for_each(|waiter| waiter.notify_one());
+            }
         }
-        self.waiters.lock().iter().for_each(|waiter| waiter.notify_one());
     }
 }
 

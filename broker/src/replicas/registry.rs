@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{PartitionIndex, Uuid};
 
 use super::partition::Partition;
@@ -22,18 +21,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A partition that this broker leads.
-    ///
-    /// # Errors
-    /// NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition.
-    pub fn leading(
-        &self,
-        topic_id: &Uuid,
-        index: PartitionIndex,
-    ) -> Result<Arc<Partition>, ErrorCode> {
-        let topics = self.topics.load();
-        let hosted = topics.get(topic_id).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
-        hosted.get(&index).cloned().ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    /// A partition whose log this broker keeps.
+    #[must_use]
+    pub fn find(&self, topic_id: &Uuid, index: PartitionIndex) -> Option<Arc<Partition>> {
+        self.topics.load().get(topic_id)?.get(&index).cloned()
     }
 
     /// Every partition, topic by topic.
@@ -50,11 +41,11 @@ impl Registry {
     }
 
     /// Takes partitions into service, all at once.
-    pub fn insert(&self, partitions: Vec<Partition>) {
+    pub fn insert(&self, partitions: Vec<Arc<Partition>>) {
         let mut topics = (**self.topics.load()).clone();
         for partition in partitions {
             let hosted = topics.entry(partition.topic_id()).or_default();
-            Arc::make_mut(hosted).insert(partition.index(), Arc::new(partition));
+            Arc::make_mut(hosted).insert(partition.index(), partition);
         }
         self.topics.store(Arc::new(topics));
     }
@@ -65,6 +56,18 @@ impl Registry {
         let removed = topics.remove(&topic_id);
         self.topics.store(Arc::new(topics));
         removed.map(|hosted| hosted.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Takes one partition out of service.
+    pub fn remove(&self, topic_id: Uuid, index: PartitionIndex) {
+        let mut topics = (**self.topics.load()).clone();
+        if let Some(hosted) = topics.get_mut(&topic_id) {
+            Arc::make_mut(hosted).remove(&index);
+            if hosted.is_empty() {
+                topics.remove(&topic_id);
+            }
+        }
+        self.topics.store(Arc::new(topics));
     }
 
     /// The partitions of one topic.

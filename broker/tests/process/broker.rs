@@ -138,11 +138,22 @@ pub fn create(
     partitions: i32,
     configs: &[(&str, &str)],
 ) -> ErrorCode {
+    create_replicated(connection, name, partitions, 1, configs)
+}
+
+/// Creates a topic with so many replicas of each partition.
+pub fn create_replicated(
+    connection: &mut Connection,
+    name: &str,
+    partitions: i32,
+    replication_factor: i16,
+    configs: &[(&str, &str)],
+) -> ErrorCode {
     let request = CreateTopicsRequest {
         topics: vec![CreateTopicsTopic {
             name: name.into(),
             num_partitions: partitions,
-            replication_factor: 1,
+            replication_factor,
             configs: configs
                 .iter()
                 .map(|(name, value)| CreateTopicsConfig {

@@ -96,8 +96,10 @@ impl Carried for FetchRequest {
                 partition.records = Some(Records(joined(batches)));
             }
             ResponseBody::Fetch(Fetched::Diverging { epoch, end_offset }) => {
-                partition.diverging_epoch =
-                    FetchEpochEndOffset { epoch: *epoch, end_offset: *end_offset };
+                // Where the logs have nothing in common there is no epoch to name; none means that
+                // they do not differ.
+                let epoch = sent_epoch(*epoch);
+                partition.diverging_epoch = FetchEpochEndOffset { epoch, end_offset: *end_offset };
             }
             ResponseBody::Fetch(Fetched::Snapshot(SnapshotId { end_offset, epoch })) => {
                 partition.snapshot_id = FetchSnapshotId { end_offset: *end_offset, epoch: *epoch };

@@ -153,6 +153,18 @@ fn an_empty_log_is_told_as_apache_kafka_tells_it() {
     travels(&request, &[]);
 }
 
+/// A member whose log has nothing in common with the leader's would keep it, and fetch for ever.
+#[test]
+fn logs_with_nothing_in_common_are_told_to_differ() {
+    let diverging = |epoch| {
+        let end_offset = Offset::ZERO;
+        answer(ResponseBody::Fetch(Fetched::Diverging { epoch, end_offset }))
+    };
+    let carried = FetchRequest::carry_answer(&diverging(LeaderEpoch::NONE), &link());
+    let arrived = FetchRequest::unpack_answer(over_the_wire(&carried), &link());
+    assert_eq!(arrived, Ok(diverging(LeaderEpoch(0))));
+}
+
 /// The log would not be the same everywhere.
 #[test]
 fn the_log_travels_byte_for_byte() {

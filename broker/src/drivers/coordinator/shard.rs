@@ -288,7 +288,7 @@ impl<M: Machine> Shard<M> {
             match in_time {
                 Ok(()) => shard.let_go_of_all(releases),
                 Err(error) => {
-                    tracing::error!(partition = ?shard.partition, %error, "sync failed");
+                    tracing::warn!(partition = ?shard.partition, %error, "not committed");
                     refuse(releases, ErrorCode::NOT_COORDINATOR);
                 }
             }

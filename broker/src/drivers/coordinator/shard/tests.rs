@@ -16,7 +16,6 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::replicas::partition::alone;
 
 /// How long what has to come is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -132,8 +131,7 @@ fn begin() -> Case {
     let (id, index) = (Uuid::from_u128(9 << 64), PartitionIndex(0));
     let config = LogConfig { flush_messages: 1, ..LogConfig::default() };
     let log = directory.open_log("t", id, index, config).unwrap();
-    let role = alone(NodeId(1), log.log_end_offset());
-    let partition = Partition::lead("t".into(), id, index, directory.id(), log, role);
+    let partition = Partition::led_alone(directory.id(), log);
     let (sender, effects) = unbounded_channel();
     let surroundings = Surroundings {
         metadata: Arc::new(Published::new(Arc::new(MetadataImage::default()))),

@@ -1,0 +1,240 @@
+//! The task of a lane: it asks for all its partitions at once, takes what comes, and asks again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_protocol::api::fetch::{
+    FetchPartitionResponse, FetchReplicaState, FetchRequest, FetchResponse,
+};
+use milena_protocol::ids::NodeId;
+
+use super::super::Replicas;
+use super::super::partition::{After, Partition, is_costly};
+use super::super::role::{Ask, NextAsk};
+use super::lanes::{Key, Lane};
+use super::network::{Channel, Lost, Network};
+use super::session::Session;
+use crate::blocking::off_the_reactor;
+use crate::clock::{SteadyClock, WallClock};
+
+/// An answer from this size on is taken where nobody else waits.
+const COSTLY_FROM_BYTES: usize = 256 * 1024;
+
+/// How followers fetch, as the configuration says.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchRules {
+    /// `replica.fetch.wait.max.ms`.
+    pub max_wait: Duration,
+    /// `replica.fetch.min.bytes`.
+    pub min_bytes: i32,
+    /// `replica.fetch.max.bytes`.
+    pub partition_max_bytes: i32,
+    /// `replica.fetch.response.max.bytes`.
+    pub max_bytes: i32,
+    /// `replica.fetch.backoff.ms`.
+    pub backoff: Duration,
+}
+
+/// Runs a task for each lane, until the runtime ends.
+pub async fn run<N: Network>(replicas: Arc<Replicas>, network: Arc<N>, rules: FetchRules) {
+    loop {
+        for lane in replicas.lanes().opened().await {
+            let replicas = Arc::clone(&replicas);
+            let clock = replicas.shared().clock();
+            let fetcher = Fetcher {
+                replicas,
+                network: Arc::clone(&network),
+                rules,
+                lane,
+                clock,
+                session: Session::default(),
+                channel: None,
+                trouble: None,
+            };
+            tokio::spawn(fetcher.run());
+        }
+    }
+}
+
+/// A lane's task.
+struct Fetcher<N: Network> {
+    replicas: Arc<Replicas>,
+    network: Arc<N>,
+    rules: FetchRules,
+    lane: Arc<Lane>,
+    clock: SteadyClock,
+    session: Session,
+    channel: Option<N::Channel>,
+    /// What was told last, so that it is not told again and again.
+    trouble: Option<String>,
+}
+
+/// What there is to do.
+#[derive(Default)]
+struct Due {
+    asks: BTreeMap<Key, Ask>,
+    partitions: BTreeMap<Key, Arc<Partition>>,
+    /// When something that is left out may be asked.
+    next_at: Option<tokio::time::Instant>,
+}
+
+impl<N: Network> Fetcher<N> {
+    async fn run(mut self) {
+        let lane = Arc::clone(&self.lane);
+        loop {
+            let changed = lane.changed.notified();
+            let due = self.due();
+            if due.asks.is_empty() {
+                if due.partitions.is_empty() && self.replicas.lanes().close_if_empty(&lane) {
+                    return;
+                }
+                // Nothing is asked: the leader need not remember anything.
+                self.hang_up();
+                wait(changed, due.next_at).await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                // What is new must not wait until the leader has something for the others. The
+                // channel would bring the answer first, so it is given up.
+                () = changed => self.hang_up(),
+                () = reached(due.next_at) => self.hang_up(),
+                answered = self.fetch(&due) => match answered {
+                    Ok(response) => self.take(&due, response).await,
+                    Err(lost) => self.lost(&due, lost),
+                },
+            }
+        }
+    }
+
+    fn due(&self) -> Due {
+        let mut due = Due::default();
+        for partition in self.lane.members() {
+            let key = (partition.topic_id(), partition.index());
+            match partition.next_ask() {
+                NextAsk::Now(ask) if ask.leadership.leader == self.leader() => {
+                    due.asks.insert(key, ask);
+                }
+                NextAsk::At(at) => {
+                    let at = self.clock.at(at);
+                    due.next_at = Some(due.next_at.map_or(at, |next| next.min(at)));
+                }
+                NextAsk::Now(_) | NextAsk::Never => {}
+            }
+            due.partitions.insert(key, partition);
+        }
+        due
+    }
+
+    fn leader(&self) -> NodeId {
+        self.lane.key().leader
+    }
+
+    fn hang_up(&mut self) {
+        self.channel = None;
+        self.session.end();
+    }
+
+    async fn fetch(&mut self, due: &Due) -> Result<FetchResponse, Lost> {
+        let shared = Arc::clone(self.replicas.shared());
+        let replica_epoch = shared.broker_epoch().await;
+        if self.channel.is_none() {
+            self.session.end();
+            self.channel = Some(self.network.connect(self.leader()).await?);
+        }
+        let Some(channel) = &self.channel else {
+            return Err(Lost("there is no connection".into()));
+        };
+        let rules = &self.rules;
+        let mut request = FetchRequest {
+            replica_id: shared.node(),
+            replica_state: FetchReplicaState { replica_id: shared.node(), replica_epoch },
+            max_wait_ms: i32::try_from(rules.max_wait.as_millis()).unwrap_or(i32::MAX),
+            min_bytes: rules.min_bytes,
+            max_bytes: rules.max_bytes,
+            ..Default::default()
+        };
+        self.session.ask(&due.asks, rules.partition_max_bytes, &mut request);
+        channel.fetch(&request).await
+    }
+
+    fn lost(&mut self, due: &Due, lost: Lost) {
+        self.hang_up();
+        self.tell(lost.0);
+        for key in due.asks.keys() {
+            if let Some(partition) = due.partitions.get(key) {
+                partition.pause(self.rules.backoff);
+            }
+        }
+    }
+
+    fn tell(&mut self, trouble: String) {
+        let leader = self.leader();
+        if self.trouble.as_ref() != Some(&trouble) {
+            tracing::warn!(%leader, trouble, "cannot fetch from a leader");
+            self.trouble = Some(trouble);
+        }
+    }
+
+    async fn take(&mut self, due: &Due, response: FetchResponse) {
+        let code = response.error_code;
+        if !self.session.answered(&response) {
+            tracing::debug!(leader = %self.leader(), %code, "a leader refuses a fetch");
+            return;
+        }
+        if self.trouble.take().is_some() {
+            tracing::info!(leader = %self.leader(), "fetching from the leader again");
+        }
+        let mut settling = Vec::new();
+        for topic in &response.responses {
+            for answered in &topic.partitions {
+                let key = (topic.topic_id, answered.partition_index);
+                let (Some(partition), Some(asked)) =
+                    (due.partitions.get(&key), self.session.asked(&key))
+                else {
+                    continue;
+                };
+                let after = self.take_one(partition, asked, answered);
+                if after != After::default() {
+                    // All syncs run at the same time.
+                    partition.begin_to_settle(after);
+                    settling.push((Arc::clone(partition), after));
+                }
+            }
+        }
+        for (partition, after) in settling {
+            partition.settled(after).await;
+        }
+    }
+
+    fn take_one(
+        &self,
+        partition: &Partition,
+        asked: &Ask,
+        answered: &FetchPartitionResponse,
+    ) -> After {
+        let (epoch, backoff) = (asked.leadership.epoch, self.rules.backoff);
+        let take = || partition.take(epoch, answered, WallClock.now(), backoff);
+        let bytes = answered.records.as_ref().map_or(0, |records| records.0.len());
+        if is_costly(answered) || bytes >= COSTLY_FROM_BYTES {
+            off_the_reactor(take)
+        } else {
+            take()
+        }
+    }
+}
+
+async fn reached(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait(changed: impl Future<Output = ()>, until: Option<tokio::time::Instant>) {
+    tokio::select! {
+        () = changed => {}
+        () = reached(until) => {}
+    }
+}

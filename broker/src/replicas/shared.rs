@@ -1,0 +1,138 @@
+//! What all partitions of a broker have in common.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use milena_cluster::replica::Proposal;
+use milena_protocol::ids::{BrokerEpoch, NodeId, PartitionIndex, Uuid};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::SteadyClock;
+
+/// A broker that is not registered, so that it neither fetches nor proposes.
+const UNREGISTERED: i64 = -1;
+
+/// A proposal of a partition, on its way to the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposed {
+    /// The topic.
+    pub topic_id: Uuid,
+    /// The partition.
+    pub index: PartitionIndex,
+    /// What it wants.
+    pub proposal: Proposal,
+}
+
+/// What all partitions of a broker have in common.
+#[derive(Debug)]
+pub struct Shared {
+    node: NodeId,
+    clock: SteadyClock,
+    broker_epoch: AtomicI64,
+    registered: Notify,
+    proposals: Mutex<Vec<Proposed>>,
+    proposed: Notify,
+    retry: Notify,
+    isr_changes: IsrChanges,
+}
+
+/// How often who is in sync has changed.
+#[derive(Debug, Default)]
+pub struct IsrChanges {
+    /// Some left.
+    pub shrinks: AtomicU64,
+    /// Some joined.
+    pub expands: AtomicU64,
+    /// The controller refused, or did not answer.
+    pub failures: AtomicU64,
+}
+
+impl Shared {
+    /// Of a broker that is not registered yet.
+    #[must_use]
+    pub fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            clock: SteadyClock::default(),
+            broker_epoch: AtomicI64::new(UNREGISTERED),
+            registered: Notify::new(),
+            proposals: Mutex::default(),
+            proposed: Notify::new(),
+            retry: Notify::new(),
+            isr_changes: IsrChanges::default(),
+        }
+    }
+
+    /// This broker.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The clock of the machines.
+    #[must_use]
+    pub fn clock(&self) -> SteadyClock {
+        self.clock
+    }
+
+    /// This broker has registered.
+    pub fn register(&self, epoch: BrokerEpoch) {
+        self.broker_epoch.store(epoch.0, Ordering::Release);
+        self.registered.notify_waiters();
+    }
+
+    /// This registration; waits for the first one.
+    pub async fn broker_epoch(&self) -> BrokerEpoch {
+        loop {
+            let registered = self.registered.notified();
+            let epoch = self.broker_epoch.load(Ordering::Acquire);
+            if epoch != UNREGISTERED {
+                return BrokerEpoch(epoch);
+            }
+            registered.await;
+        }
+    }
+
+    pub(super) fn propose(&self, proposed: Proposed) {
+        self.proposals.lock().push(proposed);
+        self.proposed.notify_one();
+    }
+
+    /// Takes all proposals; waits for the first one.
+    pub(super) async fn proposals(&self) -> Vec<Proposed> {
+        loop {
+            let proposed = self.proposed.notified();
+            let all = std::mem::take(&mut *self.proposals.lock());
+            if !all.is_empty() {
+                return all;
+            }
+            proposed.await;
+        }
+    }
+
+    /// Leaders may have something to try again.
+    pub(super) fn retry(&self) {
+        self.retry.notify_one();
+    }
+
+    pub(super) async fn retried(&self) {
+        self.retry.notified().await;
+    }
+
+    /// How often who is in sync has changed.
+    #[must_use]
+    pub fn isr_changes(&self) -> &IsrChanges {
+        &self.isr_changes
+    }
+
+    pub(super) fn count_isr_change(&self, change: Option<(usize, usize)>, is_refused: bool) {
+        let changes = &self.isr_changes;
+        let count = match change {
+            _ if is_refused => &changes.failures,
+            Some((before, after)) if before > after => &changes.shrinks,
+            Some((before, after)) if before < after => &changes.expands,
+            _ => return,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
