@@ -10,8 +10,11 @@ use std::fmt::Write as _;
 use milena_cluster::configs::Values;
 use milena_cluster::controller::alter_configs::{Alteration, Operation};
 use milena_cluster::controller::brokers::{Application, Registration};
+use milena_cluster::controller::directories::Placed;
 use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap};
 use milena_cluster::controller::heartbeats::Heartbeat;
+use milena_cluster::controller::isr::IsrChange;
+use milena_cluster::controller::reassign::{self, Reassignment};
 use milena_cluster::controller::topics::{MorePartitions, NewTopic, TopicRef};
 use milena_cluster::controller::{Controller, Decision, Refused, Sessions};
 use milena_cluster::metadata::image::{ConfigResource, EndpointImage};
@@ -169,6 +172,18 @@ impl Stage {
                     writeln!(out, "  {name}:{index} {}", outcome(&result)).unwrap();
                 }
             }
+            "move" => self.reassign(&words, out),
+            "moving" => {
+                for it in reassign::moving(&self.node.image, None) {
+                    let (all, adding) = (list(&it.replicas), list(&it.adding));
+                    let removing = list(&it.removing);
+                    let (name, index) = (it.topic, it.partition);
+                    writeln!(out, "  {name}:{index} {all} adding {adding} removing {removing}")
+                        .unwrap();
+                }
+            }
+            "propose" => self.propose(&words, out),
+            "placed" => self.placed(&words, out),
             "feature" => {
                 let updates = [FeatureUpdate {
                     name: words[1].into(),
@@ -233,6 +248,65 @@ impl Stage {
         let sessions = self.sessions.clone();
         let decision = self.decide(|controller| controller.heartbeat(&beat, &sessions));
         finish(decision, out);
+    }
+
+    /// `move t:0 1,2,3`, `move t:0` to give it up.
+    fn reassign(&mut self, words: &[&str], out: &mut String) {
+        let (topic, index) = words[1].split_once(':').unwrap();
+        let wanted = [Reassignment {
+            topic: topic.into(),
+            partition: PartitionIndex(index.parse().unwrap()),
+            replicas: words.get(2).filter(|word| **word != "same-factor").map(|text| ids(text)),
+        }];
+        let may_change_factor = !words.contains(&"same-factor");
+        let decision = self.decide(|controller| controller.reassign(&wanted, may_change_factor));
+        each(decision, out);
+    }
+
+    /// `propose t:0 1,2,3` by its leader.
+    fn propose(&mut self, words: &[&str], out: &mut String) {
+        let (topic, index) = words[1].split_once(':').unwrap();
+        let image = self.node.image.clone();
+        let topic = image.topic(topic).unwrap();
+        let index = PartitionIndex(index.parse().unwrap());
+        let partition = topic.partition(index).unwrap();
+        let epoch = |id: NodeId| image.broker(id).map(|broker| broker.epoch);
+        let wanted = IsrChange {
+            topic_id: topic.id(),
+            partition: index,
+            leader_epoch: partition.leader_epoch,
+            partition_epoch: partition.partition_epoch,
+            isr: ids(words[2]).into_iter().map(|id| (id, epoch(id))).collect(),
+            is_recovering: false,
+        };
+        let (leader, epoch) = (partition.leader, epoch(partition.leader).unwrap());
+        let Decision { records, answer } =
+            self.decide(|controller| controller.alter_partitions(leader, epoch, &[wanted]));
+        show(&records, out);
+        match answer.unwrap().remove(0) {
+            Ok(it) => {
+                let (isr, leader, epoch) = (list(&it.isr), it.leader, it.leader_epoch);
+                writeln!(out, "  ok isr {isr} leader {leader} epoch {epoch}").unwrap();
+            }
+            Err(refused) => writeln!(out, "  {}", refusal(&refused)).unwrap(),
+        }
+    }
+
+    /// `placed 1 t:0 dir=N` by a broker.
+    fn placed(&mut self, words: &[&str], out: &mut String) {
+        let id = NodeId(words[1].parse().unwrap());
+        let (topic, index) = words[2].split_once(':').unwrap();
+        let placed = [Placed {
+            directory: directories(words, "dir").unwrap()[0],
+            topic_id: self.node.image.topic(topic).map_or(Uuid::ZERO, |topic| topic.id()),
+            partition: PartitionIndex(index.parse().unwrap()),
+        }];
+        let epoch = self.node.image.broker(id).map_or(BrokerEpoch(-1), |broker| broker.epoch);
+        let Decision { records, answer } =
+            self.decide(|controller| controller.place_replicas(id, epoch, &placed));
+        show(&records, out);
+        let answer = answer.and_then(|mut answers| answers.remove(0));
+        writeln!(out, "  {}", outcome(&answer)).unwrap();
     }
 
     fn create(&mut self, words: &[&str], dry: bool, out: &mut String) {
@@ -372,10 +446,19 @@ fn show(records: &[MetadataRecord], out: &mut String) {
                 if it.leader != NodeId(-2) {
                     write!(line, " leader {}", it.leader).unwrap();
                 }
-                for (what, nodes) in [("isr", &it.isr), ("elr", &it.eligible_leader_replicas)] {
+                for (what, nodes) in [
+                    ("isr", &it.isr),
+                    ("elr", &it.eligible_leader_replicas),
+                    ("replicas", &it.replicas),
+                    ("adding", &it.adding_replicas),
+                    ("removing", &it.removing_replicas),
+                ] {
                     if let Some(nodes) = nodes {
                         write!(line, " {what} {}", list(nodes)).unwrap();
                     }
+                }
+                if let Some(directories) = &it.directories {
+                    write!(line, " directories {}", numbers(directories)).unwrap();
                 }
                 if it.leader_recovery_state >= 0 {
                     write!(line, " recovery {}", it.leader_recovery_state).unwrap();

@@ -101,16 +101,20 @@ impl Controller {
         })?;
         check_epochs(broker, partition, wanted)?;
         check_members(broker, partition, wanted)?;
-        self.check_eligible(wanted)?;
+        self.check_eligible(partition, wanted)?;
         Ok((topic, partition))
     }
 
     /// Only who is there, and is the same as the leader saw, joins an ISR (KIP-841, KIP-903).
-    fn check_eligible(&self, wanted: &IsrChange) -> Result<(), Refused> {
+    fn check_eligible(
+        &self,
+        partition: &PartitionImage,
+        wanted: &IsrChange,
+    ) -> Result<(), Refused> {
         for (id, epoch) in &wanted.isr {
             let known = self.image.broker(*id).filter(|known| known.is_active());
             let is_same = known.is_some_and(|known| epoch.is_none_or(|epoch| epoch == known.epoch));
-            if !is_same {
+            if !is_same || !self.is_reachable(partition, *id) {
                 let message = format!("replica {id} is fenced, stopping, or another incarnation");
                 return Err(Refused::new(ErrorCode::INELIGIBLE_REPLICA, message));
             }

@@ -13,7 +13,7 @@ use super::machine::{Controller, Decision, Refused};
 pub use super::names::is_valid_name;
 use super::names::{MAX_NAME_BYTES, ambiguous_metric_name};
 use crate::configs::{Described, describe_topic_with};
-use crate::metadata::image::{ConfigResource, TopicImage};
+use crate::metadata::image::{ConfigResource, PartitionImage, TopicImage};
 
 /// Partitions that one request may create.
 const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
@@ -241,7 +241,11 @@ impl Controller {
         if more > MAX_PARTITIONS_PER_REQUEST {
             return Err(too_many_partitions());
         }
-        let factor = topic.partition(PartitionIndex(0)).map_or(1, |p| p.replicas.len());
+        // As many as there are when the first partition is not being moved any more.
+        let stays = |it: &PartitionImage| {
+            it.replicas.iter().filter(|id| !it.removing_replicas.contains(id)).count()
+        };
+        let factor = topic.partition(PartitionIndex(0)).map_or(1, stays);
         let assignments = match &wanted.assignments {
             None => self.place(more, factor, current as usize)?,
             Some(assignments) => {

@@ -399,6 +399,9 @@ impl PartitionImage {
         assert!(self.isr.iter().all(is_replica), "the ISR is among the replicas");
         assert!(self.elr.iter().all(is_replica), "eligible leaders are among the replicas");
         assert!(self.isr.iter().all(|node| !self.elr.contains(node)), "ISR and ELR are apart");
+        let mut moved = self.adding_replicas.iter().chain(&self.removing_replicas);
+        assert!(moved.all(is_replica), "who comes and who goes is a replica");
+        assert_eq!(self.directories.len(), self.replicas.len(), "each replica has a directory");
         assert!(
             self.leader == NodeId::NONE || self.isr.contains(&self.leader),
             "a leader is in its ISR"
