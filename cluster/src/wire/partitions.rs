@@ -29,25 +29,26 @@ fn proposals(request: &AlterPartitionRequest) -> Vec<IsrChange> {
         .topics
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.topic_id, partition)));
-    let member = |it: &AlterPartitionBrokerState| {
-        (it.broker_id, (it.broker_epoch != NO_EPOCH).then_some(it.broker_epoch))
-    };
     partitions
         .map(|(topic_id, it)| IsrChange {
             topic_id,
             partition: it.partition_index,
             leader_epoch: it.leader_epoch,
             partition_epoch: it.partition_epoch,
-            // Version 2 has no epochs; only one of the two is filled.
-            isr: it
-                .new_isr
-                .iter()
-                .map(|id| (*id, None))
-                .chain(it.new_isr_with_epochs.iter().map(member))
-                .collect(),
+            isr: members(it),
             is_recovering: it.leader_recovery_state == RECOVERING,
         })
         .collect()
+}
+
+/// Who shall be in sync. Version 2 tells no epochs; what was not sent may have both.
+fn members(partition: &AlterPartitionPartition) -> Vec<(NodeId, Option<BrokerEpoch>)> {
+    if partition.new_isr_with_epochs.is_empty() {
+        return partition.new_isr.iter().map(|id| (*id, None)).collect();
+    }
+    let epoch = |it: BrokerEpoch| (it != NO_EPOCH).then_some(it);
+    let states = partition.new_isr_with_epochs.iter();
+    states.map(|it| (it.broker_id, epoch(it.broker_epoch))).collect()
 }
 
 /// The request of a broker that proposes changes to partitions that it leads, good for every

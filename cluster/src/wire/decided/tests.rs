@@ -214,6 +214,12 @@ fn proposals_and_what_became_of_them_arrive() {
                 (Uuid::from_u128(1), PartitionIndex(0), Err(ErrorCode::UNKNOWN_TOPIC_ID)),
             ]
         );
+        let same = request.decide(
+            Now { instant: Instant(0), wall: Timestamp(0) },
+            &Stage::new().controller,
+            &mut stage.sessions,
+        );
+        assert_eq!(wire::altered(&same.answer).unwrap(), answer, "without a wire between");
         let stale = AlterPartitionRequest { broker_epoch: BrokerEpoch(1), ..request };
         let answer = wire::altered(&stage.ask(&stale, version));
         assert_eq!(answer, Err(ErrorCode::STALE_BROKER_EPOCH));
