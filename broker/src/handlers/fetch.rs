@@ -8,7 +8,7 @@
 //! may read from a follower, up to what is acknowledged as far as that knows (KIP-392).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use milena_cluster::replica::Fetch as Fetched;
@@ -21,6 +21,7 @@ use milena_protocol::codec::{Records, Text};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex, Uuid};
 use milena_storage::{LogOffsets, ReadError, ReadLimit};
+use tokio::time::Instant;
 
 use super::error::read_code;
 use super::leader_hint::Hints;
@@ -73,7 +74,7 @@ pub async fn handle(broker: Arc<Broker>, context: Context, request: FetchRequest
     };
     let rack = request.rack_id.detach();
     let deadline = Instant::now() + max_wait;
-    let fetching = match broker.sessions.resolve(asked(request, by_id), Instant::now()) {
+    let fetching = match broker.sessions.resolve(asked(request, by_id), Instant::now().into_std()) {
         Ok(fetching) => fetching,
         Err(error_code) => return FetchResponse { error_code, ..Default::default() },
     };
@@ -250,8 +251,7 @@ impl Look {
             if self.is_enough(&results, deadline) {
                 return results;
             }
-            let until = tokio::time::Instant::from_std(deadline);
-            if tokio::time::timeout_at(until, waiting.moved()).await.is_err() {
+            if tokio::time::timeout_at(deadline, waiting.moved()).await.is_err() {
                 return self.read(targets, Turn::Later).await;
             }
         }

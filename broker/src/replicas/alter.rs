@@ -130,16 +130,9 @@ fn decided(answered: &AlterPartitionPartitionResponse) -> Decided {
 fn tell(replicas: &Replicas, proposed: &Proposed, verdict: Result<Decided, ErrorCode>) {
     // One that is gone needs no answer.
     let Ok(partition) = replicas.hosting(&proposed.topic_id, proposed.index) else { return };
-    let shared = replicas.shared();
-    let before = partition.in_sync().map(|in_sync| in_sync.0);
-    let is_refused = verdict.is_err();
     if let Err(code) = &verdict {
         tracing::debug!(?partition, %code, "who shall be in sync was refused");
+        replicas.shared().count_failed_isr_change();
     }
     partition.answered(proposed.proposal.id, verdict);
-    let after = partition.in_sync().map(|in_sync| in_sync.0);
-    shared.count_isr_change(before.zip(after), is_refused);
-    if !is_refused && before != after {
-        tracing::info!(?partition, ?before, ?after, "replicas in sync");
-    }
 }

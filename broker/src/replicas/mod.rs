@@ -15,3 +15,6 @@ pub mod verification;
 mod waits;
 
 pub use apply::Replicas;
+
+#[cfg(test)]
+mod tests;

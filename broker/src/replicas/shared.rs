@@ -125,14 +125,14 @@ impl Shared {
         &self.isr_changes
     }
 
-    pub(super) fn count_isr_change(&self, change: Option<(usize, usize)>, is_refused: bool) {
+    pub(super) fn count_failed_isr_change(&self) {
+        self.isr_changes.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many are in sync with a leader that were so many before.
+    pub(super) fn count_isr_change(&self, before: usize, after: usize) {
         let changes = &self.isr_changes;
-        let count = match change {
-            _ if is_refused => &changes.failures,
-            Some((before, after)) if before > after => &changes.shrinks,
-            Some((before, after)) if before < after => &changes.expands,
-            _ => return,
-        };
+        let count = if before > after { &changes.shrinks } else { &changes.expands };
         count.fetch_add(1, Ordering::Relaxed);
     }
 }

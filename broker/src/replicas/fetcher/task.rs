@@ -8,6 +8,7 @@ use milena_protocol::api::fetch::{
     FetchPartitionResponse, FetchReplicaState, FetchRequest, FetchResponse,
 };
 use milena_protocol::ids::NodeId;
+use tokio::task::JoinSet;
 
 use super::super::Replicas;
 use super::super::partition::{After, Partition, is_costly};
@@ -36,10 +37,20 @@ pub struct FetchRules {
     pub backoff: Duration,
 }
 
-/// Runs a task for each lane, until the runtime ends.
+/// Runs a task for each lane, until this is dropped.
 pub async fn run<N: Network>(replicas: Arc<Replicas>, network: Arc<N>, rules: FetchRules) {
+    let mut tasks = JoinSet::new();
     loop {
-        for lane in replicas.lanes().opened().await {
+        let opened = tokio::select! {
+            opened = replicas.lanes().opened() => opened,
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a fetcher stopped");
+                }
+                continue;
+            }
+        };
+        for lane in opened {
             let replicas = Arc::clone(&replicas);
             let clock = replicas.shared().clock();
             let fetcher = Fetcher {
@@ -52,7 +63,7 @@ pub async fn run<N: Network>(replicas: Arc<Replicas>, network: Arc<N>, rules: Fe
                 channel: None,
                 trouble: None,
             };
-            tokio::spawn(fetcher.run());
+            tasks.spawn(fetcher.run());
         }
     }
 }

@@ -272,7 +272,13 @@ impl Partition {
     pub(super) fn step(&self, state: &mut State, now: Instant, input: Input) -> bool {
         let Role::Leading(leading) = &mut state.role else { return false };
         let mut outputs = std::mem::take(&mut leading.outputs);
+        let before = leading.machine.standing().isr.len();
         leading.machine.step(now, input, &mut outputs);
+        let after = leading.machine.standing().isr.len();
+        if before != after {
+            tracing::info!(partition = ?self, before, after, "replicas in sync");
+            self.shared.count_isr_change(before, after);
+        }
         let has_moved = self.execute(state, &mut outputs);
         if let Role::Leading(leading) = &mut state.role {
             leading.outputs = outputs;
