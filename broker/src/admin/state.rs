@@ -1,5 +1,7 @@
 //! The node's state for a scrape.
 
+use std::sync::atomic::Ordering;
+
 use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
 use milena_protocol::ids::NodeId;
 
@@ -21,6 +23,7 @@ fn without_groups(call: &Call) -> NodeState {
     let broker = &call.broker;
     let image = broker.metadata.image_owned();
     let quorum = broker.controller.quorum();
+    let isr_changes = broker.replicas.shared().isr_changes();
     let min_isr = usize::try_from(broker.config.min_insync_replicas).unwrap_or(1);
     let partitions: Vec<PartitionState> = broker
         .replicas
@@ -30,19 +33,23 @@ fn without_groups(call: &Call) -> NodeState {
             let topic = image.topic_by_id(partition.topic_id());
             let described = topic.and_then(|topic| topic.partition(partition.index()));
             let offsets = partition.reader().offsets();
+            let lead = partition.lead_view();
             PartitionState {
                 topic: partition.topic().to_string(),
                 partition: partition.index(),
                 leader: partition.leader(),
-                is_leader: partition.leader() == broker.node_id,
+                is_leader: partition.is_leading(),
                 leader_is_preferred: described
                     .is_some_and(|d| d.replicas.first() == Some(&partition.leader())),
                 replicas: described.map_or(1, |d| d.replicas.len()),
                 in_sync_replicas: described.map_or(1, |d| d.isr.len()),
-                min_in_sync_replicas: min_isr,
+                min_in_sync_replicas: lead.as_ref().map_or(min_isr, |lead| lead.min_in_sync),
                 log_start_offset: offsets.log_start_offset,
                 high_watermark: offsets.high_watermark,
                 log_bytes: partition.reader().size_bytes(),
+                fetch_lag: partition.fetch_lag(),
+                has_failed: partition.failure().is_some(),
+                replica_lags: lead.map(|lead| lead.lags).unwrap_or_default(),
             }
         })
         .collect();
@@ -83,6 +90,9 @@ fn without_groups(call: &Call) -> NodeState {
             })
             .collect(),
         partitions,
+        isr_shrinks: isr_changes.shrinks.load(Ordering::Relaxed),
+        isr_expands: isr_changes.expands.load(Ordering::Relaxed),
+        failed_isr_updates: isr_changes.failures.load(Ordering::Relaxed),
         groups: GroupsState::default(),
         fetch_sessions: broker.sessions.count(),
         request_bytes_held: broker.request_budget.held_bytes(),

@@ -48,6 +48,20 @@ pub async fn keep_groups(broker: Arc<Broker>, mut deleted: UnboundedReceiver<Vec
     }
 }
 
+/// Lets coordinators come and go with the partitions that this broker leads, until the runtime
+/// ends: what is due in them must not wait until somebody asks.
+pub async fn follow_leadership(broker: Arc<Broker>) {
+    let mut leadership = broker.replicas.shared().leadership();
+    while leadership.changed().await.is_ok() {
+        broker.groups.resign();
+        broker.transactions.resign();
+        let missing = [broker.groups.all().await.missing, broker.transactions.all().await.missing];
+        for code in missing.into_iter().flatten() {
+            tracing::warn!(%code, "not all coordinators could be loaded; they are when asked for");
+        }
+    }
+}
+
 /// Lets every log remove what retention allows, at the configured interval, until the runtime
 /// ends.
 pub async fn retain(broker: Arc<Broker>) {

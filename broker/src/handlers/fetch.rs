@@ -247,14 +247,31 @@ impl Look {
         }
         let waiting = Waiting::on(targets.iter().flat_map(|target| self.moves(target)));
         loop {
-            let results = self.read(targets, Turn::Later).await;
-            if self.is_enough(&results, deadline) {
-                return results;
+            if targets.iter().any(|target| self.has_news(target)) {
+                let results = self.read(targets, Turn::Later).await;
+                if self.is_enough(&results, deadline) {
+                    return results;
+                }
             }
             if tokio::time::timeout_at(deadline, waiting.moved()).await.is_err() {
                 return self.read(targets, Turn::Later).await;
             }
         }
+    }
+
+    /// Whether a partition is worth another look: of many that are waited for, few have moved.
+    fn has_news(&self, target: &Target) -> bool {
+        let Ok(partition) = &target.partition else { return true };
+        let (offsets, wanted) = (partition.reader().offsets(), target.wanted);
+        let is_there = wanted.fetch_offset < self.upper(partition, offsets)
+            || wanted.fetch_offset > offsets.log_end_offset
+            || wanted.fetch_offset < offsets.log_start_offset;
+        is_there || self.check(partition, wanted).is_err() || self.has_moved(offsets, wanted)
+    }
+
+    /// Whether consumers that read from the follower wait for the high watermark.
+    fn has_moved(&self, offsets: LogOffsets, wanted: Wanted) -> bool {
+        self.broker.config.replica.is_read_by_rack && wanted.high_watermark < offsets.high_watermark
     }
 
     /// What has to move before there is something new.
@@ -311,17 +328,22 @@ impl Look {
         wanted: Wanted,
         (bytes_left, first): (usize, bool),
     ) -> ReadLimit {
-        let upper = if self.asker != Asker::Consumer {
+        let upper = self.upper(partition, offsets);
+        ReadLimit {
+            upper,
+            max_bytes: bytes_left.min(wanted.max_bytes.max(0) as usize),
+            at_least_one_batch: first,
+        }
+    }
+
+    /// Where reading ends.
+    fn upper(&self, partition: &Partition, offsets: LogOffsets) -> Offset {
+        if self.asker != Asker::Consumer {
             offsets.log_end_offset
         } else if self.limits.committed_only {
             partition.last_stable_offset()
         } else {
             offsets.high_watermark
-        };
-        ReadLimit {
-            upper,
-            max_bytes: bytes_left.min(wanted.max_bytes.max(0) as usize),
-            at_least_one_batch: first,
         }
     }
 
@@ -373,9 +395,7 @@ impl Look {
             last_stable_offset: partition.last_stable_offset(),
             log_start_offset: offsets.log_start_offset,
             aborted: self.limits.committed_only.then(Vec::new),
-            // Consumers that read from the follower wait for it.
-            has_moved: self.broker.config.replica.is_read_by_rack
-                && wanted.high_watermark < offsets.high_watermark,
+            has_moved: self.has_moved(offsets, wanted),
             ..Found::default()
         };
         if let Some(diverging) = diverging(partition, wanted) {

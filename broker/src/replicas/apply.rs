@@ -307,8 +307,9 @@ impl Replicas {
         let Opening { image, topic, index, partition, config } = opening;
         let (leader, epoch) = (partition.leader, partition.leader_epoch);
         if leader != self.node {
-            hosted.follow(Leadership { leader, epoch })?;
-            self.lanes.assign(hosted, leader);
+            if hosted.follow(Leadership { leader, epoch })? {
+                self.lanes.assign(hosted, leader);
+            }
             return Ok(());
         }
         self.lanes.remove(hosted.topic_id(), hosted.index());

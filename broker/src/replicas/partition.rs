@@ -33,6 +33,7 @@ mod follow;
 mod lead;
 
 pub use follow::{After, is_costly};
+pub use lead::LeadView;
 
 /// What `acks` says of appends that count when every replica in sync has them.
 const ALL_REPLICAS: i16 = -1;
@@ -103,6 +104,8 @@ pub struct Marker {
 enum Bound {
     /// Nothing.
     Free,
+    /// Nothing, and it is of no use in another leader epoch.
+    Within(LeaderEpoch),
     /// It is a producer's, in its transaction.
     Inside(Producer, Start, Option<Guard>),
     /// It ends a producer's transaction.
@@ -405,12 +408,12 @@ impl Partition {
         Ok(())
     }
 
-    /// Follows a leader from now on, or waits for one. Blocks where all that is in the log has to
-    /// be on stable storage before it counts.
+    /// Follows a leader from now on, or waits for one; answers whether that is news. Blocks where
+    /// all that is in the log has to be on stable storage before it counts.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn follow(&self, leadership: Leadership) -> Result<(), StorageError> {
+    pub fn follow(&self, leadership: Leadership) -> Result<bool, StorageError> {
         let mut state = self.state.lock();
         let is_known = match &state.role {
             Role::Retired => true,
@@ -421,7 +424,7 @@ impl Partition {
             Role::Leading(_) => false,
         };
         if is_known || leadership.epoch < self.leader_epoch() {
-            return Ok(());
+            return Ok(false);
         }
         // Who goes on elsewhere may have other records at the places that they wait for.
         state.waits.refuse(ErrorCode::NOT_LEADER_OR_FOLLOWER);
@@ -434,7 +437,7 @@ impl Partition {
         self.led_by(leadership);
         drop(state);
         Progress::wake_all([&self.progress, &self.ends]);
-        Ok(())
+        Ok(true)
     }
 
     /// Takes it out of service: whoever waits is told, and nobody reads or writes it any more.
@@ -442,7 +445,7 @@ impl Partition {
         let mut state = self.state.lock();
         state.role = Role::Retired;
         state.waits.refuse(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-        self.is_leading.store(false, Ordering::Release);
+        self.led_by(Leadership { leader: NodeId::NONE, epoch: self.leader_epoch() });
         self.is_retired.store(true, Ordering::Release);
         drop(state);
         Progress::wake_all([&self.progress, &self.ends]);
@@ -450,9 +453,14 @@ impl Partition {
 
     fn led_by(&self, leadership: Leadership) {
         let Leadership { leader, epoch } = leadership;
+        let was_leading = self.is_leading();
         self.leader.store(leader.0, Ordering::Release);
         self.leader_epoch.store(epoch.0, Ordering::Release);
-        self.is_leading.store(leader == self.shared.node(), Ordering::Release);
+        let is_leading = leader == self.shared.node();
+        self.is_leading.store(is_leading, Ordering::Release);
+        if was_leading || is_leading {
+            self.shared.leadership_changed();
+        }
     }
 
     /// Whether every record is to be on stable storage before it counts.

@@ -1,5 +1,7 @@
 //! What a broker is to a partition: its leader, or who follows it.
 
+use std::time::Duration;
+
 use milena_cluster::replica::follower::{Follower, Leadership};
 use milena_cluster::replica::{Leader, Output};
 use milena_cluster::time::Instant;
@@ -34,8 +36,12 @@ pub(super) struct Following {
     pub(super) ask: Option<Ask>,
     /// Not before then.
     pub(super) paused_until: Option<Instant>,
+    /// How often in a row it could not be asked, or was refused.
+    pub(super) troubles: u32,
     /// It cannot go on in this leader epoch.
     pub(super) failed: Option<ErrorCode>,
+    /// What the leader has acknowledged, as far as it told.
+    pub(super) leader_high_watermark: Option<Offset>,
 }
 
 /// What a follower asks its leader for.
@@ -64,7 +70,24 @@ pub enum NextAsk {
     Never,
 }
 
+/// The first rest after trouble; each one after that is twice as long. A leader often hears of its
+/// election a moment after its followers.
+const FIRST_REST: Duration = Duration::from_millis(10);
+
 impl Following {
+    /// Rests for a while, for so long at most.
+    pub(super) fn rest(&mut self, now: Instant, longest: Duration) {
+        let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(self.troubles));
+        self.troubles += 1;
+        self.paused_until = Some(now.plus(rest.min(longest)));
+    }
+
+    /// Something has changed: it is tried again at once.
+    pub(super) fn resume(&mut self) {
+        self.paused_until = None;
+        self.troubles = 0;
+    }
+
     /// What to do now.
     pub(super) fn next(&self, now: Instant) -> NextAsk {
         match (self.failed, self.ask, self.paused_until) {

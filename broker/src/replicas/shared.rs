@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use milena_cluster::replica::Proposal;
 use milena_protocol::ids::{BrokerEpoch, NodeId, PartitionIndex, Uuid};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::SteadyClock;
 
@@ -33,6 +33,7 @@ pub struct Shared {
     proposals: Mutex<Vec<Proposed>>,
     proposed: Notify,
     retry: Notify,
+    leadership: watch::Sender<u64>,
     isr_changes: IsrChanges,
 }
 
@@ -59,6 +60,7 @@ impl Shared {
             proposals: Mutex::default(),
             proposed: Notify::new(),
             retry: Notify::new(),
+            leadership: watch::Sender::new(0),
             isr_changes: IsrChanges::default(),
         }
     }
@@ -108,6 +110,17 @@ impl Shared {
             }
             proposed.await;
         }
+    }
+
+    /// This broker leads a partition that it did not lead in this epoch, or leads one no more.
+    pub(super) fn leadership_changed(&self) {
+        self.leadership.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Tells whenever this broker begins or ends to lead a partition.
+    #[must_use]
+    pub fn leadership(&self) -> watch::Receiver<u64> {
+        self.leadership.subscribe()
     }
 
     /// Leaders may have something to try again.

@@ -324,3 +324,45 @@ async fn an_earlier_incarnation_of_a_follower_does_not_count() {
     let code = response.responses[0].partitions[0].error_code;
     assert_eq!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
 }
+
+/// What the machines agree on would not be what stands on the wire.
+#[tokio::test]
+async fn followers_fetch_over_the_wire() {
+    let cluster = Cluster::wired();
+    for number in 0..20 {
+        cluster.produce(1, &format!("value {number}")).await;
+    }
+    is_copied(&cluster, &[1, 2, 3]).await;
+    let lead = cluster.partition(1).lead_view().unwrap();
+    assert_eq!(lead.lags, [(NodeId(2), 0), (NodeId(3), 0)]);
+    assert_eq!(cluster.partition(2).fetch_lag(), Some(0));
+}
+
+/// Waiting for a leader to hear of its own election, or to come back, would take a second each time.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_there_again_is_asked_at_once() {
+    let cluster = Cluster::new(&[]);
+    cluster.produce(1, "first").await;
+    // 2 hears of an election before the elected does.
+    cluster.cut_off(3);
+    cluster.elect(3, &[1, 2, 3]);
+    let before = tokio::time::Instant::now();
+    cluster.heal(3);
+    cluster.produce(3, "second").await;
+    assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
+}
+
+/// A coordinator that was read in another leader epoch would write what it takes for the truth.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_in_an_earlier_epoch_writes_nothing() {
+    let cluster = Cluster::new(&[]);
+    let partition = cluster.partition(1);
+    let epoch = partition.leader_epoch();
+    partition.append_as_coordinator(&batch("first"), epoch, Timestamp(1)).unwrap();
+    cluster.elect(2, &[1, 2, 3]);
+    cluster.elect(1, &[1, 2, 3]);
+    assert!(partition.is_leading());
+    let refused = partition.append_as_coordinator(&batch("second"), epoch, Timestamp(1));
+    let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    assert!(matches!(refused, Err(ProduceError::Refused(it)) if it == code), "{refused:?}");
+}

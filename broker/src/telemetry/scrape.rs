@@ -115,7 +115,21 @@ impl Scrape {
         for (name, help, value) in figures {
             page.gauge(&format!("{prefix}_{name}"), help, value)?;
         }
-        Ok(())
+        let state = &self.state;
+        for (name, help, count) in [
+            ("isrshrinks", "Replicas that left those in sync", state.isr_shrinks),
+            ("isrexpands", "Replicas that joined those in sync", state.isr_expands),
+            ("failedisrupdates", "Changes of those in sync that failed", state.failed_isr_updates),
+        ] {
+            page.counter(&format!("{prefix}_{name}"), help, count)?;
+        }
+        let prefix = "kafka_server_replicafetchermanager";
+        let lags = state.partitions.iter().filter_map(|partition| partition.fetch_lag);
+        let help = "How far this node is behind a leader, at most";
+        page.gauge(&format!("{prefix}_maxlag"), help, lags.max().unwrap_or(0))?;
+        let failed = state.partitions.iter().filter(|partition| partition.has_failed).count();
+        let help = "Partitions that cannot follow their leader";
+        page.gauge(&format!("{prefix}_failedpartitionscount"), help, failed)
     }
 
     fn compaction(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -304,8 +318,35 @@ impl Scrape {
         for state in told {
             partition_gauge(&mut family, state, is_under_replicated(state).into())?;
         }
+        self.lags(page)?;
         let left_out = self.state.partitions.len().saturating_sub(MAX_PARTITIONS);
         page.gauge("milena_partitions_left_out", "Partitions not told one by one", left_out)
+    }
+
+    fn lags(&self, page: &mut Page<'_>) -> fmt::Result {
+        let told = self.state.partitions.iter().take(MAX_PARTITIONS);
+        let name = "kafka_server_fetcherlagmetrics_consumerlag";
+        let mut family = page.family(name, "Behind the leader", MetricType::Gauge)?;
+        for state in told.clone() {
+            if let Some(lag) = state.fetch_lag {
+                partition_gauge(&mut family, state, lag)?;
+            }
+        }
+        let name = "milena_partition_replica_lag";
+        let mut family = page.family(name, "Behind this leader, by replica", MetricType::Gauge)?;
+        for state in told {
+            for (replica, lag) in &state.replica_lags {
+                let partition = state.partition.to_string();
+                let replica = replica.to_string();
+                let labels = [
+                    ("topic", state.topic.as_str()),
+                    ("partition", partition.as_str()),
+                    ("replica", replica.as_str()),
+                ];
+                family.encode_family(&labels)?.encode_gauge(lag)?;
+            }
+        }
+        Ok(())
     }
 
     fn directories(&self, page: &mut Page<'_>) -> fmt::Result {

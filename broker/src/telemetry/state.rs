@@ -35,6 +35,12 @@ pub struct NodeState {
     pub log_directories: Vec<LogDirectoryState>,
     /// The partitions that this node hosts.
     pub partitions: Vec<PartitionState>,
+    /// How often a replica left those in sync with a leader here.
+    pub isr_shrinks: u64,
+    /// How often one joined.
+    pub isr_expands: u64,
+    /// How often the controller refused either, or did not answer.
+    pub failed_isr_updates: u64,
     /// The groups that this node coordinates.
     pub groups: GroupsState,
     /// Incremental fetch sessions.
@@ -98,6 +104,12 @@ pub struct PartitionState {
     pub high_watermark: Offset,
     /// Bytes on disk.
     pub log_bytes: u64,
+    /// How far this node is behind the leader, where it follows one.
+    pub fetch_lag: Option<i64>,
+    /// Whether it follows none because it cannot go on.
+    pub has_failed: bool,
+    /// How far each follower is behind, where this node leads.
+    pub replica_lags: Vec<(NodeId, i64)>,
 }
 
 /// The groups that a node coordinates.

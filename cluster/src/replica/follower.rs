@@ -104,7 +104,8 @@ pub enum Output {
         /// The epoch of the record before it.
         last_epoch: LeaderEpoch,
     },
-    /// Append the records of the answer, byte for byte.
+    /// Append the records of the answer, byte for byte. An empty log begins with the first of them,
+    /// be it before its end.
     Append,
     /// Look up where this log ends the highest epoch not above the leader's, and report it.
     FindEpoch(EpochEnd),
@@ -227,12 +228,16 @@ impl Follower {
         };
         if end_offset > base_offset {
             let epochs = self.position.last_epoch..=self.leadership.epoch;
+            let LogPosition { start_offset: start, end_offset: end, .. } = self.position;
+            // The leader's log may start within a batch, which a log begins with as a whole.
+            let is_first = start == end && base_offset < end && end_offset > end;
             // Offsets may skip, for compaction leaves gaps; they never go back.
-            if base_offset < self.position.end_offset || !epochs.contains(&last_epoch) {
+            if (base_offset < end && !is_first) || !epochs.contains(&last_epoch) {
                 outputs.push(Output::Fail(ErrorCode::CORRUPT_MESSAGE));
                 return;
             }
             outputs.push(Output::Append);
+            self.position.start_offset = start.min(base_offset);
             self.position.end_offset = end_offset;
             self.position.last_epoch = last_epoch;
         }

@@ -14,7 +14,7 @@ use milena_cluster::coordinator::{
 };
 use milena_cluster::time::{Instant, Now};
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::Sequence;
+use milena_protocol::ids::{LeaderEpoch, Sequence};
 use milena_protocol::record::{BatchBuilder, BatchOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -33,6 +33,8 @@ type Reply<A> = oneshot::Sender<Result<A, ErrorCode>>;
 /// One coordinator.
 pub struct Shard<M: Machine> {
     partition: Arc<Partition>,
+    /// The leader epoch that it was read in.
+    epoch: LeaderEpoch,
     state: Mutex<State<M>>,
     /// Something is due earlier than it was, or the coordinator is over.
     changed: Notify,
@@ -73,15 +75,17 @@ enum Release<M: Machine> {
 }
 
 impl<M: Machine> Shard<M> {
-    /// A coordinator whose partition has been replayed into its machine.
+    /// A coordinator whose partition has been replayed into its machine in this leader epoch.
     pub(super) fn begin(
         partition: Arc<Partition>,
+        epoch: LeaderEpoch,
         machine: M,
         surroundings: Surroundings<M>,
     ) -> Arc<Self> {
         let end = partition.reader().offsets().log_end_offset;
         let shard = Arc::new(Self {
             partition,
+            epoch,
             state: Mutex::new(State {
                 machine,
                 waiting: BTreeMap::new(),
@@ -104,6 +108,13 @@ impl<M: Machine> Shard<M> {
     #[must_use]
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition
+    }
+
+    /// Whether this broker still leads its partition in the epoch that it was read in. What another
+    /// leader wrote since is unknown here.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.partition.is_leading() && self.partition.leader_epoch() == self.epoch
     }
 
     /// Whether it must not be asked any more.
@@ -146,7 +157,7 @@ impl<M: Machine> Shard<M> {
         append: impl FnOnce(&Partition) -> Result<Placed, E>,
     ) -> Result<Placed, E> {
         let mut state = self.state.lock();
-        if state.is_over {
+        if state.is_over || !self.is_current() {
             return Err(ErrorCode::NOT_COORDINATOR.into());
         }
         let placed = append(&self.partition)?;
@@ -239,7 +250,8 @@ impl<M: Machine> Shard<M> {
             builder.append(now, Some(&record.key), record.value.as_deref(), &[]);
         }
         let batch = builder.build().map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
-        let placed = self.partition.append_as_coordinator(&batch, now).map_err(|error| {
+        let placed = self.partition.append_as_coordinator(&batch, self.epoch, now);
+        let placed = placed.map_err(|error| {
             tracing::debug!(partition = ?self.partition, ?error, "coordinator cannot append");
             coordinator_code(produce_code(&error))
         })?;

@@ -139,13 +139,24 @@ impl<M: Machine> Shards<M> {
         loaded.into_iter().filter(|shard| !shard.is_over()).collect()
     }
 
+    /// Ends the coordinators of partitions that this broker leads no more, or leads anew: whoever
+    /// waits for them asks elsewhere, and what is due is somebody else's.
+    pub fn resign(&self) {
+        self.slots.lock().retain(|_, slot| {
+            let Some(shard) = slot.get().filter(|shard| !shard.is_current()) else { return true };
+            tracing::info!(?shard, "no coordinator any more");
+            shard.end();
+            false
+        });
+    }
+
     /// The place for a partition's coordinator; one that is over, or was of a topic that has been
     /// deleted, makes room for the next.
     fn slot(&self, index: PartitionIndex, partition: &Arc<Partition>) -> Slot<M> {
         let mut slots = self.slots.lock();
         let slot = slots.entry(index).or_default();
         if let Some(shard) = slot.get() {
-            let is_of_it = Arc::ptr_eq(shard.partition(), partition);
+            let is_of_it = Arc::ptr_eq(shard.partition(), partition) && shard.is_current();
             if !is_of_it {
                 shard.end();
             }
@@ -164,7 +175,12 @@ impl<M: Machine> Shards<M> {
         if is_too_soon {
             return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
         }
+        let epoch = partition.leader_epoch();
         match self.read(&partition).await {
+            // Another leader may have written meanwhile.
+            Ok(_) if !partition.is_leading() || partition.leader_epoch() != epoch => {
+                Err(ErrorCode::NOT_COORDINATOR)
+            }
             Ok(machine) => {
                 self.failed.lock().remove(&index);
                 let surroundings = Surroundings {
@@ -173,7 +189,7 @@ impl<M: Machine> Shards<M> {
                     commit_timeout: self.topic.commit_timeout,
                     started_at: self.started_at,
                 };
-                Ok(Shard::begin(partition, machine, surroundings))
+                Ok(Shard::begin(partition, epoch, machine, surroundings))
             }
             Err(reason) => {
                 let mut failed = self.failed.lock();

@@ -125,7 +125,10 @@ impl Lanes {
     /// A broker came, went, or is elsewhere: who fetches from it tries again.
     pub fn look_again(&self, leader: NodeId) {
         let places = self.places.lock();
-        places.lanes.values().filter(|lane| lane.key.leader == leader).for_each(|lane| lane.mark());
+        for lane in places.lanes.values().filter(|lane| lane.key.leader == leader) {
+            lane.members().iter().for_each(|partition| partition.resume());
+            lane.mark();
+        }
     }
 
     /// Tells those who fetch of what is new.

@@ -175,7 +175,7 @@ impl<N: Network> Fetcher<N> {
         self.tell(lost.0);
         for key in due.asks.keys() {
             if let Some(partition) = due.partitions.get(key) {
-                partition.pause(self.rules.backoff);
+                partition.rest(self.rules.backoff);
             }
         }
     }

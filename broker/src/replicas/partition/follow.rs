@@ -45,7 +45,7 @@ pub(super) fn begin(log: &Log, leadership: Leadership) -> Following {
 
 fn note_ask(following: &mut Following, output: &follower::Output, log: &Log) {
     if let follower::Output::Fetch { from, fetch_offset, last_epoch } = output {
-        following.paused_until = None;
+        following.resume();
         following.ask = Some(Ask {
             leadership: *from,
             fetch_offset: *fetch_offset,
@@ -121,11 +121,18 @@ impl Partition {
         }
     }
 
-    /// The leader cannot be asked: it is tried again after a while.
-    pub fn pause(&self, pause: Duration) {
-        let until = self.shared.clock().now().plus(pause);
+    /// The leader cannot be asked: it is tried again after a while, so long at most.
+    pub fn rest(&self, longest: Duration) {
+        let now = self.shared.clock().now();
         if let Role::Following(following) = &mut self.state.lock().role {
-            following.paused_until = Some(until);
+            following.rest(now, longest);
+        }
+    }
+
+    /// The leader may be there by now.
+    pub fn resume(&self) {
+        if let Role::Following(following) = &mut self.state.lock().role {
+            following.resume();
         }
     }
 
@@ -142,7 +149,7 @@ impl Partition {
         let mut state = self.state.lock();
         let end_before = state.log.log_end_offset();
         let high_watermark_before = state.log.high_watermark();
-        let retry_at = self.shared.clock().now().plus(backoff);
+        let steady = self.shared.clock().now();
         let State { log, role: Role::Following(following), .. } = &mut *state else {
             return After::default();
         };
@@ -150,7 +157,11 @@ impl Partition {
             return After::default();
         };
         let answer = answer(answered, records, &asked);
-        let mut work = Work { log, following, records, now, retry_at, after: After::default() };
+        if let Answer::Records { high_watermark, .. } = answer {
+            following.leader_high_watermark = Some(high_watermark);
+        }
+        let rest = (steady, backoff);
+        let mut work = Work { log, following, records, now, rest, after: After::default() };
         work.step(follower::Input::Fetched { epoch, answer });
         let mut after = work.after;
         if let Some(code) = after.failed {
@@ -204,6 +215,16 @@ impl Partition {
         }
     }
 
+    /// How many acknowledged offsets of its leader it lacks; nothing where it follows none, or has
+    /// not heard of it yet.
+    #[must_use]
+    pub fn fetch_lag(&self) -> Option<i64> {
+        let state = self.state.lock();
+        let Role::Following(following) = &state.role else { return None };
+        let lag = following.leader_high_watermark?.0 - state.log.log_end_offset().0;
+        Some(lag.max(0))
+    }
+
     /// Why it does not follow its leader, where it cannot.
     #[must_use]
     pub fn failure(&self) -> Option<ErrorCode> {
@@ -220,7 +241,8 @@ struct Work<'a> {
     following: &'a mut Following,
     records: &'a [u8],
     now: Timestamp,
-    retry_at: Instant,
+    /// The time, and how long to rest at most.
+    rest: (Instant, Duration),
     after: After,
 }
 
@@ -274,7 +296,7 @@ impl Work<'_> {
                 self.log.update_high_watermark(*offset);
             }
             follower::Output::AdvanceLogStart(offset) => self.after.start_at = Some(*offset),
-            follower::Output::BackOff => self.following.paused_until = Some(self.retry_at),
+            follower::Output::BackOff => self.following.rest(self.rest.0, self.rest.1),
             follower::Output::Fail(code) => {
                 self.tell(code);
                 return Err(Some(*code));
@@ -314,9 +336,11 @@ impl Work<'_> {
                     "a leader's answer is damaged; it is asked again"
                 );
                 if let Some(machine) = &self.following.machine {
+                    let troubles = self.following.troubles;
                     *self.following = begin(self.log, machine.leadership());
+                    self.following.troubles = troubles;
                 }
-                self.following.paused_until = Some(self.retry_at);
+                self.following.rest(self.rest.0, self.rest.1);
                 Err(None)
             }
             Err(error) => Err(self.failed(&error)),

@@ -6,6 +6,15 @@ use milena_cluster::time::Instant;
 
 use super::*;
 
+/// A partition as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeadView {
+    /// How many replicas have to be in sync for acks=all.
+    pub min_in_sync: usize,
+    /// How many offsets each follower is behind.
+    pub lags: Vec<(NodeId, i64)>,
+}
+
 impl Partition {
     /// Appends one batch of a client.
     ///
@@ -20,17 +29,18 @@ impl Partition {
         self.append(batch, acks, now, Origin::Client, Bound::Free)
     }
 
-    /// Appends one batch of a coordinator of this broker: its records, or the marker that ends a
-    /// transaction.
+    /// Appends one batch of the records of a coordinator of this broker, which has read what was
+    /// written before this leader epoch, and knows all that was since.
     ///
     /// # Errors
     /// When the role or the log refuses it; nothing is stored then.
     pub fn append_as_coordinator(
         &self,
         batch: &[u8],
+        epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Placed, ProduceError> {
-        self.append(batch, ALL_REPLICAS, now, Origin::Coordinator, Bound::Free)
+        self.append(batch, ALL_REPLICAS, now, Origin::Coordinator, Bound::Within(epoch))
     }
 
     /// Whether the transaction coordinator has to be asked before a producer writes here in its
@@ -97,6 +107,12 @@ impl Partition {
         let Role::Leading(Leading { machine, .. }) = role else {
             return Err(ProduceError::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         };
+        if let Bound::Within(epoch) = bound
+            && epoch != machine.leader_epoch()
+        {
+            // Somebody else may have led and written in between.
+            return Err(ProduceError::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+        }
         machine.admit(acks).map_err(ProduceError::Refused)?;
         let admitted = admitted.map_err(ProduceError::Append)?;
         if let Bound::Inside(producer, start, guard) = bound
@@ -115,7 +131,7 @@ impl Partition {
         let context = AppendContext { leader_epoch: machine.leader_epoch(), now, origin };
         let appended = log.append_admitted(admitted, context).map_err(ProduceError::Append)?;
         match bound {
-            Bound::Free => {}
+            Bound::Free | Bound::Within(_) => {}
             Bound::Inside(producer, ..) => verifications.opened(producer),
             Bound::Ends(producer) => verifications.marked(producer, origin == Origin::RaisedMarker),
         }
@@ -256,15 +272,17 @@ impl Partition {
         deadline
     }
 
-    /// The replicas in sync and how many there have to be, as the leader knows them.
+    /// The partition as its leader sees it; nothing where this broker does not lead it.
     #[must_use]
-    pub fn in_sync(&self) -> Option<(usize, usize)> {
-        match &self.state.lock().role {
-            Role::Leading(Leading { machine, .. }) => {
-                Some((machine.standing().isr.len(), machine.min_in_sync()))
-            }
-            _ => None,
-        }
+    pub fn lead_view(&self) -> Option<LeadView> {
+        let state = self.state.lock();
+        let Role::Leading(Leading { machine, .. }) = &state.role else { return None };
+        let end = state.log.log_end_offset();
+        let lag = |offset: Offset| end.0.saturating_sub(offset.0).max(0);
+        let lags = machine.followers().map(|(id, progress)| {
+            (id, lag(progress.end_offset.unwrap_or(state.log.log_start_offset())))
+        });
+        Some(LeadView { min_in_sync: machine.min_in_sync(), lags: lags.collect() })
     }
 
     /// Lets the leader take a step, where this is one, and does what it says. Answers whether the

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::super::alter::ControllerChannel;
-use super::super::fetcher::{Channel, FetchRules, Lost, Network};
+use super::super::fetcher::{Channel, FetchRules, Lost, Network, Wired};
 use super::super::partition::{Partition, Placed};
 use super::super::{Replicas, alter, fetcher};
 use crate::broker::Broker;
@@ -49,6 +49,7 @@ use crate::handlers;
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
 use crate::metadata::Published;
+use crate::network::listener;
 use crate::request::{Context, Peer};
 use crate::security::Authorizer;
 use crate::telemetry::metrics::Metrics;
@@ -75,6 +76,7 @@ pub struct Cluster {
     pub world: Arc<World>,
     tasks: BTreeMap<NodeId, JoinSet<()>>,
     epochs: i64,
+    is_wired: bool,
 }
 
 pub struct Call {
@@ -304,6 +306,15 @@ fn broker(node: NodeId, path: &Path) -> Arc<Broker> {
 impl Cluster {
     /// Brokers 1 to 3, and a topic of one partition with a replica on each, led by 1.
     pub fn new(configs: &[(&str, &str)]) -> Self {
+        Self::with(configs, false)
+    }
+
+    /// As [`Cluster::new`], with followers that fetch over sockets.
+    pub fn wired() -> Self {
+        Self::with(&[], true)
+    }
+
+    fn with(configs: &[(&str, &str)], is_wired: bool) -> Self {
         let controller = Controller::new(NodeId(1), Values::default(), MetadataImage::default());
         let world = World {
             brokers: Mutex::default(),
@@ -316,6 +327,7 @@ impl Cluster {
             world: Arc::new(world),
             tasks: BTreeMap::new(),
             epochs: 100,
+            is_wired,
         };
         for node in 1..=3 {
             cluster.start(node);
@@ -354,14 +366,18 @@ impl Cluster {
         std::fs::create_dir_all(&path).unwrap();
         let broker = broker(node, &path);
         self.epochs += 1;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = self.is_wired.then(|| listener::bind("PLAINTEXT", any, 16).unwrap());
+        let port = bound.as_ref().map_or(9092, |bound| bound.address.port());
+        let host = if self.is_wired { "127.0.0.1".to_owned() } else { format!("host-{node}") };
         let registration = RegisterBrokerRecord {
             broker_id: node,
             broker_epoch: BrokerEpoch(self.epochs),
             rack: Some(format!("rack-{node}").as_str().into()),
             end_points: vec![milena_protocol::metadata_record::RegisterBrokerEndpoint {
                 name: "PLAINTEXT".into(),
-                host: format!("host-{node}").as_str().into(),
-                port: 9092,
+                host: host.as_str().into(),
+                port,
                 security_protocol: 0,
             }],
             fenced: false,
@@ -381,7 +397,18 @@ impl Cluster {
         };
         let network = || CallNetwork { world: Arc::clone(&self.world), from: node };
         let mut tasks = JoinSet::new();
-        tasks.spawn(fetcher::run(broker.replicas.clone(), Arc::new(network()), rules));
+        match bound {
+            None => {
+                tasks.spawn(fetcher::run(broker.replicas.clone(), Arc::new(network()), rules));
+            }
+            Some(bound) => {
+                let accepting = listener::accept(broker.clone(), bound);
+                tasks.spawn(async { accepting.await.unwrap() });
+                let timeout = Duration::from_secs(30);
+                let wired = Wired::new(node, broker.metadata.clone(), "PLAINTEXT", timeout);
+                tasks.spawn(fetcher::run(broker.replicas.clone(), Arc::new(wired), rules));
+            }
+        }
         let controller = Arc::new(CallController(network()));
         tasks.spawn(alter::run(broker.replicas.clone(), controller));
         self.tasks.insert(node, tasks);

@@ -42,6 +42,8 @@ fn node() -> NodeState {
             log_start_offset: Offset(5),
             high_watermark: Offset(9),
             log_bytes: 77,
+            replica_lags: vec![(NodeId(2), 3)],
+            ..PartitionState::default()
         }],
         groups: GroupsState {
             groups: vec![

@@ -127,3 +127,30 @@ fn it_begins_anew_where_the_leader_has_nothing_before() {
         Answer::Error { code: ErrorCode::NOT_LEADER_OR_FOLLOWER, log_start_offset: Offset::NONE };
     assert_eq!(fetched(&mut follower, passing), [Output::BackOff]);
 }
+
+/// DeleteRecords may let a log start within a batch: a follower that begins there would refuse the
+/// batch for ever, or show what is deleted.
+#[test]
+fn an_empty_log_begins_with_a_whole_batch() {
+    let at = Offset(50);
+    let empty = LogPosition {
+        start_offset: at,
+        end_offset: at,
+        last_epoch: LeaderEpoch::NONE,
+        high_watermark: at,
+    };
+    let mut follower = Follower::begin(LEADER, empty, &mut Vec::new());
+    let Answer::Records { end_offset, last_epoch, .. } = records(45, 55, 4, 55) else { return };
+    let answer = Answer::Records {
+        base_offset: Offset(45),
+        end_offset,
+        last_epoch,
+        high_watermark: Offset(55),
+        log_start_offset: at,
+    };
+    let outputs = fetched(&mut follower, answer);
+    let raised = [Output::AdvanceHighWatermark(Offset(55)), Output::AdvanceLogStart(at)];
+    assert_eq!(outputs, [&[Output::Append], &raised[..], &[fetch(55, 4)]].concat());
+    let below = fetched(&mut follower, records(50, 60, 5, 55));
+    assert_eq!(below, [Output::Fail(ErrorCode::CORRUPT_MESSAGE)]);
+}

@@ -139,7 +139,8 @@ fn begin() -> Case {
         commit_timeout: Duration::ZERO,
         started_at: tokio::time::Instant::now(),
     };
-    let shard = Shard::begin(Arc::new(partition), Echo, surroundings);
+    let epoch = partition.leader_epoch();
+    let shard = Shard::begin(Arc::new(partition), epoch, Echo, surroundings);
     Case { gate, shard, effects, _root: root }
 }
 

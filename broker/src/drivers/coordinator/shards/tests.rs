@@ -66,7 +66,8 @@ async fn a_partition_that_cannot_be_read_is_in_nobodys_way() {
     let partition = ground.replicas.leading(&TOPIC_ID, PartitionIndex(0)).unwrap();
     let mut batch = BatchBuilder::new(BatchOptions::default());
     batch.append(Timestamp(1), Some(b"k"), None, &[]);
-    partition.append_as_coordinator(&batch.build().unwrap(), Timestamp(1)).unwrap();
+    let (batch, epoch) = (batch.build().unwrap(), LeaderEpoch(0));
+    partition.append_as_coordinator(&batch, epoch, Timestamp(1)).unwrap();
     let path = root.path().join("t-0").join("00000000000000000000.log");
     let log = std::fs::File::options().write(true).open(path).unwrap();
     log.write_all_at(&[7], CODEC_AT).unwrap();
