@@ -13,6 +13,7 @@ use milena_cluster::controller::isr::IsrChange;
 use milena_cluster::group;
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionImage};
+use milena_cluster::wire::Link;
 use milena_protocol::api::alter_partition::{
     AlterPartitionPartition, AlterPartitionPartitionResponse, AlterPartitionRequest,
     AlterPartitionResponse, AlterPartitionTopicResponse,
@@ -50,7 +51,9 @@ use crate::limits::Limits;
 use crate::limits::budget::Budget;
 use crate::metadata::Published;
 use crate::network::listener;
-use crate::request::{Context, Peer};
+use crate::peers::ActiveController;
+use crate::readiness::Readiness;
+use crate::request::{Context, Peer, Scope};
 use crate::security::Authorizer;
 use crate::telemetry::metrics::Metrics;
 
@@ -220,7 +223,7 @@ impl Channel for Call {
 pub async fn fetch(broker: Arc<Broker>, request: FetchRequest) -> FetchResponse {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9092));
     let context = Context {
-        peer: Arc::new(Peer::anonymous("PLAINTEXT".into(), address, address)),
+        peer: Arc::new(Peer::anonymous("PLAINTEXT".into(), Scope::Brokers, address, address)),
         version: FETCH_VERSION,
         correlation_id: 0,
         client_id: Text::default(),
@@ -267,7 +270,7 @@ fn broker(node: NodeId, path: &Path) -> Arc<Broker> {
     let ground = Ground {
         metadata: metadata.clone(),
         replicas: replicas.clone(),
-        controller: controller.clone(),
+        controller: Arc::new(ActiveController::to_nobody(node)),
     };
     let offsets = InternalTopic {
         name: "__consumer_offsets",
@@ -290,6 +293,9 @@ fn broker(node: NodeId, path: &Path) -> Arc<Broker> {
         groups,
         replicas,
         controller,
+        active_controller: ActiveController::to_nobody(node),
+        quorum_link: Link { cluster_id: "cluster".into(), listener: "CONTROLLER".into() },
+        readiness: Readiness::default(),
         producer_ids: ProducerIds::default(),
         metadata,
         sessions: Sessions::new(100),
@@ -367,7 +373,8 @@ impl Cluster {
         let broker = broker(node, &path);
         self.epochs += 1;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let bound = self.is_wired.then(|| listener::bind("PLAINTEXT", any, 16).unwrap());
+        let bound =
+            self.is_wired.then(|| listener::bind("PLAINTEXT", Scope::Brokers, any, 16).unwrap());
         let port = bound.as_ref().map_or(9092, |bound| bound.address.port());
         let host = if self.is_wired { "127.0.0.1".to_owned() } else { format!("host-{node}") };
         let registration = RegisterBrokerRecord {
