@@ -39,11 +39,6 @@ pub struct Lifecycle {
     pub metadata: Arc<Published>,
     /// Its directories, which keep its epoch for the next run.
     pub directories: Vec<Arc<LogDirectory>>,
-    /// The epoch of the run before, where the kernel that held its unsynced pages is still the
-    /// same; −1 where something may be lost, or there was no run before.
-    pub previous_epoch: BrokerEpoch,
-    /// Whether the kernel is still the one that held what an earlier run had not synced.
-    pub is_lossless: bool,
     /// How often it says that it lives.
     pub heartbeat_interval: Duration,
     /// How long it may take to be registered.
@@ -152,11 +147,9 @@ impl Lifecycle {
 
     fn application(&self) -> Application {
         let feature = |it: &Supported| (Text::from_static(it.name), it.min_level, it.max_level);
-        let is_known = self.previous_epoch != BrokerEpoch(-1);
         Application {
             registration: self.registration.clone(),
             features: SUPPORTED.iter().map(feature).collect(),
-            previous_epoch: is_known.then_some(self.previous_epoch),
             is_migrating: false,
         }
     }
@@ -175,21 +168,7 @@ impl Lifecycle {
         let let_in = self.local().call(move |controller, _| {
             if is_this_run(controller) { controller.unfence_broker(id) } else { nothing() }
         });
-        let is_lossless = self.is_lossless;
-        let renewed = self.local().call(move |controller, _| {
-            if is_lossless || !is_this_run(controller) {
-                return Decision { records: Vec::new(), answer: 0 };
-            }
-            controller.renew_epochs(id)
-        });
-        let (registered, _, renewed) = tokio::join!(registered, let_in, renewed);
-        if let Ok(partitions @ 1..) = renewed {
-            tracing::warn!(
-                partitions,
-                "the machine was restarted: records that were not synced are lost, and the \
-                 partitions go on in a new leader epoch"
-            );
-        }
+        let (registered, _) = tokio::join!(registered, let_in);
         registered
     }
 

@@ -206,8 +206,6 @@ impl Node {
         };
         let lifecycle = registration.map(|registration| Lifecycle {
             registration,
-            previous_epoch: previous_epoch(&ground.directories),
-            is_lossless: ground.directories.iter().all(|directory| directory.is_same_kernel()),
             cluster_id: ground.cluster_id.as_str().into(),
             channel: channel(),
             metadata: metadata.clone(),
@@ -698,6 +696,7 @@ fn registration(config: &Config, ground: &Ground) -> Registration {
         })
         .collect();
     Registration {
+        previous_epoch: previous_epoch(&ground.directories),
         id: ground.node_id,
         incarnation_id: new_uuid(),
         endpoints,
@@ -706,16 +705,14 @@ fn registration(config: &Config, ground: &Ground) -> Registration {
     }
 }
 
-/// The epoch of the run before this one, if nothing of that run is lost: every directory knows it,
-/// and the kernel that held its unsynced pages is still the same.
-fn previous_epoch(directories: &[Arc<LogDirectory>]) -> BrokerEpoch {
-    let epoch_of = |directory: &Arc<LogDirectory>| {
-        let witness = directory.previous_witness().filter(|_| directory.is_same_kernel());
-        witness.map_or(BrokerEpoch(-1), |witness| witness.broker_epoch)
-    };
-    let mut epochs = directories.iter().map(epoch_of);
-    let first = epochs.next().unwrap_or(BrokerEpoch(-1));
-    if epochs.all(|epoch| epoch == first) { first } else { BrokerEpoch(-1) }
+/// The epoch of the run before this one, if nothing of that run is lost. A directory that has lost
+/// records, or comes from another node, speaks for all of them.
+fn previous_epoch(directories: &[Arc<LogDirectory>]) -> Option<BrokerEpoch> {
+    let witnessed = directories.iter().map(|directory| {
+        let witness = directory.previous_witness().filter(|_| directory.is_same_kernel())?;
+        Some(witness.broker_epoch)
+    });
+    witnessed.min().flatten()
 }
 
 fn advertised(config: &Config) -> std::collections::BTreeMap<String, (String, u16)> {

@@ -113,8 +113,10 @@ fn handle(node: &mut Node, ask: &Ask, step: usize) {
             alter(node, all, "min.insync.replicas", value.map(i64::from));
         }
         Ask::Register { broker, incarnation } => {
+            let known = node.image.broker(NodeId(*broker)).map(|broker| broker.epoch);
             let registration = Registration {
                 id: NodeId(*broker),
+                previous_epoch: known.filter(|_| incarnation % 2 == 0),
                 incarnation_id: Uuid::from_u128(500 + u128::from(*incarnation)),
                 endpoints: Vec::new(),
                 rack: None,

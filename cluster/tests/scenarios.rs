@@ -184,6 +184,13 @@ impl Stage {
             }
             "propose" => self.propose(&words, out),
             "placed" => self.placed(&words, out),
+            "in-sync" => self.in_sync(&words, out),
+            "balance" => {
+                let percent = number(&words, "percent", 0);
+                let decision =
+                    self.node.decide(|controller| controller.balance_leaders(percent, 1000));
+                show(&decision.records, out);
+            }
             "feature" => {
                 let updates = [FeatureUpdate {
                     name: words[1].into(),
@@ -204,9 +211,13 @@ impl Stage {
 
     fn register(&mut self, words: &[&str], out: &mut String) {
         let id: i32 = words[1].parse().unwrap();
+        let known = self.node.image.broker(NodeId(id)).map(|broker| broker.epoch);
         let registration = Registration {
             id: NodeId(id),
             incarnation_id: Uuid::from_u128(number(words, "incarnation", 500)),
+            previous_epoch: option(words, "after")
+                .map(|it| BrokerEpoch(it.parse().unwrap()))
+                .or(known.filter(|_| words.contains(&"lossless"))),
             endpoints: vec![EndpointImage {
                 name: "PLAINTEXT".into(),
                 host: "localhost".into(),
@@ -223,7 +234,6 @@ impl Stage {
                 .iter()
                 .map(|it| (it.name.into(), it.min_level, number(words, it.name, it.max_level)))
                 .collect(),
-            previous_epoch: option(words, "after").map(|it| BrokerEpoch(it.parse().unwrap())),
             is_migrating: words.contains(&"migrating"),
         };
         let (now, sessions) = (self.now, self.sessions.clone());
@@ -307,6 +317,30 @@ impl Stage {
         show(&records, out);
         let answer = answer.and_then(|mut answers| answers.remove(0));
         writeln!(out, "  {}", outcome(&answer)).unwrap();
+    }
+
+    /// `in-sync topic:0 1,2`: the leader proposes who is in sync, in the epochs in force.
+    fn in_sync(&mut self, words: &[&str], out: &mut String) {
+        let (name, index) = words[1].rsplit_once(':').unwrap();
+        let partition = PartitionIndex(index.parse().unwrap());
+        let topic = self.node.image.topic(name).unwrap();
+        let known = topic.partition(partition).unwrap();
+        let leader = known.leader;
+        let change = IsrChange {
+            topic_id: topic.id(),
+            partition,
+            leader_epoch: known.leader_epoch,
+            partition_epoch: known.partition_epoch,
+            isr: ids(words[2]).into_iter().map(|id| (id, None)).collect(),
+            is_recovering: false,
+        };
+        let epoch = self.node.image.broker(leader).unwrap().epoch;
+        let decision =
+            self.node.decide(|controller| controller.alter_partitions(leader, epoch, &[change]));
+        show(&decision.records, out);
+        for result in decision.answer.unwrap() {
+            writeln!(out, "  {}", outcome(&result)).unwrap();
+        }
     }
 
     fn create(&mut self, words: &[&str], dry: bool, out: &mut String) {
@@ -449,6 +483,7 @@ fn show(records: &[MetadataRecord], out: &mut String) {
                 for (what, nodes) in [
                     ("isr", &it.isr),
                     ("elr", &it.eligible_leader_replicas),
+                    ("last-known", &it.last_known_elr),
                     ("replicas", &it.replicas),
                     ("adding", &it.adding_replicas),
                     ("removing", &it.removing_replicas),

@@ -32,6 +32,9 @@ pub struct Registration {
     pub id: NodeId,
     /// This run of its process.
     pub incarnation_id: Uuid,
+    /// The registration before, where nothing that its logs held then has been lost since: the loss
+    /// witness says so, or, of Apache Kafka's brokers, a clean stop (KIP-966).
+    pub previous_epoch: Option<BrokerEpoch>,
     /// Where it listens.
     pub endpoints: Vec<EndpointImage>,
     /// Its rack.
@@ -47,9 +50,6 @@ pub struct Application {
     pub registration: Registration,
     /// What features the broker can run.
     pub features: Vec<FeatureRange>,
-    /// The epoch that the process before ran under, where all that it acknowledged is known to be
-    /// on its disk; nothing where it is not, or where the version has no room for it.
-    pub previous_epoch: Option<BrokerEpoch>,
     /// Whether it comes from a cluster with ZooKeeper.
     pub is_migrating: bool,
 }
@@ -77,11 +77,7 @@ impl Controller {
             .iter()
             .map(|feature| (feature.name.into(), feature.min_level, feature.max_level))
             .collect::<Vec<_>>();
-        let Decision { mut records, answer } = self.register(registration, &features);
-        if let Some(before) = self.predecessor(registration) {
-            records.extend(self.without_company(before.id));
-        }
-        Decision { records, answer }
+        self.register(registration, &features)
     }
 
     /// Registers a broker that asks for it.
@@ -96,16 +92,7 @@ impl Controller {
             return Decision { records: Vec::new(), answer: Err(refused) };
         }
         let Application { registration, features, .. } = application;
-        let Decision { mut records, answer } = self.register(registration, features);
-        let id = registration.id;
-        match self.image.broker(id) {
-            Some(same) if same.incarnation_id == registration.incarnation_id => {}
-            Some(before) if application.previous_epoch == Some(before.epoch) => {
-                records.extend(self.without_broker(id));
-            }
-            // Of one that was unregistered nothing is known.
-            _ => records.extend(self.without_lossy_broker(id)),
-        }
+        let Decision { records, answer } = self.register(registration, features);
         Decision { records, answer: Ok(answer) }
     }
 
@@ -219,7 +206,22 @@ impl Controller {
             log_dirs: registration.log_dirs.clone(),
             ..Default::default()
         };
-        Decision { records: vec![MetadataRecord::RegisterBroker(record)], answer: epoch }
+        let mut records = vec![MetadataRecord::RegisterBroker(record)];
+        if same.is_none() {
+            records.extend(self.after_restart(registration));
+        }
+        Decision { records, answer: epoch }
+    }
+
+    /// What becomes of the partitions of a broker that begins another run. Only the registration
+    /// that it had last speaks for its logs: between an earlier one and that others led.
+    fn after_restart(&self, registration: &Registration) -> Vec<MetadataRecord> {
+        let known = self.image.broker(registration.id).map(|broker| broker.epoch);
+        if known.is_some() && known == registration.previous_epoch {
+            self.after_lossless_restart(registration.id)
+        } else {
+            self.after_lossy_restart(registration.id)
+        }
     }
 
     /// Registers a controller, for others to know where it listens and what it can run (KIP-919).
@@ -280,6 +282,6 @@ impl Controller {
 /// there the epoch of the other.
 fn has_succeeded(application: &Application, before: &BrokerImage) -> bool {
     let mut directories = application.registration.log_dirs.iter();
-    application.previous_epoch == Some(before.epoch)
+    application.registration.previous_epoch == Some(before.epoch)
         && directories.any(|directory| before.log_dirs.contains(directory))
 }

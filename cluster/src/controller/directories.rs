@@ -93,7 +93,7 @@ impl Controller {
         let is_out = is_lost || !broker.has_online(placed.directory);
         let holds = [&partition.isr, &partition.elr].iter().any(|it| it.contains(&broker.id));
         let consequence = (is_out && holds).then(|| {
-            let mut target = self.target_without(topic, partition, broker.id, with_elr);
+            let mut target = self.target_without(topic, partition, broker.id);
             target.elr.retain(|id| *id != broker.id || !is_lost);
             change(topic, placed.partition, partition, &target)
         });
@@ -153,14 +153,13 @@ impl Controller {
         let log_dirs = broker.log_dirs.iter().copied().filter(|it| !failed(it)).collect();
         let record = BrokerRegistrationChangeRecord { log_dirs, ..unchanged(broker) };
         let mut records = vec![record.into()];
-        let with_elr = self.image.feature(ELIGIBLE_LEADERS) > 0;
         for topic in self.image.topics() {
             for (index, partition) in topic.partitions() {
                 let takes_part =
                     partition.leader == broker.id || partition.isr.contains(&broker.id);
                 let is_there = partition.directory_of(broker.id).is_some_and(|it| failed(&it));
                 if takes_part && is_there {
-                    let target = self.target_without(topic, partition, broker.id, with_elr);
+                    let target = self.target_without(topic, partition, broker.id);
                     records.extend(change(topic, index, partition, &target));
                 }
             }

@@ -148,7 +148,7 @@ impl Controller {
         }
         let leader = partition.leader;
         let recovers = partition.leader_recovery_state != 0 && !wanted.is_recovering;
-        Target { isr, elr, leader, is_unclean: false, recovers }
+        Target { isr, elr, leader, is_unclean: false, recovers, is_renewed: false }
     }
 }
 

@@ -6,7 +6,6 @@
 
 pub mod alter_configs;
 pub mod brokers;
-mod departures;
 pub mod directories;
 pub mod elections;
 pub mod features;

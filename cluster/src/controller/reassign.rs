@@ -211,11 +211,6 @@ impl Controller {
         usize::try_from(min).unwrap_or(1).clamp(1, replicas.len().max(1))
     }
 
-    fn allows_unclean(&self, topic: &TopicImage) -> bool {
-        let value = self.resolver().topic_text(topic.name(), "unclean.leader.election.enable");
-        value.trim() == "true"
-    }
-
     /// The leader of a partition whose replicas change: the same one while it is a replica, else
     /// the first in sync that may lead. A replica that is taken away brings a new epoch.
     fn leader_after(

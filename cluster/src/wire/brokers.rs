@@ -45,12 +45,12 @@ impl Application {
             registration: Registration {
                 id: request.broker_id,
                 incarnation_id: request.incarnation_id,
+                previous_epoch: (previous_epoch != NO_EPOCH).then_some(previous_epoch),
                 endpoints: request.listeners.iter().map(endpoint).collect(),
                 rack: request.rack.clone(),
                 log_dirs: request.log_dirs.clone(),
             },
             features: request.features.iter().map(range).collect(),
-            previous_epoch: (previous_epoch != NO_EPOCH).then_some(previous_epoch),
             is_migrating: request.is_migrating_zk_broker,
         }
     }
@@ -79,7 +79,7 @@ impl Application {
             rack: registration.rack.clone(),
             is_migrating_zk_broker: self.is_migrating,
             log_dirs: registration.log_dirs.clone(),
-            previous_broker_epoch: self.previous_epoch.unwrap_or(NO_EPOCH),
+            previous_broker_epoch: registration.previous_epoch.unwrap_or(NO_EPOCH),
         }
     }
 }

@@ -110,6 +110,7 @@ fn application(id: i32) -> Application {
     let range = |it: &features::Supported| (it.name.into(), it.min_level, it.max_level);
     Application {
         registration: Registration {
+            previous_epoch: Some(BrokerEpoch(3)),
             id: NodeId(id),
             incarnation_id: Uuid::from_u128(500 + id as u128),
             endpoints: vec![endpoint],
@@ -117,7 +118,6 @@ fn application(id: i32) -> Application {
             log_dirs: vec![Uuid::from_u128(1000 + id as u128)],
         },
         features: features::SUPPORTED.iter().map(range).collect(),
-        previous_epoch: Some(BrokerEpoch(3)),
         is_migrating: false,
     }
 }
@@ -133,7 +133,7 @@ fn a_registration_arrives_as_it_was_meant() {
             expected.registration.log_dirs = Vec::new();
         }
         if version < 3 {
-            expected.previous_epoch = None;
+            expected.registration.previous_epoch = None;
         }
         assert_eq!(format!("{:?}", Application::of(&request)), format!("{expected:?}"));
         assert_eq!(request.cluster_id, "cluster");
