@@ -144,8 +144,8 @@ impl Controller {
         Election {
             controller: self,
             partition,
-            gone: NodeId::NONE,
-            back: NodeId::NONE,
+            gone: None,
+            back: None,
             min_in_sync: self.min_insync_replicas(topic, partition),
             has_eligible: self.image.feature(ELIGIBLE_LEADERS) > 0,
             is_unclean: self.allows_unclean(topic),
@@ -169,7 +169,7 @@ impl Controller {
         partition: &PartitionImage,
         gone: NodeId,
     ) -> Target {
-        Election { gone, ..self.election_of(topic, partition) }.without(false)
+        Election { gone: Some(gone), ..self.election_of(topic, partition) }.without(false)
     }
 
     /// What becomes of partitions without a leader when a broker comes back.
@@ -178,7 +178,7 @@ impl Controller {
             partition.leader == NodeId::NONE && partition.replicas.contains(&back)
         };
         self.change_each(involves, |topic, partition| {
-            let election = Election { back, ..self.election_of(topic, partition) };
+            let election = Election { back: Some(back), ..self.election_of(topic, partition) };
             let target = election.target(partition.isr.clone(), partition.elr.clone());
             (target.leader != NodeId::NONE).then_some(target)
         })
@@ -193,7 +193,10 @@ impl Controller {
             is_in && partition.replicas.len() > 1
         };
         self.change_each(involves, |topic, partition| {
-            Some(Election { gone: broker, ..self.election_of(topic, partition) }.without(false))
+            Some(
+                Election { gone: Some(broker), ..self.election_of(topic, partition) }
+                    .without(false),
+            )
         })
     }
 
@@ -210,7 +213,7 @@ impl Controller {
                 || partition.elr.contains(&broker)
         };
         self.change_each(involves, |topic, partition| {
-            let election = Election { gone: broker, ..self.election_of(topic, partition) };
+            let election = Election { gone: Some(broker), ..self.election_of(topic, partition) };
             if partition.replicas.len() == 1 {
                 return (partition.leader == broker).then(|| Target::renewed(partition));
             }
@@ -320,8 +323,8 @@ struct Election<'a> {
     controller: &'a Controller,
     partition: &'a PartitionImage,
     /// Who leads no longer, and who leads again, whatever the image says yet.
-    gone: NodeId,
-    back: NodeId,
+    gone: Option<NodeId>,
+    back: Option<NodeId>,
     min_in_sync: usize,
     /// Whether who leaves an ISR that is too small stays eligible (KIP-966).
     has_eligible: bool,
@@ -332,21 +335,21 @@ struct Election<'a> {
 impl Election<'_> {
     fn may_lead(&self, id: NodeId) -> bool {
         let (controller, partition) = (self.controller, self.partition);
-        let is_back = id == self.back && controller.is_reachable(partition, id);
-        id != self.gone && (is_back || controller.may_lead(partition, id))
+        let is_back = Some(id) == self.back && controller.is_reachable(partition, id);
+        Some(id) != self.gone && (is_back || controller.may_lead(partition, id))
     }
 
     /// What remains without the one that is gone. Where its log is lossy it is not eligible either.
     fn without(&self, is_lossy: bool) -> Target {
         let partition = self.partition;
         let mut isr: Vec<NodeId> =
-            partition.isr.iter().copied().filter(|id| *id != self.gone).collect();
+            partition.isr.iter().copied().filter(|id| Some(*id) != self.gone).collect();
         if isr.is_empty() && !self.has_eligible {
             isr.clone_from(&partition.isr);
         }
         let had_all = partition.elr.iter().chain(&partition.isr).copied();
-        let elr = had_all.filter(|id| !(is_lossy && *id == self.gone)).collect();
-        let is_doubtful = is_lossy && isr.contains(&self.gone);
+        let elr = had_all.filter(|id| !(is_lossy && Some(*id) == self.gone)).collect();
+        let is_doubtful = is_lossy && self.gone.is_some_and(|gone| isr.contains(&gone));
         let target = self.target(isr, elr);
         // The partition has to wait for a log that may lack records: that is told, as an unclean
         // election is.

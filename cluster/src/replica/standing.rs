@@ -36,6 +36,14 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether it was said since a broker registered under this epoch. Whatever is older is about
+    /// an incarnation before it, which may have had more records: a broker that has just started
+    /// takes no role from that.
+    #[must_use]
+    pub fn knows(&self, node: NodeId, epoch: BrokerEpoch) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.epoch == epoch)
+    }
+
     /// What an image says of a partition; nothing where there is none such.
     #[must_use]
     pub fn of(image: &MetadataImage, topic: Uuid, index: PartitionIndex) -> Option<Self> {
