@@ -6,6 +6,7 @@
 
 pub mod alter_configs;
 pub mod brokers;
+mod chores;
 pub mod directories;
 pub mod elections;
 pub mod features;

@@ -67,8 +67,8 @@ pub struct Driver {
     /// None where there is nobody to send to: a quorum of one.
     outbox: Option<Outbox>,
     calls: Calls,
-    /// The controller's work, since this node has led, and the epoch of that.
-    office: Option<(LeaderEpoch, Sessions)>,
+    /// The controller's work, while this node leads.
+    office: Option<Office>,
     view: watch::Sender<QuorumView>,
     rules: SnapshotRules,
     snapshot_at: Instant,
@@ -78,6 +78,16 @@ pub struct Driver {
     inbox: Inbox,
     /// What is done by the thread, until that runs.
     work: Option<Receiver<Work>>,
+}
+
+/// The active controller's work.
+struct Office {
+    /// The epoch that this node leads in.
+    epoch: LeaderEpoch,
+    /// Who was heard of, and when.
+    sessions: Sessions,
+    /// When leaders are looked over.
+    chores_at: QuorumInstant,
 }
 
 /// Requests of others that wait for their answer.
@@ -256,6 +266,7 @@ impl Driver {
             };
             self.tick()?;
             self.fence_silent()?;
+            self.do_chores()?;
             for work in first.into_iter().chain(work.try_iter()).take(MAX_BATCH) {
                 self.take(work)?;
             }
@@ -276,7 +287,7 @@ impl Driver {
 
     fn take_job(&mut self, job: Job) -> Result<(), Fatal> {
         let now = self.now();
-        let Some((_, sessions)) = self.office.as_mut() else {
+        let Some(Office { sessions, .. }) = self.office.as_mut() else {
             // Whoever asked sees that nobody decides here.
             drop(job);
             return Ok(());
@@ -332,12 +343,30 @@ impl Driver {
 
     /// How long nothing has to be done, if nothing comes.
     fn leisure(&self) -> Duration {
-        let silent_at = self.office.as_ref().and_then(|(_, sessions)| sessions.deadline());
-        self.patience().min(self.until(silent_at))
+        let Some(Office { sessions, chores_at, .. }) = &self.office else {
+            return self.patience();
+        };
+        let next = sessions.deadline().map_or(*chores_at, |silent_at| silent_at.min(*chores_at));
+        self.patience().min(self.until(Some(next)))
     }
 
     fn until(&self, deadline: Option<QuorumInstant>) -> Duration {
         deadline.map_or(LOOK_INTERVAL, |at| at.since(self.now().instant).min(LOOK_INTERVAL))
+    }
+
+    /// Looks the leaders over, where that is due.
+    fn do_chores(&mut self) -> Result<(), Fatal> {
+        let now = self.now().instant;
+        let Some(office) = self.office.as_mut().filter(|office| office.chores_at <= now) else {
+            return Ok(());
+        };
+        let controller = self.ledger.controller();
+        let Decision { records, answer } = controller.chores();
+        office.chores_at = now.plus(controller.chores_interval(answer));
+        if answer > 0 {
+            tracing::info!(partitions = answer, "leaders are given back, or found");
+        }
+        self.propose(records)
     }
 
     /// Appends records as one atomic batch; they wait for [`Driver::commit`].
@@ -410,21 +439,22 @@ impl Driver {
         let leads_in = self.is_leading().then(|| self.quorum.epoch());
         let now = self.now().instant;
         let controller = self.ledger.controller();
-        if leads_in == self.office.as_ref().map(|(epoch, _)| *epoch) {
-            if let Some((_, sessions)) = &mut self.office {
+        if leads_in == self.office.as_ref().map(|office| office.epoch) {
+            if let Some(Office { sessions, .. }) = &mut self.office {
                 sessions.follow(now, controller.image());
             }
             return Ok(());
         }
+        let chores_at = now.plus(controller.chores_interval(0));
         let begin = || Sessions::begin(now, controller.session_timeout(), controller.image());
-        self.office = leads_in.map(|epoch| (epoch, begin()));
+        self.office = leads_in.map(|epoch| Office { epoch, sessions: begin(), chores_at });
         let is_bare = controller.image().feature(features::METADATA_VERSION) == 0;
         if leads_in.is_some() && is_bare { self.propose(features::bootstrap()) } else { Ok(()) }
     }
 
     /// Takes out the brokers that were not heard of within their session.
     fn fence_silent(&mut self) -> Result<(), Fatal> {
-        while let Some((_, sessions)) = &self.office {
+        while let Some(Office { sessions, .. }) = &self.office {
             let now = self.now().instant;
             let Decision { records, answer } = self.ledger.controller().fence_stale(now, sessions);
             let Some(broker) = answer else { break };
