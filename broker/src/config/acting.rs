@@ -26,6 +26,7 @@ const TWO_PHASES: &str = "two-phase commit is not served";
 const WAITS: &str = "a request waits for the transaction before instead of asking again";
 const QUOTAS: &str = "quotas are not served yet";
 const METRICS: &str = "metrics are served at /metrics, without reporters and samples";
+const WITH_MARKS: &str = "it is written with the other marks of a log";
 const PLUGIN: &str = "Java plug-ins cannot be loaded";
 const BUFFERS: &str = "the system sizes socket buffers by what a connection carries";
 const INTERNAL: &str = "internal to Kafka";
@@ -81,7 +82,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("num.io.", THREADS),
     ("num.network.", THREADS),
     ("num.recovery.", THREADS),
-    ("num.replica.alter.", QUOTAS),
+    ("num.replica.alter.", UNUSED),
     ("offsets.load.", COORDINATOR),
     ("offsets.topic.compression.", COORDINATOR),
     ("principal.", PLUGIN),
@@ -91,6 +92,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("quota.", QUOTAS),
     ("remote.", TIERED),
     ("replica.alter.log.dirs.", QUOTAS),
+    ("replica.high.watermark.checkpoint.", WITH_MARKS),
     ("replica.socket.receive.", BUFFERS),
     ("replication.quota.", QUOTAS),
     ("sasl.", SASL),
@@ -142,7 +144,7 @@ mod tests {
         for key in ["listeners", "log.dirs", "log.retention.ms", "num.partitions", "node.id"] {
             assert_eq!(acting(key), Acting::Yes, "{key}");
         }
-        for key in ["ssl.key.password", "num.io.threads", "replica.fetch.max.bytes"] {
+        for key in ["ssl.key.password", "num.io.threads", "replica.socket.receive.buffer.bytes"] {
             assert_ne!(acting(key), Acting::Yes, "{key}");
         }
     }

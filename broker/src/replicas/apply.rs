@@ -72,6 +72,11 @@ fn is_for_want_of_room(error: &OpenLogError) -> bool {
     matches!(error, OpenLogError::Storage(error) if passing(error))
 }
 
+/// `num.replica.fetchers`.
+fn fetchers(resolver: &Resolver<'_>) -> u32 {
+    u32::try_from(resolver.broker_number("num.replica.fetchers")).unwrap_or(1)
+}
+
 impl Replicas {
     /// No partitions yet.
     #[must_use]
@@ -449,6 +454,12 @@ impl Replicas {
         };
         if changes.configs.is_empty() {
             return;
+        }
+        let resolver = Resolver { node: self.node, static_values: &self.static_values, image };
+        if self.lanes.resize(fetchers(&resolver)) {
+            for partition in self.registry.all().iter().filter(|it| !it.is_leading()) {
+                self.lanes.assign(partition, partition.leader());
+            }
         }
         for topic in image.topics().filter(|topic| changed(topic)) {
             let config = self.config(image, topic.name());

@@ -65,7 +65,12 @@ pub enum NextAsk {
     /// Now.
     Now(Ask),
     /// After a while.
-    At(Instant),
+    Later {
+        /// Not before then.
+        at: Instant,
+        /// Whether that must not wait for others, who have something under way.
+        is_urgent: bool,
+    },
     /// Once the controller says something new.
     Never,
 }
@@ -73,6 +78,9 @@ pub enum NextAsk {
 /// The first rest after trouble; each one after that is twice as long. A leader often hears of its
 /// election a moment after its followers.
 const FIRST_REST: Duration = Duration::from_millis(10);
+
+/// Rests that are short, for what is likely to be over soon.
+const URGENT_RESTS: u32 = 6;
 
 impl Following {
     /// Rests for a while, for so long at most.
@@ -92,7 +100,9 @@ impl Following {
     pub(super) fn next(&self, now: Instant) -> NextAsk {
         match (self.failed, self.ask, self.paused_until) {
             (Some(_), ..) | (_, None, _) => NextAsk::Never,
-            (_, _, Some(until)) if now < until => NextAsk::At(until),
+            (_, _, Some(at)) if now < at => {
+                NextAsk::Later { at, is_urgent: self.troubles <= URGENT_RESTS }
+            }
             (_, Some(ask), _) => NextAsk::Now(ask),
         }
     }

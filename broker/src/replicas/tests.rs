@@ -366,3 +366,23 @@ async fn what_was_read_in_an_earlier_epoch_writes_nothing() {
     let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
     assert!(matches!(refused, Err(ProduceError::Refused(it)) if it == code), "{refused:?}");
 }
+
+/// Fact G7: what is said to be deleted would be shown again by the next leader.
+#[tokio::test(start_paused = true)]
+async fn records_are_deleted_everywhere_before_that_is_said() {
+    let cluster = Cluster::new(&[]);
+    for number in 0..3 {
+        cluster.produce(1, &format!("value {number}")).await;
+    }
+    is_copied(&cluster, &[1, 2, 3]).await;
+    let partition = cluster.partition(1);
+    partition.delete_records_before(Offset(2)).unwrap();
+    assert_eq!(partition.deleted_everywhere(Offset(2)).await, Ok(Offset(2)));
+    for node in [2, 3] {
+        let start = cluster.partition(node).reader().offsets().log_start_offset;
+        assert_eq!(start, Offset(2), "node {node}");
+    }
+    let waiting = partition.deleted_everywhere(Offset(3));
+    cluster.elect(2, &[1, 2, 3]);
+    assert_eq!(waiting.await, Err(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+}

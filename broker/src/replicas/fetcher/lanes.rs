@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use parking_lot::Mutex;
@@ -43,7 +43,8 @@ pub struct Lane {
 /// All lanes of a broker.
 #[derive(Debug)]
 pub struct Lanes {
-    count: u32,
+    /// From one leader.
+    count: AtomicU32,
     places: Mutex<Places>,
     opened: Notify,
 }
@@ -85,7 +86,18 @@ impl Lanes {
     /// No lanes yet; at most so many from one leader, twice.
     #[must_use]
     pub fn new(count: u32) -> Self {
-        Self { count: count.max(1), places: Mutex::default(), opened: Notify::new() }
+        Self {
+            count: AtomicU32::new(count.max(1)),
+            places: Mutex::default(),
+            opened: Notify::new(),
+        }
+    }
+
+    /// Lets there be so many lanes from one leader; whether that is news. Partitions are in other
+    /// lanes by then once they are assigned anew.
+    pub fn resize(&self, count: u32) -> bool {
+        let count = count.max(1);
+        self.count.swap(count, Ordering::AcqRel) != count
     }
 
     /// Lets a partition be fetched from its leader, or from nobody where there is none. Tasks learn
@@ -180,7 +192,8 @@ impl Lanes {
     fn index_of(&self, (topic_id, index): Key) -> u32 {
         let topic = u128::from_be_bytes(topic_id.0);
         let mixed = (topic ^ (topic >> 64)).wrapping_add(u128::from(index.0.unsigned_abs()));
-        u32::try_from(mixed % u128::from(self.count)).unwrap_or(0)
+        let count = self.count.load(Ordering::Acquire);
+        u32::try_from(mixed % u128::from(count)).unwrap_or(0)
     }
 }
 

@@ -18,6 +18,7 @@ use super::network::{Channel, Lost, Network};
 use super::session::Session;
 use crate::blocking::off_the_reactor;
 use crate::clock::{SteadyClock, WallClock};
+use crate::config::ReplicaConfig;
 
 /// An answer from this size on is taken where nobody else waits.
 const COSTLY_FROM_BYTES: usize = 256 * 1024;
@@ -35,6 +36,20 @@ pub struct FetchRules {
     pub max_bytes: i32,
     /// `replica.fetch.backoff.ms`.
     pub backoff: Duration,
+}
+
+impl FetchRules {
+    /// What is configured.
+    #[must_use]
+    pub fn new(config: &ReplicaConfig) -> Self {
+        Self {
+            max_wait: config.fetch_wait_max,
+            min_bytes: config.fetch_min_bytes,
+            partition_max_bytes: config.fetch_max_bytes,
+            max_bytes: config.fetch_response_max_bytes,
+            backoff: config.fetch_backoff,
+        }
+    }
 }
 
 /// Runs a task for each lane, until this is dropped.
@@ -88,6 +103,8 @@ struct Due {
     partitions: BTreeMap<Key, Arc<Partition>>,
     /// When something that is left out may be asked.
     next_at: Option<tokio::time::Instant>,
+    /// When that must not wait for the answer of others.
+    urgent_at: Option<tokio::time::Instant>,
 }
 
 impl<N: Network> Fetcher<N> {
@@ -110,7 +127,7 @@ impl<N: Network> Fetcher<N> {
                 // What is new must not wait until the leader has something for the others. The
                 // channel would bring the answer first, so it is given up.
                 () = changed => self.hang_up(),
-                () = reached(due.next_at) => self.hang_up(),
+                () = reached(due.urgent_at) => self.hang_up(),
                 answered = self.fetch(&due) => match answered {
                     Ok(response) => self.take(&due, response).await,
                     Err(lost) => self.lost(&due, lost),
@@ -127,9 +144,12 @@ impl<N: Network> Fetcher<N> {
                 NextAsk::Now(ask) if ask.leadership.leader == self.leader() => {
                     due.asks.insert(key, ask);
                 }
-                NextAsk::At(at) => {
+                NextAsk::Later { at, is_urgent } => {
                     let at = self.clock.at(at);
                     due.next_at = Some(due.next_at.map_or(at, |next| next.min(at)));
+                    if is_urgent {
+                        due.urgent_at = Some(due.urgent_at.map_or(at, |next| next.min(at)));
+                    }
                 }
                 NextAsk::Now(_) | NextAsk::Never => {}
             }

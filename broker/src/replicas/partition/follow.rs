@@ -115,9 +115,17 @@ impl Partition {
     #[must_use]
     pub fn next_ask(&self) -> NextAsk {
         let now = self.shared.clock().now();
-        match &self.state.lock().role {
+        let offsets = self.reader.offsets();
+        let next = match &self.state.lock().role {
             Role::Following(following) => following.next(now),
             Role::Leading(_) | Role::Retired => NextAsk::Never,
+        };
+        match next {
+            // The log's start moves without the machine.
+            NextAsk::Now(ask) => {
+                NextAsk::Now(Ask { log_start_offset: offsets.log_start_offset, ..ask })
+            }
+            other => other,
         }
     }
 

@@ -4,6 +4,7 @@ use milena_cluster::replica::read_replica::ReadReplica;
 use milena_cluster::replica::{Decided, Fetch, ProposalId};
 use milena_cluster::time::Instant;
 
+use super::super::progress::Waiting;
 use super::*;
 
 /// A partition as its leader sees it.
@@ -225,12 +226,51 @@ impl Partition {
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         };
         machine.admit_fetch(&fetch)?;
+        let starts_later = machine.followers().any(|(id, known)| {
+            id == fetch.follower && known.log_start_offset < fetch.log_start_offset
+        });
         let has_moved = self.step(&mut state, now, Input::Fetched(fetch));
         drop(state);
-        if has_moved {
+        if has_moved || starts_later {
             self.progress.wake();
         }
         Ok(())
+    }
+
+    /// The lowest offset that the log of any replica which is there begins with.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER where this broker does not lead.
+    pub fn low_watermark(&self) -> Result<Offset, ErrorCode> {
+        let state = self.state.lock();
+        let Role::Leading(Leading { machine, .. }) = &state.role else {
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        };
+        let peers = &machine.standing().peers;
+        let is_there = |id: &NodeId| peers.get(id).is_some_and(|peer| peer.is_active);
+        let live = machine.followers().filter(|(id, _)| is_there(id));
+        let starts = live.map(|(_, progress)| progress.log_start_offset);
+        Ok(starts.fold(state.log.log_start_offset(), Offset::min))
+    }
+
+    /// Returns once no replica that is there has anything below an offset, and where its log
+    /// begins that begins first (fact G7).
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER where this broker does not lead any more.
+    pub async fn deleted_everywhere(&self, offset: Offset) -> Result<Offset, ErrorCode> {
+        let low = self.low_watermark()?;
+        if low >= offset {
+            return Ok(low);
+        }
+        let waiting = Waiting::on(std::iter::once(&self.progress));
+        loop {
+            let low = self.low_watermark()?;
+            if low >= offset {
+                return Ok(low);
+            }
+            waiting.moved().await;
+        }
     }
 
     /// Where a consumer in a rack had better read this offset, if not here (KIP-392).
