@@ -37,7 +37,7 @@ pub struct Replicas {
     directories: Vec<Arc<LogDirectory>>,
     registry: Registry,
     shared: Arc<Shared>,
-    lanes: Lanes,
+    lanes: Arc<Lanes>,
     max_lag: Duration,
     /// What was applied last.
     image: ArcSwap<MetadataImage>,
@@ -96,7 +96,7 @@ impl Replicas {
             directories,
             registry: Registry::default(),
             shared: Arc::new(Shared::new(node)),
-            lanes: Lanes::new(fetchers),
+            lanes: Arc::new(Lanes::new(fetchers)),
             max_lag: Duration::from_millis(u64::try_from(lag_ms).unwrap_or(0)),
             image: ArcSwap::default(),
             static_values,
@@ -164,7 +164,7 @@ impl Replicas {
 
     /// Who fetches what from whom.
     #[must_use]
-    pub fn lanes(&self) -> &Lanes {
+    pub fn lanes(&self) -> &Arc<Lanes> {
         &self.lanes
     }
 
@@ -222,8 +222,9 @@ impl Replicas {
         }
     }
 
-    /// Puts aside the logs of partitions that this broker does not keep. A kill between the end of a topic and
-    /// that of its logs leaves such; they are kept, for whoever wants to look.
+    /// Puts aside the logs of partitions that this broker does not keep. A kill between the end of a
+    /// topic and that of its logs leaves such; they are kept, for whoever wants to look. The image
+    /// has to be of this start: what it does not know yet would be put aside too.
     pub fn put_strays_aside(&self, image: &MetadataImage) {
         for directory in &self.directories {
             for (name, index) in directory.unopened() {

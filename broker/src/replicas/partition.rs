@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 
 use milena_cluster::coordinator::Producer;
-use milena_cluster::replica::follower::{Follower, Leadership, LogPosition};
+use milena_cluster::replica::follower::{Follower, Leadership};
 use milena_cluster::replica::{Begin, Input, Leader, Output, Settings, Standing};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
@@ -29,11 +29,8 @@ use super::undecided::{NOTHING, Undecided};
 use super::verification::{Guard, Start, Verifications};
 use super::waits::Waits;
 
-mod follow;
-mod lead;
-
-pub use follow::{After, is_costly};
-pub use lead::LeadView;
+pub mod follow;
+pub mod lead;
 
 /// What `acks` says of appends that count when every replica in sync has them.
 const ALL_REPLICAS: i16 = -1;
@@ -433,7 +430,7 @@ impl Partition {
         if self.is_durable() {
             state.log.flush()?;
         }
-        state.role = Role::Following(follow::begin(&state.log, leadership));
+        state.role = Role::Following(Following::begin(&state.log, leadership));
         self.led_by(leadership);
         drop(state);
         Progress::wake_all([&self.progress, &self.ends]);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use milena_cluster::replica::follower::{Follower, Leadership};
+use milena_cluster::replica::follower::{self, Follower, Leadership, LogPosition};
 use milena_cluster::replica::{Leader, Output};
 use milena_cluster::time::Instant;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{LeaderEpoch, Offset};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset};
+use milena_storage::Log;
 
 /// What a broker is to a partition.
 #[derive(Debug)]
@@ -83,6 +84,34 @@ const FIRST_REST: Duration = Duration::from_millis(10);
 const URGENT_RESTS: u32 = 6;
 
 impl Following {
+    /// Begins to follow with a log as it is; waits where there is nobody to follow.
+    pub(super) fn begin(log: &Log, leadership: Leadership) -> Self {
+        let mut following = Self::default();
+        if leadership.leader == NodeId::NONE {
+            return following;
+        }
+        let mut outputs = Vec::new();
+        following.machine = Some(Follower::begin(leadership, position(log), &mut outputs));
+        for output in outputs {
+            following.note_ask(&output, log);
+        }
+        following
+    }
+
+    /// What the machine wants to ask next, if that is what it says.
+    pub(super) fn note_ask(&mut self, output: &follower::Output, log: &Log) {
+        if let follower::Output::Fetch { from, fetch_offset, last_epoch } = output {
+            self.resume();
+            self.ask = Some(Ask {
+                leadership: *from,
+                fetch_offset: *fetch_offset,
+                last_epoch: *last_epoch,
+                log_start_offset: log.log_start_offset(),
+                high_watermark: log.high_watermark(),
+            });
+        }
+    }
+
     /// Rests for a while, for so long at most.
     pub(super) fn rest(&mut self, now: Instant, longest: Duration) {
         let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(self.troubles));
@@ -106,4 +135,14 @@ impl Following {
             (_, Some(ask), _) => NextAsk::Now(ask),
         }
     }
+}
+
+/// Where a follower's log stands.
+pub(super) fn position(log: &Log) -> LogPosition {
+    let (start_offset, end_offset) = (log.log_start_offset(), log.log_end_offset());
+    let last_epoch = match end_offset > start_offset {
+        true => log.reader().epoch_at(end_offset.plus(-1)),
+        false => LeaderEpoch::NONE,
+    };
+    LogPosition { start_offset, end_offset, last_epoch, high_watermark: log.high_watermark() }
 }

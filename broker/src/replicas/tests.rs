@@ -338,7 +338,7 @@ async fn followers_fetch_over_the_wire() {
     assert_eq!(cluster.partition(2).fetch_lag(), Some(0));
 }
 
-/// Waiting for a leader to hear of its own election, or to come back, would take a second each time.
+/// Waiting for a leader to hear of its own election, or to come back, would take a second.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_there_again_is_asked_at_once() {
     let cluster = Cluster::new(&[]);

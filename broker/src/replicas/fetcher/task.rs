@@ -10,10 +10,11 @@ use milena_protocol::api::fetch::{
 use milena_protocol::ids::NodeId;
 use tokio::task::JoinSet;
 
-use super::super::Replicas;
-use super::super::partition::{After, Partition, is_costly};
+use super::super::partition::Partition;
+use super::super::partition::follow::{After, is_costly};
 use super::super::role::{Ask, NextAsk};
-use super::lanes::{Key, Lane};
+use super::super::shared::Shared;
+use super::lanes::{Key, Lane, Lanes};
 use super::network::{Channel, Lost, Network};
 use super::session::Session;
 use crate::blocking::off_the_reactor;
@@ -53,11 +54,16 @@ impl FetchRules {
 }
 
 /// Runs a task for each lane, until this is dropped.
-pub async fn run<N: Network>(replicas: Arc<Replicas>, network: Arc<N>, rules: FetchRules) {
+pub async fn run<N: Network>(
+    lanes: Arc<Lanes>,
+    shared: Arc<Shared>,
+    network: Arc<N>,
+    rules: FetchRules,
+) {
     let mut tasks = JoinSet::new();
     loop {
         let opened = tokio::select! {
-            opened = replicas.lanes().opened() => opened,
+            opened = lanes.opened() => opened,
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a fetcher stopped");
@@ -66,14 +72,13 @@ pub async fn run<N: Network>(replicas: Arc<Replicas>, network: Arc<N>, rules: Fe
             }
         };
         for lane in opened {
-            let replicas = Arc::clone(&replicas);
-            let clock = replicas.shared().clock();
             let fetcher = Fetcher {
-                replicas,
+                lanes: Arc::clone(&lanes),
+                clock: shared.clock(),
+                shared: Arc::clone(&shared),
                 network: Arc::clone(&network),
                 rules,
                 lane,
-                clock,
                 session: Session::default(),
                 channel: None,
                 trouble: None,
@@ -85,7 +90,8 @@ pub async fn run<N: Network>(replicas: Arc<Replicas>, network: Arc<N>, rules: Fe
 
 /// A lane's task.
 struct Fetcher<N: Network> {
-    replicas: Arc<Replicas>,
+    lanes: Arc<Lanes>,
+    shared: Arc<Shared>,
     network: Arc<N>,
     rules: FetchRules,
     lane: Arc<Lane>,
@@ -114,7 +120,7 @@ impl<N: Network> Fetcher<N> {
             let changed = lane.changed.notified();
             let due = self.due();
             if due.asks.is_empty() {
-                if due.partitions.is_empty() && self.replicas.lanes().close_if_empty(&lane) {
+                if due.partitions.is_empty() && self.lanes.close_if_empty(&lane) {
                     return;
                 }
                 // Nothing is asked: the leader need not remember anything.
@@ -168,7 +174,7 @@ impl<N: Network> Fetcher<N> {
     }
 
     async fn fetch(&mut self, due: &Due) -> Result<FetchResponse, Lost> {
-        let shared = Arc::clone(self.replicas.shared());
+        let shared = Arc::clone(&self.shared);
         let replica_epoch = shared.broker_epoch().await;
         if self.channel.is_none() {
             self.session.end();

@@ -7,7 +7,7 @@ use milena_cluster::time::Instant;
 use milena_protocol::api::fetch::FetchPartitionResponse;
 use milena_protocol::record::Batch;
 
-use super::super::role::{Ask, NextAsk};
+use super::super::role::{Ask, NextAsk, position};
 use super::*;
 
 /// What is left to do once an answer is taken, without the partition's lock.
@@ -27,42 +27,6 @@ struct Span {
     base_offset: Offset,
     end_offset: Offset,
     last_epoch: LeaderEpoch,
-}
-
-/// Begins to follow with a log as it is.
-pub(super) fn begin(log: &Log, leadership: Leadership) -> Following {
-    let mut following = Following::default();
-    if leadership.leader == NodeId::NONE {
-        return following;
-    }
-    let mut outputs = Vec::new();
-    following.machine = Some(Follower::begin(leadership, position(log), &mut outputs));
-    for output in outputs {
-        note_ask(&mut following, &output, log);
-    }
-    following
-}
-
-fn note_ask(following: &mut Following, output: &follower::Output, log: &Log) {
-    if let follower::Output::Fetch { from, fetch_offset, last_epoch } = output {
-        following.resume();
-        following.ask = Some(Ask {
-            leadership: *from,
-            fetch_offset: *fetch_offset,
-            last_epoch: *last_epoch,
-            log_start_offset: log.log_start_offset(),
-            high_watermark: log.high_watermark(),
-        });
-    }
-}
-
-fn position(log: &Log) -> LogPosition {
-    let (start_offset, end_offset) = (log.log_start_offset(), log.log_end_offset());
-    let last_epoch = match end_offset > start_offset {
-        true => log.reader().epoch_at(end_offset.plus(-1)),
-        false => LeaderEpoch::NONE,
-    };
-    LogPosition { start_offset, end_offset, last_epoch, high_watermark: log.high_watermark() }
 }
 
 /// Where batches begin and end; a batch that is cut at the end does not count.
@@ -309,7 +273,7 @@ impl Work<'_> {
                 self.tell(code);
                 return Err(Some(*code));
             }
-            follower::Output::Fetch { .. } => note_ask(self.following, output, self.log),
+            follower::Output::Fetch { .. } => self.following.note_ask(output, self.log),
         }
         Ok(None)
     }
@@ -345,7 +309,7 @@ impl Work<'_> {
                 );
                 if let Some(machine) = &self.following.machine {
                     let troubles = self.following.troubles;
-                    *self.following = begin(self.log, machine.leadership());
+                    *self.following = Following::begin(self.log, machine.leadership());
                     self.following.troubles = troubles;
                 }
                 self.following.rest(self.rest.0, self.rest.1);

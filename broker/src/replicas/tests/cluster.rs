@@ -404,16 +404,17 @@ impl Cluster {
         };
         let network = || CallNetwork { world: Arc::clone(&self.world), from: node };
         let mut tasks = JoinSet::new();
+        let (lanes, shared) = (broker.replicas.lanes().clone(), broker.replicas.shared().clone());
         match bound {
             None => {
-                tasks.spawn(fetcher::run(broker.replicas.clone(), Arc::new(network()), rules));
+                tasks.spawn(fetcher::run(lanes, shared, Arc::new(network()), rules));
             }
             Some(bound) => {
                 let accepting = listener::accept(broker.clone(), bound);
                 tasks.spawn(async { accepting.await.unwrap() });
                 let timeout = Duration::from_secs(30);
                 let wired = Wired::new(node, broker.metadata.clone(), "PLAINTEXT", timeout);
-                tasks.spawn(fetcher::run(broker.replicas.clone(), Arc::new(wired), rules));
+                tasks.spawn(fetcher::run(lanes, shared, Arc::new(wired), rules));
             }
         }
         let controller = Arc::new(CallController(network()));
@@ -541,9 +542,9 @@ pub async fn eventually(what: &str, holds: impl FnMut() -> bool) {
 /// Waits for something, and tells how it stands where it does not come.
 pub async fn eventually_told(what: impl Fn() -> String, mut holds: impl FnMut() -> bool) {
     let until = tokio::time::Instant::now() + PATIENCE;
+    let mut looks = tokio::time::interval(Duration::from_millis(1));
     while !holds() {
-        assert!(tokio::time::Instant::now() < until, "not in time: {}", what());
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(looks.tick().await < until, "not in time: {}", what());
     }
 }
 
