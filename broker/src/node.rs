@@ -355,21 +355,15 @@ impl std::error::Error for ServeError {}
 /// Fetches what this broker follows, and proposes who is in sync with what it leads.
 fn replicate(broker: &Arc<Broker>) {
     let config = &broker.config;
-    let replica = &config.replica;
-    let rules = FetchRules {
-        max_wait: replica.fetch_wait_max,
-        min_bytes: replica.fetch_min_bytes,
-        partition_max_bytes: replica.fetch_max_bytes,
-        max_bytes: replica.fetch_response_max_bytes,
-        backoff: replica.fetch_backoff,
-    };
     let network = Wired::new(
         broker.node_id,
         broker.metadata.clone(),
         &config.inter_broker_listener_name,
-        replica.socket_timeout,
+        config.replica.socket_timeout,
     );
-    tokio::spawn(fetcher::run(broker.replicas.clone(), Arc::new(network), rules));
+    let (lanes, shared) = (broker.replicas.lanes().clone(), broker.replicas.shared().clone());
+    let rules = FetchRules::new(&config.replica);
+    tokio::spawn(fetcher::run(lanes, shared, Arc::new(network), rules));
     let channel = ActiveController::new(
         broker.controller.clone(),
         &broker.quorum_link.listener,

@@ -5,7 +5,8 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::ProducerId;
 use tokio::sync::Mutex;
 
-use crate::broker::Broker;
+use crate::metadata::Published;
+use crate::peers::ActiveController;
 
 /// The block at hand: the next id and the end of the block.
 #[derive(Debug, Default)]
@@ -18,13 +19,18 @@ impl ProducerIds {
     ///
     /// # Errors
     /// What the controller answers when it has no block to give.
-    pub async fn next(&self, broker: &Broker) -> Result<ProducerId, ErrorCode> {
+    pub async fn next(
+        &self,
+        metadata: &Published,
+        controller: &ActiveController,
+    ) -> Result<ProducerId, ErrorCode> {
         // Held across the wait on purpose: those who come meanwhile need the same block.
         let mut block = self.block.lock().await;
         if block.0 >= block.1 {
-            let epoch = broker.metadata.image().broker(broker.node_id).map(|known| known.epoch);
+            let node = controller.local().node();
+            let epoch = metadata.image().broker(node).map(|known| known.epoch);
             let epoch = epoch.ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)?;
-            *block = broker.active_controller.allocate_producer_ids(epoch).await?;
+            *block = controller.allocate_producer_ids(epoch).await?;
         }
         let id = block.0;
         block.0 += 1;

@@ -44,7 +44,7 @@ pub async fn handle(
     if !broker.authorizer.allows(principal, Operation::IdempotentWrite, Resource::Cluster) {
         return fault(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
     }
-    match broker.producer_ids.next(&broker).await {
+    match broker.producer_ids.next(&broker.metadata, &broker.active_controller).await {
         Ok(producer_id) => InitProducerIdResponse {
             producer_id,
             producer_epoch: ProducerEpoch(0),

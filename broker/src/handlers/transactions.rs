@@ -27,7 +27,8 @@ pub async fn ask(broker: &Broker, id: &str, version: i16, ask: Ask) -> Result<An
     if answer != Answer::NeedsProducerId {
         return Ok(answer);
     }
-    asked.fresh_producer_id = Some(broker.producer_ids.next(&broker).await?);
+    asked.fresh_producer_id =
+        Some(broker.producer_ids.next(&broker.metadata, &broker.active_controller).await?);
     coordinator.ask(Request::Ask(asked)).await
 }
 

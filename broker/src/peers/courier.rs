@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
-use super::{Errand, Office};
+use super::errand::{Errand, Office};
 
 /// Why a request came to nothing.
 enum Trouble {

@@ -7,12 +7,13 @@
 mod active;
 mod asked;
 mod courier;
+mod errand;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use milena_client::connection::ConnectionOptions;
-use milena_cluster::quorum::{CorrelationId, Endpoint, Request};
+use milena_cluster::quorum::{Endpoint, Request};
 use milena_cluster::wire::Link;
 use milena_protocol::ids::NodeId;
 use tokio::runtime::Handle;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 use crate::config::HostPort;
 use crate::drivers::controller::{Inbox, Outgoing};
 use courier::Courier;
+use errand::{Errand, Office};
 
 pub use active::ActiveController;
 
@@ -45,22 +47,6 @@ impl Lane {
             _ => Self::Others,
         }
     }
-}
-
-/// A request with where to take it.
-struct Errand {
-    to: NodeId,
-    address: String,
-    correlation: CorrelationId,
-    request: Request,
-}
-
-/// What all couriers share.
-#[derive(Clone)]
-struct Office {
-    inbox: Inbox,
-    link: Link,
-    options: ConnectionOptions,
 }
 
 /// The way to the other members.

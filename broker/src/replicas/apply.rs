@@ -222,9 +222,9 @@ impl Replicas {
         }
     }
 
-    /// Puts aside the logs of partitions that this broker does not keep. A kill between the end of a
-    /// topic and that of its logs leaves such; they are kept, for whoever wants to look. The image
-    /// has to be of this start: what it does not know yet would be put aside too.
+    /// Puts aside the logs of partitions that this broker does not keep. A kill between the end of
+    /// a topic and that of its logs leaves such; they are kept, for whoever wants to look. The
+    /// image has to be of this start: what it does not know yet would be put aside too.
     pub fn put_strays_aside(&self, image: &MetadataImage) {
         for directory in &self.directories {
             for (name, index) in directory.unopened() {
