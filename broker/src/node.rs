@@ -185,7 +185,9 @@ impl Node {
             deleted_topics: deleted,
             has_begun: false,
         };
-        driver.publish_to(Box::new(move |image, changes| publisher.take(image, changes)));
+        driver
+            .publish_to(Box::new(move |image, changes| publisher.take(image, changes)))
+            .map_err(StartError::System)?;
         let quorum_link = Link {
             cluster_id: ground.cluster_id.as_str().into(),
             listener: controller_listener(&config),

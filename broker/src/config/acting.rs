@@ -44,8 +44,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("config.providers", PLUGIN),
     ("connection.failed.authentication.", SASL),
     ("connections.max.reauth.", SASL),
-    ("controlled.shutdown.max.", UNUSED),
-    ("controlled.shutdown.retry.", UNUSED),
     ("controller.performance.", INTERNAL),
     ("controller.quorum.append.", "what comes during a sync shares the next one"),
     ("controller.quorum.election.backoff.", "voters wait by a rank that all of them know"),

@@ -51,7 +51,7 @@ fn one_key_is_explained() {
 /// A key without effect would be relied on.
 #[test]
 fn keys_without_effect_say_so() {
-    let text = said(&config(&[]), Some("controlled.shutdown.enable"), false);
+    let text = said(&config(&[]), Some("num.io.threads"), false);
     assert!(text.contains("  effect    none: "), "{text}");
 }
 

@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use super::Fatal;
 use super::handle::{Authority, ControllerHandle, Finish, Inbox, Job, QuorumView, Work};
 use super::ledger::Ledger;
+use super::news::{News, NewsDesk, Publish};
 
 /// Requests that share one sync.
 const MAX_BATCH: usize = 256;
@@ -30,8 +31,6 @@ const MANY_CALLS: usize = 256;
 /// How often the thread looks whether a snapshot is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Takes a committed image into effect on this broker.
-pub type Publish = Box<dyn FnMut(&Arc<MetadataImage>, &Changes) + Send>;
 /// Sends a request to another member. It must not wait; what is lost is asked for again.
 pub type Outbox = Box<dyn FnMut(Outgoing) + Send>;
 
@@ -63,7 +62,7 @@ pub struct Driver {
     ledger: Ledger,
     /// What was decided and is not committed: the end of its batch, and who waits.
     waiting: Vec<(Offset, Finish)>,
-    publish: Option<Publish>,
+    desk: NewsDesk,
     /// None where there is nobody to send to: a quorum of one.
     outbox: Option<Outbox>,
     calls: Calls,
@@ -133,7 +132,7 @@ impl Driver {
             quorum,
             ledger,
             waiting: Vec::new(),
-            publish: None,
+            desk: NewsDesk::default(),
             outbox: None,
             calls: Calls::default(),
             office: None,
@@ -149,9 +148,13 @@ impl Driver {
         self.outbox = Some(outbox);
     }
 
-    /// From now on committed images are published.
-    pub fn publish_to(&mut self, publish: Publish) {
-        self.publish = Some(publish);
+    /// From now on committed images take effect, on a thread of their own.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn publish_to(&mut self, publish: Publish) -> std::io::Result<()> {
+        self.desk = NewsDesk::open(publish)?;
+        Ok(())
     }
 
     /// The image as of the last commit.
@@ -299,18 +302,20 @@ impl Driver {
                 self.append_all(proposal)?;
                 self.waiting.push((self.quorum.log_end_offset(), finish));
                 // Nothing may have been decided, and everything before it be committed.
-                self.finish();
+                self.tell(None);
             }
             Err(code) => finish(Err(code)),
         }
         Ok(())
     }
 
-    /// Answers everybody whose decision is committed and published.
-    fn finish(&mut self) {
+    /// Lets what is committed take effect, and answers everybody who waits for it then.
+    fn tell(&mut self, changes: Option<Changes>) {
         let committed = self.quorum.high_watermark();
         let count = self.waiting.partition_point(|(end, _)| Some(*end) <= committed);
-        self.waiting.drain(..count).for_each(|(_, finish)| finish(Ok(())));
+        let answers = self.waiting.drain(..count).map(|(_, finish)| finish).collect();
+        let image = changes.map(|changes| (self.ledger.image().clone(), changes));
+        self.desk.take(News { image, answers });
     }
 
     /// The records of a decision as they are appended, if they may be.
@@ -491,10 +496,8 @@ impl Driver {
             }
             Output::Truncate(end, _) => self.ledger.truncate(end, (self.clock)())?,
             Output::Commit(high_watermark) => {
-                if let Some(changes) = self.ledger.commit(high_watermark)? {
-                    self.publish(&changes);
-                }
-                self.finish();
+                let changes = self.ledger.commit(high_watermark)?;
+                self.tell(changes);
             }
             Output::TrimLog(start_offset) => self.trim(start_offset),
             Output::Reject => return Err(Fatal("a proposal came before this node led".into())),
@@ -515,12 +518,6 @@ impl Driver {
             Output::InstallSnapshot(snapshot) => return self.install(snapshot).map(Some),
         }
         Ok(None)
-    }
-
-    fn publish(&mut self, changes: &Changes) {
-        if let Some(publish) = &mut self.publish {
-            publish(self.ledger.image(), changes);
-        }
     }
 
     fn send(&mut self, envelope: Envelope) -> Result<(), Fatal> {
@@ -572,7 +569,7 @@ impl Driver {
         };
         tracing::info!(end_offset = snapshot.end_offset.0, "metadata snapshot installed");
         self.snapshot_at = Instant::now();
-        self.publish(&changes);
+        self.tell(Some(changes));
         Ok(Input::SnapshotInstalled(snapshot, membership))
     }
 

@@ -9,12 +9,14 @@
 mod driver;
 mod handle;
 mod ledger;
+mod news;
 mod restore;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Driver, Outbox, Outgoing, Publish, SnapshotRules};
+pub use driver::{Driver, Outbox, Outgoing, SnapshotRules};
 pub use handle::{Authority, ControllerHandle, Inbox, QuorumView};
+pub use news::Publish;
 pub use restore::{Beginning, restore};
 
 /// A part of the driver failed in a way that it must not survive: what is on the disk is no longer

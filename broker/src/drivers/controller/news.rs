@@ -1,0 +1,61 @@
+//! What was committed takes effect on a thread of its own: opening the logs of many partitions takes
+//! its time, and the quorum must go on meanwhile.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use milena_cluster::metadata::delta::Changes;
+use milena_cluster::metadata::image::MetadataImage;
+
+use super::handle::Finish;
+
+/// Takes a committed image into effect on this broker.
+pub type Publish = Box<dyn FnMut(&Arc<MetadataImage>, &Changes) + Send>;
+
+/// What was committed, and who waits for that to be in effect.
+#[derive(Default)]
+pub(super) struct News {
+    /// The image, and what is different in it.
+    pub image: Option<(Arc<MetadataImage>, Changes)>,
+    /// Whoever is answered then.
+    pub answers: Vec<Finish>,
+}
+
+/// The way to the thread; without one nothing has to take effect.
+#[derive(Default)]
+pub(super) struct NewsDesk(Option<Sender<News>>);
+
+impl NewsDesk {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn open(publish: Publish) -> std::io::Result<Self> {
+        let (sender, news) = channel();
+        std::thread::Builder::new()
+            .name("metadata".into())
+            .spawn(move || take_all(&news, publish))?;
+        Ok(Self(Some(sender)))
+    }
+
+    /// Hands news in; they take effect in their order.
+    pub fn take(&self, news: News) {
+        if news.image.is_none() && news.answers.is_empty() {
+            return;
+        }
+        match &self.0 {
+            // The thread ends only with the process.
+            Some(desk) => drop(desk.send(news)),
+            None => news.answers.into_iter().for_each(|finish| finish(Ok(()))),
+        }
+    }
+}
+
+fn take_all(news: &Receiver<News>, mut publish: Publish) {
+    for News { image, answers } in news {
+        if let Some((image, changes)) = image {
+            publish(&image, &changes);
+        }
+        answers.into_iter().for_each(|finish| finish(Ok(())));
+    }
+}
