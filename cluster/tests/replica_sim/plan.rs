@@ -59,9 +59,10 @@ pub struct Plan {
 impl Plan {
     /// The plan of a seed.
     pub fn draw(rng: &mut Rng) -> Self {
+        let is_frail = rng.chance(150);
         let mut of = |list: &[u64]| *rng.pick(list).unwrap_or(&0);
         let brokers = of(&[2, 2, 3, 3, 3, 4, 5]);
-        Self {
+        let plan = Self {
             brokers: brokers as i32,
             min_insync: of(&[1, 2, 2, 2, 3]).min(brokers) as usize,
             has_eligible: of(&[0, 1, 1, 1, 1]) == 1,
@@ -73,10 +74,10 @@ impl Plan {
             late: of(&[0, 20, 200]),
             delay: of(&[2, 10, 50]),
             late_span: of(&[200, 600, 2_000]),
-            controller_delay: of(&[5, 50, 300]),
-            proposal_delay: of(&[0, 0, 1_200]),
+            controller_delay: of(&[5, 5, 50, 300]),
+            proposal_delay: of(&[0, 400, 1_500]),
             patience: of(&[150, 500, 1_500]),
-            metadata_delay: of(&[5, 50, 400, 1_500]),
+            metadata_delay: of(&[5, 5, 50, 400, 1_500]),
             sync: of(&[5, 50, 500]),
             max_lag: of(&[100, 300, 1_000]),
             session: of(&[150, 400, 2_000]),
@@ -89,9 +90,35 @@ impl Plan {
             fence_weight: of(&[0, 1, 5]),
             leader_weight: of(&[0, 1, 5]),
             drain_weight: of(&[0, 0, 2]),
-            frail_joiners: of(&[0, 0, 400]),
+            frail_joiners: of(&[0, 200, 700]),
             frail_leaders: of(&[0, 0, 300]),
             length: of(&[1_500, 3_000, 5_000]),
+        };
+        let power_weight = plan.power_weight.max(if plan.is_durable { 3 } else { 0 });
+        let plan = Self { power_weight, ..plan };
+        if is_frail { plan.frail() } else { plan }
+    }
+
+    /// Followers lose power again and again while slow proposals let them join, which else chance
+    /// brings about too rarely.
+    fn frail(self) -> Self {
+        Self {
+            brokers: self.brokers.min(3),
+            min_insync: 2,
+            has_eligible: true,
+            is_durable: false,
+            is_unclean: false,
+            is_reckless: false,
+            controller_delay: 5,
+            metadata_delay: 5,
+            proposal_delay: 1_500,
+            patience: 1_500,
+            sync: 500,
+            frail_joiners: 900,
+            frail_leaders: 0,
+            fault_interval: self.fault_interval.max(300),
+            length: 5_000,
+            ..self
         }
     }
 

@@ -30,7 +30,7 @@ use crate::simulation::rng::Rng;
 const PATIENCE: u64 = 150;
 /// Milliseconds between two looks at the time, and between two heartbeats.
 const TICK: u64 = 25;
-const HEARTBEAT: u64 = 50;
+const HEARTBEAT: u64 = 30;
 /// Milliseconds of calm after which everything has to be well.
 const CALM: u64 = 5_500;
 /// Milliseconds at the end in which nobody produces.

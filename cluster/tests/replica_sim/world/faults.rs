@@ -78,8 +78,8 @@ impl<R: Rules> World<R> {
 
     /// A follower ends, or is cut off from its leader, or both.
     pub(super) fn strike(&mut self, follower: NodeId, leader: NodeId) {
-        let kind = self.rng.below(3);
-        if kind < 2 {
+        let kind = self.rng.below(4);
+        if kind < 3 {
             self.cut.extend([(follower, leader), (leader, follower)]);
             self.note(|_| format!("{follower} is cut off from {leader}"));
         }
