@@ -13,6 +13,7 @@ const SUITES: &[(&str, &[&str])] = &[
     ("group", &["CLASSIC_GROUP", "MIGRATION"]),
     ("consumer_group_sim", &["CONSUMER_GROUP"]),
     ("transaction_sim", &["TRANSACTION"]),
+    ("replica_sim", &["REPLICA"]),
 ];
 
 /// What became of one bug.
