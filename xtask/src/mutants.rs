@@ -14,6 +14,7 @@ const SUITES: &[(&str, &[&str])] = &[
     ("consumer_group_sim", &["CONSUMER_GROUP"]),
     ("transaction_sim", &["TRANSACTION"]),
     ("replica_sim", &["REPLICA"]),
+    ("controller_sim", &["CONTROLLER"]),
 ];
 
 /// What became of one bug.

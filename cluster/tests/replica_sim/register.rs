@@ -7,9 +7,11 @@ use std::sync::Arc;
 use milena_cluster::configs::Values;
 use milena_cluster::controller::brokers::{Application, Registration};
 use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap};
+use milena_cluster::controller::heartbeats::{Heartbeat, HeartbeatAnswer};
 use milena_cluster::controller::topics::NewTopic;
-use milena_cluster::controller::{Controller, Decision, Refused};
+use milena_cluster::controller::{Controller, Decision, Refused, Sessions};
 use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
+use milena_cluster::time::Instant;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, PartitionIndex, Uuid};
 use milena_protocol::metadata_record::{MetadataRecord, PartitionChangeRecord};
 
@@ -20,6 +22,8 @@ use crate::plan::Plan;
 /// The topic, and its one partition.
 pub const TOPIC: Uuid = Uuid::from_u128(4711 << 64);
 pub const INDEX: PartitionIndex = PartitionIndex(0);
+/// Nobody is silent for too long by the controller's own clock.
+const NOW: Instant = Instant(0);
 const CONTROLLER_EPOCH: LeaderEpoch = LeaderEpoch(1);
 /// The leader of a record that leaves it as it is.
 const UNCHANGED: NodeId = NodeId(-2);
@@ -28,6 +32,8 @@ const UNCHANGED: NodeId = NodeId(-2);
 pub struct Register {
     machine: Controller,
     bug: Bug,
+    /// What it knows of those that stop; who is silent the world says.
+    sessions: Sessions,
     /// When each broker was last heard of.
     pub heard_at: BTreeMap<NodeId, u64>,
     /// Who led last, for the bug that does not begin an epoch when it comes back.
@@ -38,8 +44,9 @@ impl Register {
     /// All brokers registered, and the topic made.
     pub fn new(plan: &Plan, bug: Bug) -> Self {
         let machine = Controller::new(NodeId(100), Values::new(), MetadataImage::default());
-        let mut register =
-            Self { machine, bug, heard_at: BTreeMap::new(), last_leader: NodeId::NONE };
+        let sessions = Sessions::begin(NOW, machine.session_timeout(), machine.image());
+        let (heard_at, last_leader) = (BTreeMap::new(), NodeId::NONE);
+        let mut register = Self { machine, bug, sessions, heard_at, last_leader };
         register.decide(|_| Decision { records: bootstrap(), answer: () });
         if plan.has_eligible {
             let feature = FeatureUpdate {
@@ -88,7 +95,15 @@ impl Register {
         if self.bug == Bug::ElectedOutsideIsr && !records.is_empty() {
             self.elect_anybody();
         }
+        self.sessions.follow(NOW, self.machine.image());
         (answer, !records.is_empty())
+    }
+
+    /// Takes a heartbeat; answers as [`Register::decide`].
+    pub fn hear(&mut self, beat: &Heartbeat) -> (Result<HeartbeatAnswer, Refused>, bool) {
+        self.sessions.heard(NOW, beat.id, beat.epoch, beat.metadata_offset);
+        let sessions = self.sessions.clone();
+        self.decide(|machine| machine.heartbeat(beat, &sessions))
     }
 
     fn replay(&mut self, record: &MetadataRecord) {
@@ -153,12 +168,14 @@ impl Register {
             log_dirs: vec![Uuid::from_u128(1000 + id.0 as u128)],
         };
         let features = SUPPORTED.iter().map(|it| (it.name.into(), it.min_level, it.max_level));
-        // The connection of the run before is closed, so its session is over.
         let application =
-            Application { registration, features: features.collect(), has_live_session: false };
+            Application { registration, features: features.collect(), is_migrating: false };
+        // The connection of the run before is closed, so its session is over.
+        self.sessions.expire(id);
+        let sessions = self.sessions.clone();
         let keeps_place = self.bug == Bug::LossyRestartKept;
         let (answer, _) = self.decide(|machine| {
-            let mut decision = machine.admit_broker(&application);
+            let mut decision = machine.admit_broker(NOW, &application, &sessions);
             if keeps_place {
                 decision.records.truncate(1);
             }

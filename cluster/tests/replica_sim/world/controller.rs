@@ -1,6 +1,6 @@
 //! What reaches the controller, and what a broker says to it.
 
-use milena_cluster::controller::brokers::Heartbeat;
+use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::isr::{Altered, IsrChange};
 use milena_cluster::replica::{Proposal, Rules};
 use milena_protocol::error_code::ErrorCode;
@@ -17,14 +17,9 @@ impl<R: Rules> World<R> {
                 self.admit(from, run, incarnation, previous_epoch);
             }
             Message::Heartbeat { epoch, metadata_offset, wants_shut_down } => {
-                let beat = Heartbeat {
-                    id: from,
-                    epoch,
-                    metadata_offset,
-                    wants_fence: false,
-                    wants_shut_down,
-                };
-                let (answer, is_changed) = self.register.decide(|machine| machine.heartbeat(beat));
+                let beat =
+                    Heartbeat { metadata_offset, wants_shut_down, ..Heartbeat::of(from, epoch) };
+                let (answer, is_changed) = self.register.hear(&beat);
                 if answer.is_ok() {
                     self.register.heard_at.insert(from, self.now);
                 }
