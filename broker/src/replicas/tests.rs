@@ -115,7 +115,7 @@ async fn whoever_waits_for_a_leader_that_is_deposed_is_told() {
     tokio::task::yield_now().await;
     let before = tokio::time::Instant::now();
     cluster.elect(2, &[2, 3]);
-    let refused = waiting.await.unwrap();
+    let refused = tokio::time::timeout(PATIENCE, waiting).await.expect("told").unwrap();
     let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
     assert!(matches!(refused, Err(NotAcknowledged::Refused(it)) if it == code), "{refused:?}");
     assert_eq!(before.elapsed(), Duration::ZERO);

@@ -1,5 +1,5 @@
-//! What was committed takes effect on a thread of its own: opening the logs of many partitions takes
-//! its time, and the quorum must go on meanwhile.
+//! What was committed takes effect on a thread of its own: opening the logs of many partitions
+//! takes its time, and the quorum must go on meanwhile.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
