@@ -1,0 +1,104 @@
+//! Where clients write down what they do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+
+use super::operation::{Action, Instant, Operation, Outcome, Process};
+
+/// A history that is being made. Clones write into the same one.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    began: std::time::Instant,
+    processes: AtomicU32,
+    operations: Mutex<Vec<Operation>>,
+}
+
+/// One process's pen: its invocations are told apart by their instants.
+#[derive(Debug)]
+pub struct Pen {
+    recorder: Recorder,
+    process: Process,
+    last: Instant,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                began: std::time::Instant::now(),
+                processes: AtomicU32::new(0),
+                operations: Mutex::default(),
+            }),
+        }
+    }
+}
+
+impl Recorder {
+    /// The time of the history.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        let elapsed = self.shared.began.elapsed().as_nanos();
+        Instant(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// A pen for a client that begins.
+    #[must_use]
+    pub fn pen(&self) -> Pen {
+        let process = Process(self.shared.processes.fetch_add(1, Ordering::Relaxed));
+        Pen { recorder: self.clone(), process, last: Instant::default() }
+    }
+
+    /// Writes an operation down.
+    pub fn record(&self, operation: Operation) {
+        self.shared.operations.lock().push(operation);
+    }
+
+    /// Takes what was written so far.
+    #[must_use]
+    pub fn take(&self) -> Vec<Operation> {
+        std::mem::take(&mut *self.shared.operations.lock())
+    }
+}
+
+impl Pen {
+    /// Whose it is.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
+    /// The instant of an operation that is invoked now.
+    pub fn invoke(&mut self) -> Instant {
+        let now = self.recorder.now();
+        self.last = if now > self.last { now } else { Instant(self.last.0 + 1) };
+        self.last
+    }
+
+    /// Writes down what was invoked then and is answered now.
+    pub fn complete(&self, invoked: Instant, outcome: Outcome, action: Action) {
+        let completed = Some(self.recorder.now());
+        let process = self.process;
+        self.recorder.record(Operation { process, invoked, completed, outcome, action });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends of one instant would have no order, and a reordering among them would not be seen.
+    #[test]
+    fn invocations_of_a_process_are_told_apart() {
+        let mut pen = Recorder::default().pen();
+        pen.last = Instant(u64::MAX / 2);
+        let first = pen.invoke();
+        assert!(pen.invoke() > first);
+    }
+}
