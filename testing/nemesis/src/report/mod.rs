@@ -1,0 +1,6 @@
+//! What came of a run: figures, for people and for machines.
+
+pub mod figures;
+pub mod outcome;
+pub mod rounds;
+pub mod table;
