@@ -33,7 +33,7 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// How long a cluster may take to be whole after a fault.
 const RECOVERY: Duration = Duration::from_secs(120);
 /// How often the cluster is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(10);
 /// How long clients run before the first fault.
 const CALM: Duration = Duration::from_secs(3);
 
@@ -108,7 +108,11 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failure> {
     let was_read_to_the_end = final_read::run(&settings, &recorder)?;
     let changes = probe.acknowledged();
     runtime.shutdown_background();
+    let nodes = stage.injector.members.nodes().to_vec();
     drop(stage);
+    if plan.faults.contains(&Kind::DiskFull) {
+        nodes.iter().for_each(|node| disk::unmount(&node.directory));
+    }
 
     let history = recorder.take();
     if let Some(path) = &plan.history {
@@ -220,6 +224,7 @@ impl Stage<'_> {
             began: self.recorder.now(),
             elected: None,
             healed: self.recorder.now(),
+            in_sync: None,
             whole: None,
             ended: Vec::new(),
         };
@@ -236,6 +241,9 @@ impl Stage<'_> {
             std::thread::sleep(LOOK);
             self.look(&mut round)?;
             self.injector.start()?;
+            if round.in_sync.is_none() && self.watch.is_in_sync(node) {
+                round.in_sync = Some(self.recorder.now());
+            }
             if self.watch.is_whole(self.plan.nodes) {
                 round.whole = Some(self.recorder.now());
             }
@@ -266,19 +274,21 @@ impl Stage<'_> {
 
 fn words(number: usize, round: &Round) -> String {
     let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
-    let led: Vec<String> = round.led.iter().map(|key| key.0.to_string()).collect();
-    let (began, healed) = (round.began.0, round.healed.0);
-    let whole = match round.whole {
-        Some(whole) => format!("whole {:.2} s after", seconds(healed, whole.0)),
-        None => "NOT WHOLE in time after".to_owned(),
+    let healed = round.healed.0;
+    let after = |at: Option<crate::history::operation::Instant>| match at {
+        Some(at) => format!("{:.2} s", seconds(healed, at.0)),
+        None => "NEVER".to_owned(),
     };
-    let controller = if round.was_controller { ", controller" } else { "" };
+    let led: Vec<String> = round.led.iter().map(|key| key.0.to_string()).collect();
     format!(
-        "{number}: {} of node {} (leads {}{controller}) for {:.1} s, {whole}; ended: {:?}",
+        "{number}: {} of node {} (leads {}{}) for {:.1} s; in sync after {}, whole after {}{}",
         round.kind.name(),
         round.node.0,
         led.join(" "),
-        seconds(began, healed),
-        round.ended
+        if round.was_controller { ", controller" } else { "" },
+        seconds(round.began.0, healed),
+        after(round.in_sync),
+        after(round.whole),
+        if round.ended.is_empty() { String::new() } else { format!("; ended: {:?}", round.ended) }
     )
 }

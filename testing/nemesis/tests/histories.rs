@@ -1,8 +1,8 @@
 //! Hand-made histories: each anomaly in the smallest history that shows it, and histories that look
 //! odd and are not. A checker that cannot find them, or finds more, would prove nothing.
 //!
-//! Notation: a line is a process, an outcome and an action. `0=7@3` is value 7 of key 0 at offset 3;
-//! in a transaction `!` marks a send and `?` a read.
+//! Notation: a line is a process, an outcome and an action. `0=7@3` is value 7 of key 0 at
+//! offset 3; in a transaction `!` marks a send and `?` a read.
 
 use milena_nemesis::history::check::anomaly::Anomaly;
 use milena_nemesis::history::check::verdict::Verdict;
@@ -148,6 +148,20 @@ fn a_skip_between_polls_is_found() {
         "2 ok poll 0=3@2",
     ];
     shows(&lines, &[(Anomaly::PollSkip, 1)]);
+}
+
+/// What an aborted transaction read would count as left out.
+#[test]
+fn who_does_not_go_back_after_an_abort_goes_on_behind_it() {
+    let lines = [
+        "0 ok send 0=1@0",
+        "0 ok send 0=2@1",
+        "0 ok send 0=3@2",
+        "2 ok poll 0=1@0",
+        "2 fail txn ?0=2@1",
+        "2 ok poll 0=3@2",
+    ];
+    shows(&lines, &[]);
 }
 
 /// The same within one answer.

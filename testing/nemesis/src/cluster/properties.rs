@@ -33,6 +33,7 @@ pub fn text(node: &Node, nodes: &[Node], more: &[String]) -> String {
          transaction.state.log.replication.factor={copies}\n\
          transaction.state.log.min.isr={in_sync}\n\
          transaction.state.log.num.partitions={INTERNAL_PARTITIONS}\n\
+         auto.create.topics.enable=false\n\
          group.initial.rebalance.delay.ms=0\n",
         id = node.id.0,
         port = clients.port,

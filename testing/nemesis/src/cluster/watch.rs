@@ -101,6 +101,18 @@ impl Watch {
         partitions.filter(|partition| partition.index == index).find_map(|it| it.leader)
     }
 
+    /// Whether everybody else who answers says that a node's copies are all in sync.
+    #[must_use]
+    pub fn is_in_sync(&self, id: NodeId) -> bool {
+        let views = self.views.lock();
+        let mut others = views.iter().filter(|(other, _)| views.len() == 1 || **other != id);
+        let is_in_sync = |view: &View| {
+            let mut copies = view.partitions.iter().filter(|it| it.replicas.contains(&id));
+            copies.all(|partition| partition.isr.contains(&id))
+        };
+        !views.is_empty() && others.all(|(_, view)| is_in_sync(view))
+    }
+
     /// Whether all of so many nodes answer, agree on who leads what, and every copy is in sync.
     #[must_use]
     pub fn is_whole(&self, nodes: usize) -> bool {
@@ -218,6 +230,15 @@ mod tests {
             assert!(!watch(&[good.clone(), bad]).is_whole(2));
         }
         assert!(!watch(&[View::default(), View::default()]).is_whole(2));
+    }
+
+    /// A copy that is behind would count as back.
+    #[test]
+    fn a_node_is_in_sync_once_the_others_say_so() {
+        let (with, without) = (view(Some(1), &[1, 2]), view(Some(1), &[1]));
+        assert!(watch(&[with.clone(), without.clone()]).is_in_sync(NodeId(2)));
+        assert!(!watch(&[without, with]).is_in_sync(NodeId(2)));
+        assert!(!watch(&[]).is_in_sync(NodeId(2)));
     }
 
     /// The victim would be the wrong one.

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount as detach};
 
 /// Says that the mount namespace is there.
 const MARK: &str = "NEMESIS_HAS_MOUNTS";
@@ -47,6 +47,12 @@ pub fn mount_small(directory: &Path, mib: u64) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let size = std::ffi::CString::new(format!("size={mib}m"))?;
     Ok(mount("nemesis", directory, "tmpfs", MountFlags::empty(), Some(size.as_c_str()))?)
+}
+
+/// Takes a file system away again.
+pub fn unmount(directory: &Path) {
+    // It goes with this process otherwise.
+    let _ = detach(directory, UnmountFlags::DETACH);
 }
 
 /// Takes all that is left of a file system; gives the file that holds it.

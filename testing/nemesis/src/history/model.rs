@@ -1,5 +1,5 @@
-//! Histories that a correct log would show: producers with retries, transactions, readers that begin
-//! anew, outcomes that nobody learned.
+//! Histories that a correct log would show: producers, transactions, readers that begin anew,
+//! outcomes that nobody learned.
 //!
 //! The checker must find nothing in them, however long they are.
 

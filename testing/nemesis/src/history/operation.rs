@@ -85,7 +85,8 @@ pub enum Action {
     Assign(Vec<Key>),
     /// From now on to read what a group gives it; what it holds may change at any time.
     Subscribe(Vec<Key>),
-    /// To go on reading these keys elsewhere.
+    /// To go on reading these keys elsewhere. A client that goes back after an aborted transaction
+    /// says so by this.
     Seek(Vec<Key>),
 }
 

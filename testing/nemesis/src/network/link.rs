@@ -77,10 +77,13 @@ impl Quality {
     }
 }
 
+/// Links by where they begin and end.
+type ByEnds = BTreeMap<(End, End), watch::Sender<Quality>>;
+
 /// All links; those that nobody asked for yet are good.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
-    links: Arc<Mutex<BTreeMap<(End, End), watch::Sender<Quality>>>>,
+    links: Arc<Mutex<ByEnds>>,
 }
 
 impl Links {

@@ -47,8 +47,11 @@ pub struct Figures {
     pub rounds: usize,
     /// The longest time without an acknowledgement, for each partition whose leader was hit.
     pub write_gap: Spread,
-    /// From the start of a process, or the end of another fault, until all copies are in sync.
+    /// From the start of the process, or the end of another fault, until the others say that the
+    /// victim's copies are in sync.
     pub back_in_sync: Spread,
+    /// From then until all nodes answer, agree and have every copy in sync.
+    pub whole: Spread,
     /// From the hit on the leader of the metadata quorum until the others name another.
     pub elected: Spread,
     /// The longest time without a change of metadata where the leader of the quorum was hit.
@@ -96,12 +99,14 @@ impl Acknowledged {
             round.led.iter().map(gap).collect::<Vec<_>>()
         };
         let led = || rounds.iter().filter(|round| round.was_controller);
-        let back = |round: &&Round| Some(between(round.healed, round.whole?));
+        let back = |round: &&Round| Some(between(round.healed, round.in_sync?));
+        let whole = |round: &&Round| Some(between(round.healed, round.whole?));
         let elected = |round: &&Round| Some(between(round.began, round.elected?));
         Figures {
             rounds: rounds.len(),
             write_gap: Spread::of(rounds.iter().flat_map(gaps).collect()),
             back_in_sync: Spread::of(rounds.iter().filter_map(back).collect()),
+            whole: Spread::of(rounds.iter().filter_map(whole).collect()),
             elected: Spread::of(led().filter_map(elected).collect()),
             controller_gap: Spread::of(
                 led().map(|round| silence(&self.changes, round.began, round.end())).collect(),
@@ -189,6 +194,7 @@ mod tests {
             began: at(5),
             elected: Some(at(105)),
             healed: at(800),
+            in_sync: Some(at(1_000)),
             whole: Some(at(1_000)),
             ended: Vec::new(),
         };

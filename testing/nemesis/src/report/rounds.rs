@@ -23,7 +23,9 @@ pub struct Round {
     pub elected: Option<Instant>,
     /// When it was healed, or started again.
     pub healed: Instant,
-    /// When all nodes answered and every copy was in sync again.
+    /// When the others said that its copies are in sync again.
+    pub in_sync: Option<Instant>,
+    /// When all nodes answered, agreed, and every copy was in sync again.
     pub whole: Option<Instant>,
     /// Nodes that ended by themselves meanwhile, and how.
     pub ended: Vec<(NodeId, String)>,

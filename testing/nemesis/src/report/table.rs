@@ -30,16 +30,20 @@ impl fmt::Display for Outcome {
             count(Anomaly::AbortedRead),
         )?;
         writeln!(f)?;
-        writeln!(f, "| Fault | Rounds | Write gap | Back in sync | Elected | Controller gap |")?;
-        writeln!(f, "| --- | --- | --- | --- | --- | --- |")?;
+        writeln!(
+            f,
+            "| Fault | Rounds | Write gap | Back in sync | Whole | Elected | Controller gap |"
+        )?;
+        writeln!(f, "| --- | --- | --- | --- | --- | --- | --- |")?;
         for (kind, figures) in &self.figures {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} |",
                 kind.name(),
                 figures.rounds,
                 cell(figures.write_gap),
                 cell(figures.back_in_sync),
+                cell(figures.whole),
                 cell(figures.elected),
                 cell(figures.controller_gap),
             )?;

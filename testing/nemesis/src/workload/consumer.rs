@@ -1,5 +1,5 @@
-//! A consumer that names its partitions, reads them from the beginning, and begins anew now and then
-//! a little before the end.
+//! A consumer that names its partitions, reads them from the beginning, and begins anew now and
+//! then a little before the end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -18,11 +18,12 @@ use crate::history::operation::{self, Action, Key, Offset, Outcome, Value};
 use crate::history::recorder::{Pen, Recorder};
 
 /// How long between two looks at what is due.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long the last sends may take: longer than the client's own patience.
 const LAST: Duration = Duration::from_secs(125);
 
-/// Sends at a rate, in records a second, until it is told to stop; then waits for what is under way.
+/// Sends at a rate, in records a second, until it is told to stop; then waits for what is under
+/// way.
 ///
 /// # Errors
 /// When the client cannot be made.

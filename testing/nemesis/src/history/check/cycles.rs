@@ -1,8 +1,8 @@
 //! Effects do not come before their causes.
 //!
 //! An edge goes from the writer of a value to the writer of the next one of the same key (ww), and
-//! from a writer to whoever read its value (wr). Kafka lets records of open transactions interleave,
-//! so circles with ww edges are allowed, those of wr edges alone are not.
+//! from a writer to whoever read its value (wr). Kafka lets records of open transactions
+//! interleave, so circles with ww edges are allowed, those of wr edges alone are not.
 
 use super::anomaly::Anomaly;
 use super::facts::Facts;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::anomaly::Anomaly;
 use super::facts::Facts;
 use super::verdict::Findings;
-use crate::history::operation::{Action, Key, Operation, Outcome, Process};
+use crate::history::operation::{Action, Key, Operation, Process};
 
 /// How far each key was read.
 type Reached = BTreeMap<Key, u32>;
@@ -25,10 +25,9 @@ pub fn check(facts: &Facts, findings: &mut Findings) {
             Action::Seek(keys) => reached.retain(|key, _| !keys.contains(key)),
             Action::Send(_) => {}
             Action::Poll(_) | Action::Transaction(_) => {
+                // What was read was read, also where the transaction around it was aborted.
                 let here = within(facts, operation, &reached, findings);
-                if operation.outcome == Outcome::Ok {
-                    reached.extend(here);
-                }
+                reached.extend(here);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a process sends to a key stands there in the order in which it was sent.
 //!
-//! That is so for idempotent producers, also where an outcome is unknown: a value of unknown outcome
-//! that was read has its place like any other.
+//! That is so for idempotent producers, also where an outcome is unknown: such a value has its
+//! place like any other once it was read.
 
 use std::collections::BTreeMap;
 
