@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use milena_nemesis::cluster::broker::Broker;
-use milena_nemesis::cluster::process;
+use milena_nemesis::cluster::{kafka, process};
 use milena_nemesis::fault::disk;
 use milena_nemesis::fault::kind::Kind;
 use milena_nemesis::fault::schedule::Span;
@@ -15,6 +15,7 @@ use milena_nemesis::history::check::verdict::Verdict;
 use milena_nemesis::history::{file, model};
 use milena_nemesis::run::{self, Plan};
 use milena_nemesis::workload::clients::Counts;
+use milena_nemesis::workload::foreign::{self, Language};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -92,6 +93,9 @@ struct Run {
     /// Transactional clients.
     #[arg(long, default_value_t = 1)]
     movers: u64,
+    /// Producers of other clients beside them: needs their compilers.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    foreign: Vec<Language>,
     /// How long a fault lasts, in seconds.
     #[arg(long, default_value = "1..5", value_parser = span)]
     fault_seconds: Span,
@@ -179,6 +183,9 @@ fn trial(run: &Run) -> Result<bool, Failure> {
     }
     let scratch = tempfile::Builder::new().prefix("nemesis-").tempdir()?;
     let directory = run.directory.clone().unwrap_or_else(|| scratch.path().to_owned());
+    let class_path = || kafka::class_path(run.jars.as_deref());
+    let build = |language: &Language| foreign::build(*language, scratch.path(), &class_path);
+    let foreign = run.foreign.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let plan = Plan {
         broker: match run.broker {
@@ -198,6 +205,7 @@ fn trial(run: &Run) -> Result<bool, Failure> {
             readers: run.readers,
             members: run.members,
             movers: run.movers,
+            foreign,
         },
         lasting: run.fault_seconds,
         rest: run.rest_seconds,

@@ -101,7 +101,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failure> {
     let mut stage = Stage { plan, injector, watch, recorder: recorder.clone() };
     stage.wait_until_whole();
     let clients =
-        Clients::start(&settings, &recorder, plan.counts, plan.rate, &mut random.branch());
+        Clients::start(&settings, &recorder, &plan.counts, plan.rate, &mut random.branch());
     std::thread::sleep(CALM);
     let rounds = stage.play(random.branch());
     clients.stop()?;
@@ -215,11 +215,14 @@ impl Stage<'_> {
 
     fn round(&mut self, planned: &Planned) -> Result<Round, Failure> {
         let node = self.victim(planned.target);
-        let led = self.watch.led_by(node);
+        let keys = |indexes: Vec<i32>| {
+            indexes.into_iter().filter_map(|index| u32::try_from(index).ok().map(Key)).collect()
+        };
         let mut round = Round {
             kind: planned.kind,
             node,
-            led: led.into_iter().filter_map(|index| u32::try_from(index).ok().map(Key)).collect(),
+            led: keys(self.watch.led_by(node)),
+            followed: keys(self.watch.followed_by(node)),
             was_controller: self.watch.controller(None) == Some(node),
             began: self.recorder.now(),
             elected: None,

@@ -26,15 +26,7 @@ impl Process {
     /// When it cannot be run.
     pub fn start(program: &Command, log: &Path) -> io::Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("under").arg(std::process::id().to_string()).arg("--");
-        command.arg(program.get_program()).args(program.get_args());
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut command = mortal(program)?;
         command.stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
         Ok(Self { child: command.spawn()? })
     }
@@ -103,6 +95,17 @@ impl Drop for Process {
         // It may have ended already.
         let _ = self.kill();
     }
+}
+
+/// The command of a program that is killed when this process, or the thread that starts it, ends.
+///
+/// # Errors
+/// When this one's binary is not known.
+pub fn mortal(program: &Command) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("under").arg(std::process::id().to_string()).arg("--");
+    command.arg(program.get_program()).args(program.get_args());
+    Ok(command)
 }
 
 /// Becomes a program that is killed when `parent` dies. Returns only when that fails.

@@ -93,6 +93,16 @@ impl Watch {
         led.map(|partition| partition.index).collect()
     }
 
+    /// The partitions of which a node has a copy and another node is the leader.
+    #[must_use]
+    pub fn followed_by(&self, id: NodeId) -> Vec<i32> {
+        let views = self.views.lock();
+        let partitions = views.values().next().map(|view| view.partitions.as_slice());
+        let is_copy = |it: &&Partition| it.leader != Some(id) && it.replicas.contains(&id);
+        let copies = partitions.unwrap_or_default().iter().filter(is_copy);
+        copies.map(|partition| partition.index).collect()
+    }
+
     /// Who leads a partition.
     #[must_use]
     pub fn leader(&self, index: i32) -> Option<NodeId> {
@@ -246,6 +256,7 @@ mod tests {
     fn leaders_are_found() {
         let watch = watch(&[view(Some(2), &[1, 2]), view(Some(2), &[1, 2])]);
         assert_eq!((watch.led_by(NodeId(2)), watch.led_by(NodeId(1))), (vec![0], vec![]));
+        assert_eq!((watch.followed_by(NodeId(1)), watch.followed_by(NodeId(2))), (vec![0], vec![]));
         assert_eq!((watch.leader(0), watch.leader(1)), (Some(NodeId(2)), None));
         assert_eq!(watch.controller(None), Some(NodeId(1)));
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
@@ -16,6 +17,8 @@ pub struct Recorder {
 #[derive(Debug)]
 struct Shared {
     began: std::time::Instant,
+    /// The same in nanoseconds since 1970, for what other programs say.
+    began_by_the_wall: u64,
     processes: AtomicU32,
     operations: Mutex<Vec<Operation>>,
 }
@@ -30,9 +33,11 @@ pub struct Pen {
 
 impl Default for Recorder {
     fn default() -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             shared: Arc::new(Shared {
                 began: std::time::Instant::now(),
+                began_by_the_wall: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX),
                 processes: AtomicU32::new(0),
                 operations: Mutex::default(),
             }),
@@ -46,6 +51,12 @@ impl Recorder {
     pub fn now(&self) -> Instant {
         let elapsed = self.shared.began.elapsed().as_nanos();
         Instant(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// A time of the wall clock, in nanoseconds since 1970, in the time of the history.
+    #[must_use]
+    pub fn at(&self, wall: u64) -> Instant {
+        Instant(wall.saturating_sub(self.shared.began_by_the_wall))
     }
 
     /// A pen for a client that begins.

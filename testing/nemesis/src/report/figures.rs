@@ -47,6 +47,9 @@ pub struct Figures {
     pub rounds: usize,
     /// The longest time without an acknowledgement, for each partition whose leader was hit.
     pub write_gap: Spread,
+    /// The same for each partition of which the victim had a copy that another node led: acks=all
+    /// waits for it until it is out of the ISR.
+    pub follower_gap: Spread,
     /// From the start of the process, or the end of another fault, until the others say that the
     /// victim's copies are in sync.
     pub back_in_sync: Spread,
@@ -92,11 +95,16 @@ impl Acknowledged {
     }
 
     fn of_rounds(&self, rounds: &[&Round]) -> Figures {
-        let gaps = |round: &&Round| {
-            let (began, end) = (round.began, round.end());
-            let gap =
-                move |key| silence(self.records.get(key).map_or(&[], Vec::as_slice), began, end);
-            round.led.iter().map(gap).collect::<Vec<_>>()
+        let gaps = |of: fn(&Round) -> &[Key]| {
+            let gap = |round: &Round, key| {
+                let times = self.records.get(key).map_or(&[][..], Vec::as_slice);
+                silence(times, round.began, round.end())
+            };
+            let mut spans = Vec::new();
+            for round in rounds {
+                spans.extend(of(round).iter().map(|key| gap(round, key)));
+            }
+            Spread::of(spans)
         };
         let led = || rounds.iter().filter(|round| round.was_controller);
         let back = |round: &&Round| Some(between(round.healed, round.in_sync?));
@@ -104,7 +112,8 @@ impl Acknowledged {
         let elected = |round: &&Round| Some(between(round.began, round.elected?));
         Figures {
             rounds: rounds.len(),
-            write_gap: Spread::of(rounds.iter().flat_map(gaps).collect()),
+            write_gap: gaps(|round| &round.led),
+            follower_gap: gaps(|round| &round.followed),
             back_in_sync: Spread::of(rounds.iter().filter_map(back).collect()),
             whole: Spread::of(rounds.iter().filter_map(whole).collect()),
             elected: Spread::of(led().filter_map(elected).collect()),
@@ -190,6 +199,7 @@ mod tests {
             kind: Kind::Kill,
             node: NodeId(1),
             led: vec![Key(0)],
+            followed: vec![Key(1)],
             was_controller: true,
             began: at(5),
             elected: Some(at(105)),
@@ -201,6 +211,7 @@ mod tests {
         let acknowledged = Acknowledged::of(&history, vec![at(0), at(300), at(310)]);
         let figures = acknowledged.figures(&[round])[&Kind::Kill];
         assert_eq!((figures.rounds, figures.write_gap.max_ms), (1, 700));
+        assert_eq!(figures.follower_gap.max_ms, 10);
         assert_eq!((figures.back_in_sync.max_ms, figures.elected.max_ms), (200, 100));
         assert_eq!(figures.controller_gap.max_ms, 690);
     }

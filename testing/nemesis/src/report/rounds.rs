@@ -15,6 +15,8 @@ pub struct Round {
     pub node: NodeId,
     /// What it led when it was hit.
     pub led: Vec<Key>,
+    /// What it had copies of that others led.
+    pub followed: Vec<Key>,
     /// Whether it led the metadata quorum.
     pub was_controller: bool,
     /// When it was hit.

@@ -32,16 +32,17 @@ impl fmt::Display for Outcome {
         writeln!(f)?;
         writeln!(
             f,
-            "| Fault | Rounds | Write gap | Back in sync | Whole | Elected | Controller gap |"
+            "| Fault | Rounds | Write gap | Follower gap | Back in sync | Whole | Elected | Controller gap |"
         )?;
-        writeln!(f, "| --- | --- | --- | --- | --- | --- | --- |")?;
+        writeln!(f, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
         for (kind, figures) in &self.figures {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
                 kind.name(),
                 figures.rounds,
                 cell(figures.write_gap),
+                cell(figures.follower_gap),
                 cell(figures.back_in_sync),
                 cell(figures.whole),
                 cell(figures.elected),

@@ -1,20 +1,20 @@
 //! All clients of a run, each on its own thread.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rdkafka::error::KafkaResult;
-
+use super::foreign::Program;
 use super::settings::Settings;
-use super::{consumer, group, producer, transaction};
+use super::{consumer, foreign, group, producer, transaction};
 use crate::history::recorder::Recorder;
 use crate::random::Random;
 
 /// How many of which.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Counts {
-    /// Producers.
+    /// Producers of librdkafka.
     pub producers: u64,
     /// Consumers that name their partitions.
     pub readers: u64,
@@ -22,13 +22,18 @@ pub struct Counts {
     pub members: u64,
     /// Transactional clients.
     pub movers: u64,
+    /// Producers of others, one of each.
+    pub foreign: Vec<Program>,
 }
+
+/// What becomes of a client.
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Clients that run.
 #[derive(Debug)]
 pub struct Clients {
     is_over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<KafkaResult<()>>>,
+    threads: Vec<JoinHandle<Outcome>>,
 }
 
 impl Clients {
@@ -37,15 +42,20 @@ impl Clients {
     pub fn start(
         settings: &Settings,
         recorder: &Recorder,
-        counts: Counts,
+        counts: &Counts,
         rate: u64,
         random: &mut Random,
     ) -> Self {
         let mut clients = Self { is_over: Arc::default(), threads: Vec::new() };
-        let each = rate / counts.producers.max(1);
+        let each = rate / (counts.producers + counts.foreign.len() as u64).max(1);
         for _ in 0..counts.producers {
             clients.spawn(settings, recorder, move |settings, recorder, is_over| {
                 producer::run(settings, recorder, each, is_over)
+            });
+        }
+        for program in counts.foreign.clone() {
+            clients.spawn(settings, recorder, move |settings, recorder, is_over| {
+                foreign::run(&program, settings, recorder, each, is_over)
             });
         }
         for _ in 0..counts.readers {
@@ -63,22 +73,24 @@ impl Clients {
         clients
     }
 
-    fn spawn(
+    fn spawn<E: Into<Box<dyn Error + Send + Sync>>>(
         &mut self,
         settings: &Settings,
         recorder: &Recorder,
-        client: impl FnOnce(&Settings, &Recorder, &AtomicBool) -> KafkaResult<()> + Send + 'static,
+        client: impl FnOnce(&Settings, &Recorder, &AtomicBool) -> Result<(), E> + Send + 'static,
     ) {
         let (settings, recorder) = (settings.clone(), recorder.clone());
         let is_over = Arc::clone(&self.is_over);
-        self.threads.push(std::thread::spawn(move || client(&settings, &recorder, &is_over)));
+        self.threads.push(std::thread::spawn(move || {
+            client(&settings, &recorder, &is_over).map_err(Into::into)
+        }));
     }
 
     /// Lets them finish, and waits for it.
     ///
     /// # Errors
     /// When one of them could not do its work.
-    pub fn stop(self) -> KafkaResult<()> {
+    pub fn stop(self) -> Outcome {
         self.is_over.store(true, Ordering::Relaxed);
         let mut outcome = Ok(());
         for thread in self.threads {

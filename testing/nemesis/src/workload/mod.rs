@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod consumer;
 pub mod final_read;
+pub mod foreign;
 pub mod group;
 pub mod payload;
 pub mod probe;
