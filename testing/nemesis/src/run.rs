@@ -34,8 +34,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 const RECOVERY: Duration = Duration::from_secs(120);
 /// How often the cluster is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long clients run before the first fault.
-const CALM: Duration = Duration::from_secs(3);
+/// How long clients run before the first fault, once each partition has a record.
+const CALM: Duration = Duration::from_secs(2);
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -102,6 +102,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failure> {
     stage.wait_until_whole();
     let clients =
         Clients::start(&settings, &recorder, &plan.counts, plan.rate, &mut random.branch());
+    stage.wait_until_busy();
     std::thread::sleep(CALM);
     let rounds = stage.play(random.branch());
     clients.stop()?;
@@ -265,6 +266,16 @@ impl Stage<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A fault before the first records would measure how clients begin.
+    fn wait_until_busy(&self) {
+        let deadline = Instant::now() + RECOVERY;
+        while self.recorder.acknowledged().len() < self.plan.partitions as usize
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(LOOK * 10);
+        }
     }
 
     fn wait_until_whole(&self) {

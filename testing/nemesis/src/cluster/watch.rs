@@ -111,7 +111,7 @@ impl Watch {
         partitions.filter(|partition| partition.index == index).find_map(|it| it.leader)
     }
 
-    /// Whether everybody else who answers says that a node's copies are all in sync.
+    /// Whether a node answers, and everybody else who does says that its copies are all in sync.
     #[must_use]
     pub fn is_in_sync(&self, id: NodeId) -> bool {
         let views = self.views.lock();
@@ -120,7 +120,7 @@ impl Watch {
             let mut copies = view.partitions.iter().filter(|it| it.replicas.contains(&id));
             copies.all(|partition| partition.isr.contains(&id))
         };
-        !views.is_empty() && others.all(|(_, view)| is_in_sync(view))
+        views.contains_key(&id) && others.all(|(_, view)| is_in_sync(view))
     }
 
     /// Whether all of so many nodes answer, agree on who leads what, and every copy is in sync.
@@ -248,7 +248,7 @@ mod tests {
         let (with, without) = (view(Some(1), &[1, 2]), view(Some(1), &[1]));
         assert!(watch(&[with.clone(), without.clone()]).is_in_sync(NodeId(2)));
         assert!(!watch(&[without, with]).is_in_sync(NodeId(2)));
-        assert!(!watch(&[]).is_in_sync(NodeId(2)));
+        assert!(!watch(&[view(Some(1), &[1, 2])]).is_in_sync(NodeId(2)));
     }
 
     /// The victim would be the wrong one.

@@ -1,12 +1,13 @@
 //! Where clients write down what they do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use super::operation::{Action, Instant, Operation, Outcome, Process};
+use super::operation::{Action, Instant, Key, Operation, Outcome, Process};
 
 /// A history that is being made. Clones write into the same one.
 #[derive(Clone, Debug)]
@@ -69,6 +70,14 @@ impl Recorder {
     /// Writes an operation down.
     pub fn record(&self, operation: Operation) {
         self.shared.operations.lock().push(operation);
+    }
+
+    /// The keys to which something was sent with success.
+    #[must_use]
+    pub fn acknowledged(&self) -> BTreeSet<Key> {
+        let operations = self.shared.operations.lock();
+        let succeeded = operations.iter().filter(|one| one.outcome == Outcome::Ok);
+        succeeded.flat_map(|one| one.sends().map(|send| send.key)).collect()
     }
 
     /// Takes what was written so far.

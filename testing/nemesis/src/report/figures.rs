@@ -129,18 +129,20 @@ fn between(from: Instant, to: Instant) -> Duration {
 }
 
 /// The longest time without an event that has a part in a window. What began before it counts from
-/// where it began.
+/// where it began; where nothing was before or comes behind, the window's edge is all that is known.
 fn silence(events: &[Instant], from: Instant, to: Instant) -> Duration {
-    let first = events.partition_point(|event| *event <= from).saturating_sub(1);
+    let first = events.partition_point(|event| *event <= from);
     let last = events.partition_point(|event| *event < to);
-    let inside = events.get(first..=last.min(events.len().saturating_sub(1))).unwrap_or_default();
-    let longest = inside.windows(2).map(|pair| between(pair[0], pair[1])).max();
-    // Where nothing comes any more, the window's end is all that is known.
-    let open = match events.get(last) {
-        Some(_) => None,
-        None => Some(between(events.last().copied().unwrap_or(from), to)),
-    };
-    longest.max(open).unwrap_or_default()
+    let before = first.checked_sub(1).and_then(|before| events.get(before));
+    let behind = events.get(last).copied();
+    let inside = events.get(first..last).unwrap_or_default();
+    let mut previous = before.copied().unwrap_or(from);
+    let mut longest = Duration::ZERO;
+    for event in inside.iter().copied().chain([behind.unwrap_or(to)]) {
+        longest = longest.max(between(previous, event));
+        previous = event;
+    }
+    longest
 }
 
 #[cfg(test)]
@@ -173,6 +175,7 @@ mod tests {
     fn a_gap_without_end_lasts_as_long_as_the_window() {
         assert_eq!(longest(&[0, 10], 5, 900), 890);
         assert_eq!(longest(&[], 100, 900), 800);
+        assert_eq!(longest(&[1_000], 100, 900), 900);
     }
 
     /// One slow case of a hundred would be the median, or none of them the longest.

@@ -6,6 +6,18 @@ use super::figures::Spread;
 use super::outcome::Outcome;
 use crate::history::check::anomaly::Anomaly;
 
+/// What stands in which column.
+const HEADS: [&str; 8] = [
+    "Fault",
+    "Rounds",
+    "Write gap",
+    "Follower gap",
+    "Back in sync",
+    "Whole",
+    "Elected",
+    "Controller gap",
+];
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let setting = &self.setting;
@@ -30,11 +42,8 @@ impl fmt::Display for Outcome {
             count(Anomaly::AbortedRead),
         )?;
         writeln!(f)?;
-        writeln!(
-            f,
-            "| Fault | Rounds | Write gap | Follower gap | Back in sync | Whole | Elected | Controller gap |"
-        )?;
-        writeln!(f, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
+        writeln!(f, "| {} |", HEADS.join(" | "))?;
+        writeln!(f, "| {} |", HEADS.map(|_| "---").join(" | "))?;
         for (kind, figures) in &self.figures {
             writeln!(
                 f,

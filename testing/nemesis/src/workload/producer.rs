@@ -72,13 +72,18 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, pending: Box<Pending>) {
         let (outcome, offset) = match result {
-            Ok(message) => (Outcome::Ok, Some(Offset(message.offset()))),
+            Ok(message) => (Outcome::Ok, known(message.offset())),
             Err((error, _)) => (outcome(error), None),
         };
         let Pending { key, value, invoked } = *pending;
         let send = operation::Send { key, value, offset };
         self.pen.lock().complete(invoked, outcome, Action::Send(send));
     }
+}
+
+/// The offset, if the broker told it: of a retry of what had already arrived it may not.
+pub fn known(offset: i64) -> Option<Offset> {
+    (offset >= 0).then_some(Offset(offset))
 }
 
 /// What left the queue may have arrived.

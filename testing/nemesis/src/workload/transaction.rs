@@ -16,6 +16,7 @@ use rdkafka::topic_partition_list::Offset as Start;
 
 use super::consumer::{assigned, record};
 use super::payload;
+use super::producer::known;
 use super::settings::{Settings, TOPIC};
 use crate::history::operation::{Action, Key, Offset, Outcome, Send, Step, Value};
 use crate::history::recorder::{Pen, Recorder};
@@ -72,7 +73,7 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, send: Box<(Offsets, usize)>) {
         if let (Ok(message), Some(offset)) = (result, send.0.lock().get_mut(send.1)) {
-            *offset = Some(Offset(message.offset()));
+            *offset = known(message.offset());
         }
     }
 }

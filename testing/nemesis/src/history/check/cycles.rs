@@ -10,6 +10,9 @@ use super::graph::Graph;
 use super::verdict::Findings;
 use crate::history::operation::Action;
 
+/// How many operations of a circle are named.
+const MAX_SHOWN: usize = 8;
+
 type Edges = Vec<(u32, u32)>;
 
 /// Looks for circles. There is none without transactions: who does one thing at a time either
@@ -70,7 +73,9 @@ fn note(
                 let process = operation.map_or(0, |operation| operation.process.0);
                 format!("operation {position} of process {process}")
             };
-            graph.cycle(component).iter().map(name).collect::<Vec<_>>().join(" → ")
+            let cycle = graph.cycle(component);
+            let shown: Vec<String> = cycle.iter().take(MAX_SHOWN).map(name).collect();
+            format!("{} operations in a circle: {}", cycle.len(), shown.join(" → "))
         });
     }
     components.into_iter().flatten().collect()
