@@ -129,7 +129,7 @@ fn between(from: Instant, to: Instant) -> Duration {
 }
 
 /// The longest time without an event that has a part in a window. What began before it counts from
-/// where it began; where nothing was before or comes behind, the window's edge is all that is known.
+/// where it began; where nothing was before or comes behind, the window's edge is what is known.
 fn silence(events: &[Instant], from: Instant, to: Instant) -> Duration {
     let first = events.partition_point(|event| *event <= from);
     let last = events.partition_point(|event| *event < to);

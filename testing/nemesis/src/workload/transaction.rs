@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer,
@@ -196,6 +196,11 @@ enum End {
     Unknown,
 }
 
+/// A call that ran out of time goes on where it was when it is made again.
+fn may_ask_again(error: &RDKafkaError) -> bool {
+    error.is_retriable() || error.code() == RDKafkaErrorCode::OperationTimedOut
+}
+
 /// Asks again as long as the client says that this makes sense.
 fn persist(call: impl Fn() -> KafkaResult<()>) -> End {
     let deadline = Instant::now() + PATIENCE;
@@ -206,7 +211,7 @@ fn persist(call: impl Fn() -> KafkaResult<()>) -> End {
                 return End::MustAbort;
             }
             Err(KafkaError::Transaction(error))
-                if error.is_retriable() && Instant::now() < deadline => {}
+                if may_ask_again(&error) && Instant::now() < deadline => {}
             Err(_) => return End::Unknown,
         }
     }
