@@ -2,7 +2,7 @@
 
 use super::anomaly::Anomaly;
 use super::facts::Facts;
-use super::verdict::Findings;
+use super::findings::Findings;
 use crate::history::operation::Outcome;
 
 /// Looks for reads of what failed, and of one's own unfinished transaction.

@@ -6,8 +6,8 @@
 
 use super::anomaly::Anomaly;
 use super::facts::Facts;
+use super::findings::Findings;
 use super::graph::Graph;
-use super::verdict::Findings;
 use crate::history::operation::Action;
 
 /// How many operations of a circle are named.

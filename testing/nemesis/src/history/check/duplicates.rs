@@ -2,7 +2,7 @@
 
 use super::anomaly::Anomaly;
 use super::facts::{Facts, Place};
-use super::verdict::Findings;
+use super::findings::Findings;
 
 /// Looks for values in two places.
 pub fn check(facts: &Facts, findings: &mut Findings) {

@@ -9,6 +9,7 @@ pub mod anomaly;
 pub mod cycles;
 pub mod duplicates;
 pub mod facts;
+pub mod findings;
 pub mod graph;
 pub mod lost;
 pub mod offsets;

@@ -2,7 +2,7 @@
 
 use super::anomaly::Anomaly;
 use super::facts::Facts;
-use super::verdict::Findings;
+use super::findings::Findings;
 
 /// Looks for offsets with two values, and for values that nobody sent there.
 pub fn check(facts: &Facts, findings: &mut Findings) {

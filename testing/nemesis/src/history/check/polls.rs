@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::anomaly::Anomaly;
 use super::facts::Facts;
-use super::verdict::Findings;
+use super::findings::Findings;
 use crate::history::operation::{Action, Key, Operation, Process};
 
 /// How far each key was read.

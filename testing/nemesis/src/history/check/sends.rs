@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::anomaly::Anomaly;
 use super::facts::Facts;
-use super::verdict::Findings;
+use super::findings::Findings;
 use crate::history::operation::{Key, Process, Send};
 
 /// Where a process's last value of a key stands, and which operation sent it.
