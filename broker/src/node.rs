@@ -302,6 +302,7 @@ impl Node {
             tokio::spawn(cleaner::compact(broker.clone()));
             tokio::spawn(housekeeping::open_again(broker.clone()));
             tokio::spawn(transactions::load(broker.clone()));
+            tokio::spawn(housekeeping::follow_leadership(broker.clone()));
             tokio::spawn(housekeeping::keep_groups(broker.clone(), deleted_topics));
         }
         tokio::spawn(caretaker::take_over(broker.clone()));
