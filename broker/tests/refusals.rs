@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use milena_protocol::api::*;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::PartitionIndex;
+use milena_protocol::ids::{NodeId, PartitionIndex};
 use milena_protocol::message::{Message, Versions};
 use process::Connection;
 use process::broker::Broker;
@@ -206,6 +206,15 @@ impl Asker {
         });
         self.refused::<incremental_alter_configs::IncrementalAlterConfigsRequest>(|it, _| {
             it.resources = vec![Default::default()];
+        });
+        self.refused::<alter_partition_reassignments::AlterPartitionReassignmentsRequest>(
+            |it, _| {
+                it.topics = vec![Default::default()];
+                it.topics[0].partitions = vec![Default::default()];
+            },
+        );
+        self.refused::<unregister_broker::UnregisterBrokerRequest>(|it, _| {
+            it.broker_id = NodeId(9)
         });
         self.refused::<elect_leaders::ElectLeadersRequest>(|it, _| {
             it.topic_partitions = Some(vec![Default::default()]);

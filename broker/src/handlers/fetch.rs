@@ -429,7 +429,8 @@ impl Look {
     /// Whether this broker may answer, as the partition stands now.
     fn check(&self, partition: &Partition, wanted: Wanted) -> Result<(), ErrorCode> {
         if partition.is_retired() {
-            let is_gone = self.broker.metadata.image().topic_by_id(partition.topic_id()).is_none();
+            // The metadata that everybody looks up follows the logs.
+            let is_gone = self.broker.replicas.image().topic_by_id(partition.topic_id()).is_none();
             return Err(match is_gone {
                 true => self.no_such_topic(),
                 false => ErrorCode::NOT_LEADER_OR_FOLLOWER,

@@ -1,6 +1,7 @@
 //! One courier: one connection to one member, one request at a time.
 
 use std::io;
+use std::time::Duration;
 
 use milena_client::connection::Connection;
 use milena_client::error::ClientError;
@@ -11,6 +12,12 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::errand::{Errand, Office};
+
+/// How often a member whose connection broke is tried: a process that ends does not close all its
+/// sockets at the same moment.
+const ATTEMPTS: usize = 3;
+/// The rest between two attempts.
+const REST: Duration = Duration::from_millis(10);
 
 /// Why a request came to nothing.
 enum Trouble {
@@ -65,6 +72,7 @@ impl Courier {
                 Err(trouble) => {
                     tracing::debug!(node = errand.to.0, %trouble, "no answer of the quorum");
                     self.connection = None;
+                    self.office.inbox.unanswered(errand.to, errand.correlation);
                     self.look_after(&errand, &trouble).await;
                 }
             }
@@ -104,8 +112,14 @@ impl Courier {
             trouble,
             Trouble::Client(ClientError::Disconnected { .. } | ClientError::Unreachable { .. })
         );
-        if is_lost && is_refused(&errand.address, &self.office).await {
-            self.office.inbox.gone(errand.to);
+        if !is_lost {
+            return;
+        }
+        for _ in 0..ATTEMPTS {
+            if is_refused(&errand.address, &self.office).await {
+                return self.office.inbox.gone(errand.to);
+            }
+            tokio::time::sleep(REST).await;
         }
     }
 }

@@ -189,12 +189,12 @@ impl Replicas {
     /// Makes the logs follow a new image.
     pub fn apply(&self, image: &MetadataImage, changes: &Changes) {
         let mut unopened = self.unopened.lock();
+        self.image.store(Arc::new(image.clone()));
         for (topic_id, name) in &changes.removed_topics {
             unopened.retain(|(unopened, _)| unopened != topic_id);
             self.failed.write().retain(|(failed, _)| failed != topic_id);
             self.delete(*topic_id, name);
         }
-        self.image.store(Arc::new(image.clone()));
         unopened.extend(self.play_all(image, &changes.partitions));
         drop(unopened);
         self.configure(image, changes);

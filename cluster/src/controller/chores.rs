@@ -19,7 +19,7 @@ impl Controller {
             self.elect_where_unclean_is_allowed(MAX_CHANGES);
         let resolver = self.resolver();
         let is_balanced = resolver.broker_text("auto.leader.rebalance.enable");
-        if !is_balanced.is_some_and(|value| value.trim() == "true") {
+        if is_balanced.is_none_or(|value| value.trim() != "true") {
             return Decision { records, answer: elected };
         }
         let percent = resolver.broker_number("leader.imbalance.per.broker.percentage");

@@ -66,7 +66,7 @@ impl<R: Rules> Machine<R> {
         self.conclude_election(now, outputs);
     }
 
-    fn tally_mut(&mut self) -> Option<&mut Tally> {
+    pub(super) fn tally_mut(&mut self) -> Option<&mut Tally> {
         match &mut self.role {
             Role::Prospective(prospective) => Some(&mut prospective.tally),
             Role::Candidate(candidate) => Some(&mut candidate.tally),

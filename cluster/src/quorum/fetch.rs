@@ -79,6 +79,26 @@ impl<R: Rules> Machine<R> {
         }
     }
 
+    /// What was asked is asked again, after a rest.
+    pub(super) fn unanswered(&mut self, now: Now, node: NodeId, correlation: CorrelationId) {
+        let again_at = now.instant.plus(self.timing.retry_backoff);
+        if let Some(tally) = self.tally_mut() {
+            return tally.repeat(node, correlation, again_at);
+        }
+        if let Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) = &mut self.role
+        {
+            if seeking.awaited == Some((node, correlation)) {
+                seeking.awaited = None;
+                seeking.ask_at = seeking.ask_at.min(again_at);
+            }
+        } else if let Some(following) = self.following_mut()
+            && following.leader == node
+            && following.awaited() == Some(correlation)
+        {
+            following.back_off(again_at);
+        }
+    }
+
     /// The leader's process has ended. Nothing is decided by that but when to look for another one:
     /// a vote is still a majority's to give.
     pub(super) fn leader_gone(&mut self, now: Now, node: NodeId) {

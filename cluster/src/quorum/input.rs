@@ -46,6 +46,9 @@ pub enum Input {
     UpgradeKraftVersion(i16),
     /// The node is about to stop: a leader hands over.
     Resign,
+    /// A request to a node gets no answer: its connection broke. Without this it is given up when
+    /// its time is over.
+    Unanswered(NodeId, CorrelationId),
     /// The process of a node is known to have ended: its connections were reset, and new ones are
     /// refused. Whoever follows it need not wait until its silence has lasted long enough.
     Gone(NodeId),

@@ -180,6 +180,15 @@ impl Tally {
         self.asked.insert(voter, Ask { awaited: Some(correlation), repeat_at });
     }
 
+    /// A voter will not answer: it is asked again at this instant.
+    pub fn repeat(&mut self, voter: NodeId, correlation: CorrelationId, repeat_at: Instant) {
+        if let Some(ask) = self.asked.get_mut(&voter)
+            && ask.awaited == Some(correlation)
+        {
+            *ask = Ask { awaited: None, repeat_at: ask.repeat_at.min(repeat_at) };
+        }
+    }
+
     /// What a voter's answer has to name.
     #[must_use]
     pub fn awaited(&self, voter: NodeId) -> Option<CorrelationId> {

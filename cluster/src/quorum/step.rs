@@ -28,6 +28,7 @@ impl<R: Rules> Machine<R> {
             Input::SnapshotDamaged(snapshot) => self.snapshot_damaged(now, snapshot),
             Input::UpgradeKraftVersion(version) => self.upgrade(now, version, outputs),
             Input::Resign => self.resign(now, outputs),
+            Input::Unanswered(node, correlation) => self.unanswered(now, node, correlation),
             Input::Gone(node) => self.leader_gone(now, node),
         }
         self.settle(now, outputs);

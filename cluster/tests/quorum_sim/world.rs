@@ -61,8 +61,25 @@ struct Call {
 }
 
 enum Event {
-    Deliver { to: NodeId, from: Option<NodeId>, asked_as: NodeId, envelope: Envelope },
-    Synced { node: NodeId, starts: u64, generation: Generation, sync: Sync },
+    Deliver {
+        to: NodeId,
+        from: Option<NodeId>,
+        asked_as: NodeId,
+        envelope: Envelope,
+    },
+    /// A connection broke, and maybe nobody listens there any more.
+    Broken {
+        node: NodeId,
+        peer: NodeId,
+        correlation: CorrelationId,
+        is_gone: bool,
+    },
+    Synced {
+        node: NodeId,
+        starts: u64,
+        generation: Generation,
+        sync: Sync,
+    },
     Start(NodeId),
     Fault,
     ChangeVoters(NodeId),
@@ -222,6 +239,10 @@ impl<R: Rules> World<R> {
         match event {
             Event::Deliver { to, from, asked_as, envelope } => {
                 self.deliver(to, from, asked_as, envelope)
+            }
+            Event::Broken { node, peer, correlation, is_gone } => {
+                self.step(node, Input::Unanswered(peer, correlation))?;
+                if is_gone { self.step(node, Input::Gone(peer)) } else { Ok(()) }
             }
             Event::Synced { node: id, starts, generation, sync } => {
                 let Some(node) = self.nodes.get_mut(&id).filter(|node| node.starts == starts)

@@ -284,6 +284,7 @@ impl Driver {
             Work::Ask(request, answer) => self.ask(request, answer),
             Work::Answered(envelope) => self.answered(envelope),
             Work::Resign => self.step(Input::Resign),
+            Work::Unanswered(node, correlation) => self.step(Input::Unanswered(node, correlation)),
             Work::Gone(node) => self.step(Input::Gone(node)),
         }
     }

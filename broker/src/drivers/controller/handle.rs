@@ -4,7 +4,9 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use milena_cluster::controller::{Controller, Decision, Sessions};
-use milena_cluster::quorum::{Endpoint, Envelope, Quorum, Request, Response, Role, Voter};
+use milena_cluster::quorum::{
+    CorrelationId, Endpoint, Envelope, Quorum, Request, Response, Role, Voter,
+};
 use milena_cluster::time::Now;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
@@ -34,6 +36,8 @@ pub(super) enum Work {
     Ask(Request, oneshot::Sender<Response>),
     /// Another member answers what this one asked.
     Answered(Envelope),
+    /// Another member gives no answer to what this one asked.
+    Unanswered(NodeId, CorrelationId),
     /// The process of another node has ended.
     Gone(NodeId),
     /// This node stops: a leader hands over.
@@ -97,6 +101,11 @@ impl Inbox {
     pub fn answered(&self, envelope: Envelope) {
         // The thread is gone only when the process ends.
         let _ = self.0.send(Work::Answered(envelope));
+    }
+
+    /// Another member gives no answer to what this one asked.
+    pub fn unanswered(&self, node: NodeId, correlation: CorrelationId) {
+        let _ = self.0.send(Work::Unanswered(node, correlation));
     }
 
     /// The process of another node has ended.

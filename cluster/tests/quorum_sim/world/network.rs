@@ -9,6 +9,9 @@ use milena_protocol::ids::NodeId;
 use super::{Call, Event, LATE, World};
 use crate::checks::Violation;
 
+/// Losses that are told, in a thousand.
+const TOLD: u64 = 500;
+
 impl<R: Rules> World<R> {
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, asked_as: NodeId, envelope: &Envelope) {
         let plan = &self.plan;
@@ -18,7 +21,7 @@ impl<R: Rules> World<R> {
             (plan.loss, plan.doubled, plan.late, plan.delay)
         };
         if self.cut.contains(&(from, to)) || self.rng.chance(loss) {
-            return;
+            return self.break_connection(from, asked_as, envelope);
         }
         let copies = 1 + u64::from(self.rng.chance(doubled));
         for _ in 0..copies {
@@ -27,6 +30,19 @@ impl<R: Rules> World<R> {
             let (from, envelope) = (Some(from), envelope.clone());
             self.at(delay, Event::Deliver { to, from, asked_as, envelope });
         }
+    }
+
+    /// A connection may tell whoever asked that nothing will come, and that nobody listens there:
+    /// rightly or not.
+    fn break_connection(&mut self, node: NodeId, peer: NodeId, envelope: &Envelope) {
+        let is_told = matches!(envelope.message, Message::Request(_)) && self.rng.chance(TOLD);
+        if !is_told {
+            return;
+        }
+        let delay = self.rng.within(1, self.plan.delay);
+        let is_gone = self.rng.chance(TOLD);
+        let correlation = envelope.correlation;
+        self.at(delay, Event::Broken { node, peer, correlation, is_gone });
     }
 
     pub(super) fn deliver(
