@@ -108,6 +108,13 @@ impl Lifecycle {
     }
 
     async fn register(&self) -> Result<BrokerEpoch, JoinError> {
+        if !self.local().is_active() {
+            // Should the answer not find it alive, the next run takes the registration up again.
+            for directory in &self.directories {
+                let noted = directory.witness_incarnation(self.registration.incarnation_id);
+                noted.map_err(JoinError::Storage)?;
+            }
+        }
         let deadline = Instant::now() + self.registration_timeout;
         let mut tell_at = Instant::now() + TELL_INTERVAL;
         loop {

@@ -695,11 +695,19 @@ fn registration(config: &Config, ground: &Ground) -> Registration {
     Registration {
         previous_epoch: previous_epoch(&ground.directories),
         id: ground.node_id,
-        incarnation_id: new_uuid(),
+        incarnation_id: unanswered_incarnation(&ground.directories).unwrap_or_else(new_uuid),
         endpoints,
         rack: config.broker_rack.as_deref().map(Into::into),
         log_dirs: ground.directories.iter().map(|directory| directory.id()).collect(),
     }
+}
+
+/// The incarnation id of a run that did not live to hear of its epoch, if nothing of that run is
+/// lost (`docs/decisions/0005`).
+fn unanswered_incarnation(directories: &[Arc<LogDirectory>]) -> Option<Uuid> {
+    let mut known = directories.iter().map(|directory| directory.unanswered_incarnation());
+    let first = known.next().flatten()?;
+    known.all(|other| other == Some(first)).then_some(first)
 }
 
 /// The epoch of the run before this one, if nothing of that run is lost. A directory that has lost

@@ -100,6 +100,8 @@ pub struct Witness {
     pub directory_id: Uuid,
     /// Epoch of the broker's last registration, −1 if it had none.
     pub broker_epoch: BrokerEpoch,
+    /// The incarnation id that it is going to register under, until it knows its epoch.
+    pub incarnation_id: Option<Uuid>,
 }
 
 /// One data directory, locked for this process.
@@ -135,12 +137,17 @@ impl LogDirectory {
         let meta = Meta::open(path, &options, &*disk)?;
         let kernel = kernel_of(path).map_err(at(path))?;
         let previous = Witness::read(&path.join(WITNESS));
-        let witness = Witness {
+        let now = Witness {
             boot_id: kernel.boot.clone(),
             mount_id: kernel.mount,
             directory_id: meta.directory_id,
-            broker_epoch: previous.as_ref().map_or(BrokerEpoch(-1), |last| last.broker_epoch),
+            broker_epoch: BrokerEpoch(-1),
+            incarnation_id: None,
         };
+        // What another kernel knew must not be taken for this one's by the next process, should
+        // this one end before it is registered.
+        let last = previous.as_ref().filter(|last| last.is_of_same_kernel(&now));
+        let witness = last.cloned().unwrap_or(now);
         let space = disk.space(path).map_err(at(path))?;
         let ledger = Ledger::load(path.to_owned(), kernel);
         // Before anything is written: the disk may be full.
@@ -248,11 +255,7 @@ impl LogDirectory {
     #[must_use]
     pub fn is_same_kernel(&self) -> bool {
         let witness = self.witness.lock();
-        self.previous.as_ref().is_none_or(|previous| {
-            previous.boot_id == witness.boot_id
-                && previous.mount_id == witness.mount_id
-                && previous.directory_id == witness.directory_id
-        })
+        self.previous.as_ref().is_none_or(|previous| previous.is_of_same_kernel(&witness))
     }
 
     /// Whether everything that the previous process wrote is still there, synced or not. To be
@@ -277,6 +280,30 @@ impl LogDirectory {
         // A failure took the witness back for good.
         self.registry.environment.health.check()?;
         witness.broker_epoch = broker_epoch;
+        witness.incarnation_id = None;
+        let written = self.write_witness(&witness);
+        self.registry.environment.judge("write the loss witness", written)
+    }
+
+    /// The incarnation id that the process before was going to register under, where it did not
+    /// live to hear of its epoch and nothing is lost since.
+    #[must_use]
+    pub fn unanswered_incarnation(&self) -> Option<Uuid> {
+        self.witness.lock().incarnation_id
+    }
+
+    /// Leaves the incarnation id for the next process, until the epoch takes its place. To be
+    /// called before the broker registers.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn witness_incarnation(&self, incarnation_id: Uuid) -> Result<(), StorageError> {
+        let mut witness = self.witness.lock();
+        self.registry.environment.health.check()?;
+        if witness.incarnation_id == Some(incarnation_id) {
+            return Ok(());
+        }
+        witness.incarnation_id = Some(incarnation_id);
         let written = self.write_witness(&witness);
         self.registry.environment.judge("write the loss witness", written)
     }
@@ -592,11 +619,21 @@ impl Meta {
 }
 
 impl Witness {
+    /// Whether the kernel that held one's pages is the other's, and the directory too.
+    fn is_of_same_kernel(&self, other: &Self) -> bool {
+        self.boot_id == other.boot_id
+            && self.mount_id == other.mount_id
+            && self.directory_id == other.directory_id
+    }
+
     fn render(&self) -> String {
-        let body = format!(
+        let mut body = format!(
             "boot.id={}\nmount.id={}\ndirectory.id={}\nbroker.epoch={}\n",
             self.boot_id, self.mount_id, self.directory_id, self.broker_epoch,
         );
+        if let Some(incarnation_id) = self.incarnation_id {
+            body.push_str(&format!("incarnation.id={incarnation_id}\n"));
+        }
         format!("{body}crc={:08x}\n", crc32fast::hash(body.as_bytes()))
     }
 
@@ -615,6 +652,7 @@ impl Witness {
             mount_id: field("mount.id")?.parse().ok()?,
             directory_id: Uuid::parse(field("directory.id")?)?,
             broker_epoch: BrokerEpoch(field("broker.epoch")?.parse().ok()?),
+            incarnation_id: field("incarnation.id").and_then(Uuid::parse),
         })
     }
 }

@@ -32,6 +32,43 @@ fn a_kill_alone_is_lossless() {
     assert_eq!(log.flushed_offset(), log.log_end_offset());
 }
 
+/// A machine was restarted, and its records are gone. A process that ends before it has said so
+/// would hide that from the next one, whose kernel is the same.
+#[test]
+fn what_another_kernel_lost_stays_lost() {
+    let root = tempfile::tempdir().unwrap();
+    first_process(root.path(), &FaultDisk::new(), |_| ());
+    let witness = root.path().join("loss-witness");
+    let text = std::fs::read_to_string(&witness).unwrap();
+    let (body, _) = text.split_at(text.find("crc=").unwrap());
+    let other = body.replace("boot.id=", "boot.id=another-");
+    let crc = crc32fast::hash(other.as_bytes());
+    std::fs::write(&witness, format!("{other}crc={crc:08x}\n")).unwrap();
+    let second = open_directory(root.path(), Arc::new(RealDisk));
+    assert!(!second.is_same_kernel());
+    drop(second);
+    let third = open_directory(root.path(), Arc::new(RealDisk));
+    assert!(third.is_same_kernel());
+    assert_eq!(third.previous_witness().unwrap().broker_epoch, BrokerEpoch(-1));
+}
+
+/// A registration that reached the controller, whose answer reached nobody, would make the next run
+/// look as if it had lost records.
+#[test]
+fn a_registration_without_an_answer_is_left_to_the_next_process() {
+    let root = tempfile::tempdir().unwrap();
+    let incarnation = Uuid::from_u128(5 << 64);
+    first_process(root.path(), &FaultDisk::new(), |directory| {
+        directory.witness_incarnation(incarnation).unwrap();
+    });
+    let second = open_directory(root.path(), Arc::new(RealDisk));
+    assert_eq!(second.unanswered_incarnation(), Some(incarnation));
+    second.witness_broker_epoch(BrokerEpoch(8)).unwrap();
+    drop(second);
+    let third = open_directory(root.path(), Arc::new(RealDisk));
+    assert_eq!(third.unanswered_incarnation(), None);
+}
+
 /// A replica whose disk failed would keep its place with records that are nowhere.
 #[test]
 fn a_process_that_met_a_failure_leaves_no_witness() {
