@@ -167,6 +167,7 @@ mod tests {
             members: [1, 2]
                 .map(|id| Voter::bare(ReplicaKey { id: NodeId(id), directory_id: Uuid::ZERO }))
                 .into(),
+            kraft_version: 0,
         };
         let roles = [1, 2, 3].map(|node| role(&view(1), NodeId(node)));
         assert_eq!(roles, ["leader", "follower", "observer"]);

@@ -3,7 +3,7 @@
 //! An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the versions of this
 //! API alone, so that the client can ask again (KIP-511). The answer's header is always version 0.
 
-use milena_cluster::controller::features::SUPPORTED;
+use milena_cluster::controller::features::{KRAFT_VERSION, SUPPORTED};
 use milena_protocol::api::ApiKey;
 use milena_protocol::api::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
@@ -56,6 +56,8 @@ pub fn handle(
         })
         .collect();
     let image = broker.metadata.image();
+    // The quorum's own level stands in its records, and not in the image.
+    let of_quorum = (KRAFT_VERSION, broker.controller.kraft_version());
     ApiVersionsResponse {
         api_keys,
         supported_features: SUPPORTED
@@ -71,6 +73,7 @@ pub fn handle(
         finalized_features_epoch: image.offset().0,
         finalized_features: image
             .features()
+            .chain([of_quorum])
             .filter(|(_, level)| *level > 0)
             .map(|(name, level)| FinalizedFeature {
                 name: name.into(),

@@ -147,6 +147,8 @@ fn route(broker: &Arc<Broker>, opened: Opened) -> Result<Begun, Refusal> {
         ApiKey::UpdateRaftVoter => {
             later(broker, opened, |b, c, r| quorum::relay(b, c, r, Q::UpdateVoter))
         }
+        ApiKey::AddRaftVoter => later(broker, opened, voters::add),
+        ApiKey::RemoveRaftVoter => later(broker, opened, voters::remove),
         ApiKey::BrokerRegistration => later(broker, opened, decided::registration),
         ApiKey::BrokerHeartbeat => later(broker, opened, decided::heartbeat),
         ApiKey::AlterPartition => of_node::<AlterPartitionRequest>(broker, opened),

@@ -54,6 +54,7 @@ pub mod transactions;
 pub mod txn_offset_commit;
 pub mod update_features;
 mod verdict;
+pub mod voters;
 pub mod write_txn_markers;
 
 mod dispatch;

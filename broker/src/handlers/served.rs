@@ -73,6 +73,8 @@ served! {
     AssignReplicasToDirs: api::assign_replicas_to_dirs::AssignReplicasToDirsRequest,
     ListConfigResources: api::list_config_resources::ListConfigResourcesRequest,
     DescribeTopicPartitions: api::describe_topic_partitions::DescribeTopicPartitionsRequest,
+    AddRaftVoter: api::add_raft_voter::AddRaftVoterRequest,
+    RemoveRaftVoter: api::remove_raft_voter::RemoveRaftVoterRequest,
     UpdateRaftVoter: api::update_raft_voter::UpdateRaftVoterRequest,
 }
 
@@ -114,6 +116,8 @@ const FORWARDED: &[ApiKey] = &[
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
     ApiKey::UnregisterBroker,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
 ];
 
 /// Whether an API is the active controller's to answer, whichever broker it comes to.

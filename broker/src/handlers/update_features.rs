@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use milena_cluster::controller::features::FeatureUpdate;
+use milena_cluster::controller::Refused;
+use milena_cluster::controller::features::{FeatureUpdate, KRAFT_VERSION, check_kraft_version};
 use milena_protocol::api::update_features::{
     UpdateFeaturesRequest, UpdateFeaturesResponse, UpdateFeaturesResult,
 };
@@ -51,12 +52,7 @@ async fn decide(
             },
         })
         .collect();
-    let validate_only = request.validate_only;
-    let decided = broker
-        .controller
-        .call(move |controller, _| controller.update_features(&updates, validate_only))
-        .await;
-    let results = match decided {
+    let results = match change(&broker, updates, request.validate_only).await {
         Ok(results) => results,
         Err(code) => return fault(code, None),
     };
@@ -79,4 +75,39 @@ async fn decide(
             .collect(),
         ..Default::default()
     }
+}
+
+type Results = Vec<(String, Result<(), Refused>)>;
+
+/// Changes levels: that of the quorum in its own records, all others in the metadata. Where one is
+/// refused nothing is changed.
+async fn change(
+    broker: &Broker,
+    updates: Vec<FeatureUpdate>,
+    validate_only: bool,
+) -> Result<Results, ErrorCode> {
+    let (of_quorum, others): (Vec<_>, Vec<_>) =
+        updates.into_iter().partition(|update| update.name == KRAFT_VERSION);
+    let current = broker.controller.kraft_version();
+    let checked = of_quorum.first().map(|update| check_kraft_version(update, current));
+    let is_refused = matches!(checked, Some(Err(_)));
+    let dry = validate_only || is_refused;
+    let mut results = broker
+        .controller
+        .call(move |controller, _| controller.update_features(&others, dry))
+        .await?;
+    let is_good = results.iter().all(|(_, result)| result.is_ok());
+    let Some(checked) = checked else { return Ok(results) };
+    let outcome = match (checked, of_quorum.first()) {
+        (Ok(true), Some(update)) if is_good && !dry => {
+            let upgraded = broker.controller.upgrade_kraft_version(update.level).await;
+            upgraded.map_err(|code| {
+                let message = "not every voter has been heard of in this epoch: try again";
+                Refused::new(code, message)
+            })
+        }
+        (checked, _) => checked.map(|_| ()),
+    };
+    results.push((KRAFT_VERSION.to_owned(), outcome));
+    Ok(results)
 }

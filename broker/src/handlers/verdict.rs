@@ -49,6 +49,8 @@ of_the_whole!(
     end_quorum_epoch::EndQuorumEpochResponse,
     envelope::EnvelopeResponse,
     fetch_snapshot::FetchSnapshotResponse,
+    add_raft_voter::AddRaftVoterResponse,
+    remove_raft_voter::RemoveRaftVoterResponse,
     update_raft_voter::UpdateRaftVoterResponse,
     vote::VoteResponse,
     consumer_group_heartbeat::ConsumerGroupHeartbeatResponse,

@@ -17,7 +17,7 @@ pub const ELIGIBLE_LEADERS: &str = "eligible.leader.replicas.version";
 pub use crate::metadata::image::METADATA_VERSION;
 
 /// The level of the quorum's own protocol.
-pub(super) const KRAFT_VERSION: &str = "kraft.version";
+pub const KRAFT_VERSION: &str = "kraft.version";
 /// What a topic's records are acknowledged by; fixed for all brokers where leaders are eligible.
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
@@ -126,61 +126,11 @@ impl Controller {
     }
 
     fn check_update(&self, update: &FeatureUpdate) -> Result<(), Refused> {
-        let invalid =
-            |message: String| Err(Refused::new(ErrorCode::INVALID_UPDATE_VERSION, message));
-        let Some(feature) = SUPPORTED.iter().find(|feature| feature.name == update.name) else {
-            return invalid(format!(
-                "the feature {} does not exist; this broker knows {}",
-                update.name,
-                SUPPORTED.iter().map(|f| f.name).collect::<Vec<_>>().join(", ")
-            ));
-        };
-        let current = self.image.feature(&update.name);
-        let Some(direction) = Direction::from_number(update.upgrade_type) else {
-            return invalid("the controller does not support the given upgrade type".into());
-        };
-        if update.level < 0 {
-            return invalid("a feature level cannot be negative".into());
+        if update.name == KRAFT_VERSION {
+            return refuse(format!("{KRAFT_VERSION} is the quorum's to change"));
         }
-        if !(feature.min_level..=feature.max_level).contains(&update.level) {
-            return invalid(format!(
-                "{} can be at levels {} to {}, not at {}",
-                update.name, feature.min_level, feature.max_level, update.level
-            ));
-        }
-        if update.name == KRAFT_VERSION && update.level != current {
-            return invalid(format!("{KRAFT_VERSION} cannot be changed while the cluster runs"));
-        }
-        self.check_direction(update, current, direction)?;
+        check_level(update, self.image.feature(&update.name))?;
         self.check_brokers(update)
-    }
-
-    /// The request must say that it wants to go back, and only then may it.
-    fn check_direction(
-        &self,
-        update: &FeatureUpdate,
-        current: i16,
-        direction: Direction,
-    ) -> Result<(), Refused> {
-        let FeatureUpdate { name, level, .. } = update;
-        let invalid =
-            |message: String| Err(Refused::new(ErrorCode::INVALID_UPDATE_VERSION, message));
-        match direction {
-            Direction::Upgrade if *level < current => invalid(format!(
-                "{name} is at level {current}; going back to {level} needs a downgrade"
-            )),
-            Direction::SafeDowngrade | Direction::UnsafeDowngrade if *level > current => {
-                invalid(format!("{name} is at level {current}; level {level} is an upgrade"))
-            }
-            // Records of the newer level may be in the log already, which the older cannot write.
-            Direction::SafeDowngrade if name == METADATA_VERSION && *level < current => invalid(
-                format!("{name} cannot go from {current} to {level} without losing metadata"),
-            ),
-            Direction::UnsafeDowngrade if name == METADATA_VERSION && *level < current => {
-                invalid(format!("an unsafe downgrade of {name} is not supported"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Every registered broker must be able to run at the level (fact D20).
@@ -196,6 +146,73 @@ impl Controller {
                 format!("broker {} cannot run {} at {}", broker.id, update.name, update.level),
             )),
         }
+    }
+}
+
+/// Whether the quorum may take its own level from the one that holds to the one that is asked for:
+/// true where that changes anything. The level stands in the quorum's own records, so it is not
+/// among those that [`Controller::update_features`] changes.
+///
+/// # Errors
+/// When it cannot be that level: once the voters stand in the log, there is no way back (KIP-853).
+pub fn check_kraft_version(update: &FeatureUpdate, current: i16) -> Result<bool, Refused> {
+    if update.level < current {
+        let message = format!("{KRAFT_VERSION} cannot go back from {current} to {}", update.level);
+        return Err(Refused::new(ErrorCode::INVALID_UPDATE_VERSION, message));
+    }
+    check_level(update, current).map(|()| update.level != current)
+}
+
+fn refuse(message: String) -> Result<(), Refused> {
+    Err(Refused::new(ErrorCode::INVALID_UPDATE_VERSION, message))
+}
+
+/// Whether a feature can be at a level, and the request says that it wants to go there.
+fn check_level(update: &FeatureUpdate, current: i16) -> Result<(), Refused> {
+    let Some(feature) = SUPPORTED.iter().find(|feature| feature.name == update.name) else {
+        return refuse(format!(
+            "the feature {} does not exist; this broker knows {}",
+            update.name,
+            SUPPORTED.iter().map(|f| f.name).collect::<Vec<_>>().join(", ")
+        ));
+    };
+    let Some(direction) = Direction::from_number(update.upgrade_type) else {
+        return refuse("the controller does not support the given upgrade type".into());
+    };
+    if update.level < 0 {
+        return refuse("a feature level cannot be negative".into());
+    }
+    if !(feature.min_level..=feature.max_level).contains(&update.level) {
+        return refuse(format!(
+            "{} can be at levels {} to {}, not at {}",
+            update.name, feature.min_level, feature.max_level, update.level
+        ));
+    }
+    check_direction(update, current, direction)
+}
+
+/// The request must say that it wants to go back, and only then may it.
+fn check_direction(
+    update: &FeatureUpdate,
+    current: i16,
+    direction: Direction,
+) -> Result<(), Refused> {
+    let FeatureUpdate { name, level, .. } = update;
+    match direction {
+        Direction::Upgrade if *level < current => {
+            refuse(format!("{name} is at level {current}; going back to {level} needs a downgrade"))
+        }
+        Direction::SafeDowngrade | Direction::UnsafeDowngrade if *level > current => {
+            refuse(format!("{name} is at level {current}; level {level} is an upgrade"))
+        }
+        // Records of the newer level may be in the log already, which the older cannot write.
+        Direction::SafeDowngrade if name == METADATA_VERSION && *level < current => {
+            refuse(format!("{name} cannot go from {current} to {level} without losing metadata"))
+        }
+        Direction::UnsafeDowngrade if name == METADATA_VERSION && *level < current => {
+            refuse(format!("an unsafe downgrade of {name} is not supported"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -13,9 +13,11 @@
 //! | BeginQuorumEpoch 53, EndQuorumEpoch 54 | 1 |
 //! | Fetch 1 | 18 |
 //! | FetchSnapshot 59 | 1 |
-//! | UpdateRaftVoter 82 | 0 |
+//! | AddRaftVoter 80 | 1 |
+//! | RemoveRaftVoter 81, UpdateRaftVoter 82 | 0 |
 
 mod brokers;
+mod change;
 mod decided;
 mod epoch;
 mod fetch;

@@ -12,9 +12,9 @@ use milena_protocol::message::Message;
 use super::{Carried, Link};
 use crate::metadata::batch;
 use crate::quorum::{
-    Append, Batch, BeginQuorumEpochRequest, Content, EndQuorumEpochRequest, Endpoint, FetchRequest,
-    FetchSnapshotRequest, Fetched, Membership, Piece, ReplicaKey, Response, ResponseBody,
-    SnapshotId, UpdateVoterRequest, VoteRequest, Voter,
+    AddVoterRequest, Append, Batch, BeginQuorumEpochRequest, Content, EndQuorumEpochRequest,
+    Endpoint, FetchRequest, FetchSnapshotRequest, Fetched, Membership, Piece, RemoveVoterRequest,
+    ReplicaKey, Response, ResponseBody, SnapshotId, UpdateVoterRequest, VoteRequest, Voter,
 };
 
 fn link() -> Link {
@@ -221,6 +221,26 @@ fn pieces_of_snapshots_travel() {
 fn a_voters_place_travels() {
     let request = UpdateVoterRequest { epoch: LeaderEpoch(7), voter: voter(3) };
     travels(&request, &[answer(ResponseBody::UpdateVoter)]);
+}
+
+/// Another replica would vote than was asked for, or none, or nobody be told why.
+#[test]
+fn changes_of_voters_travel() {
+    let done = |body| super::refused(ErrorCode::NONE, body);
+    let added = AddVoterRequest { voter: voter(3), ack_when_committed: false };
+    travels(&added, &[done(ResponseBody::AddVoter)]);
+    let removed = RemoveVoterRequest { voter: key(3) };
+    travels(&removed, &[done(ResponseBody::RemoveVoter)]);
+    let refusal = RemoveVoterRequest::refuse(ErrorCode::VOTER_NOT_FOUND);
+    assert!(refusal.error_message.is_some_and(|text| text.contains("no voter")));
+
+    let mut nowhere = added.carry(&link());
+    nowhere.listeners.clear();
+    let mut nobody = added.carry(&link());
+    nobody.voter_directory_id = Uuid::ZERO;
+    for wrong in [nowhere, nobody] {
+        assert_eq!(AddVoterRequest::unpack(wrong, &link()), Err(ErrorCode::INVALID_REQUEST));
+    }
 }
 
 /// A request about something else would be taken for one about the metadata log.

@@ -1,5 +1,4 @@
-//! UpdateRaftVoter (82), which a voter sends by itself. What administrators ask (AddRaftVoter 80,
-//! RemoveRaftVoter 81) comes from clients and never from the machine.
+//! UpdateRaftVoter (82), which a voter sends by itself.
 
 use milena_protocol::api::update_raft_voter::{
     UpdateRaftVoterCurrentLeader, UpdateRaftVoterKRaftVersionFeature, UpdateRaftVoterListener,

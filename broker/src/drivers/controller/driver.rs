@@ -69,6 +69,8 @@ pub struct Driver {
     /// The controller's work, while this node leads.
     office: Option<Office>,
     view: watch::Sender<QuorumView>,
+    /// Whether the quorum did not take the last input.
+    is_rejected: bool,
     rules: SnapshotRules,
     snapshot_at: Instant,
     clock: fn() -> Timestamp,
@@ -136,6 +138,7 @@ impl Driver {
             outbox: None,
             calls: Calls::default(),
             office: None,
+            is_rejected: false,
             rules,
             snapshot_at: Instant::now(),
             clock,
@@ -281,6 +284,7 @@ impl Driver {
     fn take(&mut self, work: Work) -> Result<(), Fatal> {
         match work {
             Work::Decide(job) => self.take_job(job),
+            Work::Upgrade(level, finish) => self.upgrade(level, finish),
             Work::Ask(request, answer) => self.ask(request, answer),
             Work::Answered(envelope) => self.answered(envelope),
             Work::Resign => self.step(Input::Resign),
@@ -392,7 +396,29 @@ impl Driver {
             return Ok(());
         }
         self.ledger.propose(records);
-        self.step(Input::Propose(values))
+        self.step(Input::Propose(values))?;
+        if std::mem::take(&mut self.is_rejected) {
+            return Err(Fatal("a proposal came before this node led".into()));
+        }
+        Ok(())
+    }
+
+    /// Lets the voters stand in the log from here on.
+    fn upgrade(&mut self, level: i16, finish: Finish) -> Result<(), Fatal> {
+        if !self.is_leading() {
+            finish(Err(ErrorCode::NOT_CONTROLLER));
+            return Ok(());
+        }
+        if self.quorum.kraft_version() != level {
+            self.step(Input::UpgradeKraftVersion(level))?;
+        }
+        if std::mem::take(&mut self.is_rejected) {
+            finish(Err(ErrorCode::INVALID_UPDATE_VERSION));
+            return Ok(());
+        }
+        self.waiting.push((self.quorum.log_end_offset(), finish));
+        self.finish();
+        Ok(())
     }
 
     /// Syncs what was appended, and takes what that commits into effect.
@@ -501,7 +527,7 @@ impl Driver {
                 self.tell(changes);
             }
             Output::TrimLog(start_offset) => self.trim(start_offset),
-            Output::Reject => return Err(Fatal("a proposal came before this node led".into())),
+            Output::Reject => self.is_rejected = true,
             Output::Send(envelope) => self.send(envelope)?,
             Output::SendBatches(envelope, from, to, max_bytes) => {
                 let envelope = self.with_batches(envelope, from, to, max_bytes)?;

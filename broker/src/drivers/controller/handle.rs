@@ -32,6 +32,8 @@ pub(super) type Finish = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
 pub(super) enum Work {
     /// A decision, which only the active controller makes.
     Decide(Job),
+    /// The voters shall stand in the log, at this level of `kraft.version`.
+    Upgrade(i16, Finish),
     /// Another member, or a client, asks the quorum.
     Ask(Request, oneshot::Sender<Response>),
     /// Another member answers what this one asked.
@@ -61,6 +63,8 @@ pub struct QuorumView {
     pub log_end_offset: Offset,
     /// The voters, each with where it listens.
     pub members: Vec<Voter>,
+    /// The level of `kraft.version`: from 1 on the voters stand in the log.
+    pub kraft_version: i16,
 }
 
 impl QuorumView {
@@ -74,6 +78,7 @@ impl QuorumView {
             high_watermark: quorum.high_watermark().unwrap_or(Offset::NONE),
             log_end_offset: quorum.log_end_offset(),
             members: quorum.voters().iter().cloned().collect(),
+            kraft_version: quorum.kraft_version(),
         }
     }
 
@@ -88,6 +93,7 @@ impl QuorumView {
             high_watermark: Offset::NONE,
             log_end_offset: Offset::ZERO,
             members: Vec::new(),
+            kraft_version: 0,
         }
     }
 }
@@ -179,6 +185,28 @@ impl ControllerHandle {
         let work = Work::Ask(request, sender);
         self.inbox.0.send(work).map_err(|_| ErrorCode::BROKER_NOT_AVAILABLE)?;
         receiver.await.map_err(|_| ErrorCode::BROKER_NOT_AVAILABLE)
+    }
+
+    /// Raises the level of `kraft.version`, and returns once that is committed.
+    ///
+    /// # Errors
+    /// NOT_CONTROLLER where this node does not lead, INVALID_UPDATE_VERSION where the quorum cannot
+    /// be at that level, or not yet.
+    pub async fn upgrade_kraft_version(&self, level: i16) -> Result<(), ErrorCode> {
+        let (sender, receiver) = oneshot::channel();
+        let finish: Finish = Box::new(move |outcome| {
+            // Whoever asked may have gone away.
+            let _ = sender.send(outcome);
+        });
+        let work = Work::Upgrade(level, finish);
+        self.inbox.0.send(work).map_err(|_| ErrorCode::NOT_CONTROLLER)?;
+        receiver.await.unwrap_or(Err(ErrorCode::NOT_CONTROLLER))
+    }
+
+    /// The level of `kraft.version` that holds.
+    #[must_use]
+    pub fn kraft_version(&self) -> i16 {
+        self.view.borrow().kraft_version
     }
 
     /// How the quorum stands.
