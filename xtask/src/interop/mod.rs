@@ -3,11 +3,13 @@
 //! `cargo xtask interop [NAME…]` runs the suites of [`suite::SUITES`] against the release build,
 //! each with a broker of its own on free ports and in a fresh directory. What a suite needs it
 //! installs itself under `target/interop`. The same suites run against Apache Kafka with
-//! `--on kafka`, which tells whether an expectation is Kafka's or only ours.
+//! `--on kafka`, which tells whether an expectation is Kafka's or only ours, and against three of
+//! our nodes with `--on cluster`.
 
 pub mod check;
 pub mod client;
 pub mod clients;
+mod cluster;
 pub mod connect;
 pub mod copies;
 pub mod dump;

@@ -1,6 +1,7 @@
 //! What a suite of clients talks to: our broker, or Apache Kafka to see what it would say.
 
 use super::check::Outcome;
+use super::cluster::Cluster;
 use super::kafka::{Kafka, Tools};
 use super::milena::Milena;
 use super::place::{Place, Scratch};
@@ -10,6 +11,8 @@ use super::place::{Place, Scratch};
 pub enum Subject {
     /// Ours.
     Milena,
+    /// Three of ours in a cluster, where topics have three replicas unless they say else.
+    Cluster,
     /// Apache Kafka.
     Kafka,
 }
@@ -24,6 +27,7 @@ pub struct Server {
 #[derive(Debug)]
 enum Process {
     Milena(Milena),
+    Cluster(Cluster),
     Kafka(Kafka),
 }
 
@@ -50,6 +54,7 @@ impl Server {
         let data = scratch.path().join("data");
         let process = match subject {
             Subject::Milena => Process::Milena(Milena::start(place, &data, 0, settings)?),
+            Subject::Cluster => Process::Cluster(Cluster::start(place, &data, settings)?),
             Subject::Kafka => {
                 let tools = Tools::install(place)?;
                 Process::Kafka(Kafka::start(&tools, &data, settings)?)
@@ -63,6 +68,7 @@ impl Server {
     pub fn address(&self) -> &str {
         match &self.process {
             Process::Milena(milena) => &milena.address,
+            Process::Cluster(cluster) => &cluster.addresses,
             Process::Kafka(kafka) => &kafka.address,
         }
     }

@@ -9,7 +9,7 @@ use super::server::Subject;
 use super::{client, clients, connect, copies, files, franz, operator, tools};
 
 /// How the command is called.
-const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|kafka] [NAME…]";
+const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|cluster|kafka] [NAME…]";
 
 /// A suite.
 #[derive(Clone, Copy)]
@@ -187,6 +187,7 @@ impl Request {
                 "--on" => {
                     request.subject = match arguments.next() {
                         Some("milena") => Subject::Milena,
+                        Some("cluster") => Subject::Cluster,
                         Some("kafka") => Subject::Kafka,
                         _ => return Err(Failure::new(USAGE)),
                     };
@@ -208,6 +209,7 @@ impl Request {
         let asked = |suite: &&Suite| {
             self.names.is_empty() || self.names.iter().any(|name| name == suite.name)
         };
+        // What means nothing to Apache Kafka kills its own node, or looks at its files.
         let can_run = |suite: &&Suite| self.subject == Subject::Milena || suite.runs_on_kafka;
         Ok(SUITES.iter().filter(asked).filter(can_run).copied().collect())
     }

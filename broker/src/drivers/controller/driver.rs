@@ -417,7 +417,7 @@ impl Driver {
             return Ok(());
         }
         self.waiting.push((self.quorum.log_end_offset(), finish));
-        self.finish();
+        self.tell(None);
         Ok(())
     }
 
