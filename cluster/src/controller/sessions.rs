@@ -60,20 +60,23 @@ impl Sessions {
     /// [`Controller::session_timeout`](super::Controller::session_timeout).
     #[must_use]
     pub fn begin(now: Instant, timeout: Duration, image: &MetadataImage) -> Self {
-        let mut sessions = Self { timeout, brokers: BTreeMap::new() };
+        let known = |broker: &BrokerImage| {
+            (broker.id, Session::of(broker, (!broker.fenced).then_some(now)))
+        };
+        let mut sessions = Self { timeout, brokers: image.brokers().map(known).collect() };
         sessions.follow(now, image);
         sessions
     }
 
-    /// Takes note of what was decided and replayed. Whoever is unfenced by that begins a session;
-    /// what tells that a broker stops has to be read by the others before it may.
+    /// Takes note of what was decided and replayed. Whoever is registered or unfenced by that
+    /// begins a session: of two that want the same id at the same time only one gets it. What tells
+    /// that a broker stops has to be read by the others before it may.
     pub fn follow(&mut self, now: Instant, image: &MetadataImage) {
         self.brokers
             .retain(|id, known| image.broker(*id).is_some_and(|it| it.epoch == known.epoch));
         for broker in image.brokers() {
-            let heard_at = (!broker.fenced).then_some(now);
             let known =
-                self.brokers.entry(broker.id).or_insert_with(|| Session::of(broker, heard_at));
+                self.brokers.entry(broker.id).or_insert_with(|| Session::of(broker, Some(now)));
             if known.is_fenced && !broker.fenced && known.heard_at.is_none() {
                 known.heard_at = Some(now);
             }
@@ -276,11 +279,11 @@ mod tests {
         stage.hear_epoch(5, 1, 99);
         assert_eq!(stage.stale(9), Some(1));
         stage.replay(9, registration(1, 200, true));
-        assert!(!stage.sessions.is_live(at(9), NodeId(1)));
-        stage.hear(9, 1);
-        assert!(!stage.sessions.is_live(at(9), NodeId(1)));
-        stage.hear_epoch(9, 1, 200);
-        assert!(stage.sessions.is_live(at(9), NodeId(1)), "a fenced broker has a session too");
+        assert!(stage.sessions.is_live(at(17), NodeId(1)), "who registers is there, if fenced");
+        stage.hear(17, 1);
+        assert!(!stage.sessions.is_live(at(18), NodeId(1)));
+        stage.hear_epoch(18, 1, 200);
+        assert!(stage.sessions.is_live(at(18), NodeId(1)), "a fenced broker has a session too");
     }
 
     /// A client would be sent to a broker that is gone, by one that has not read that it goes.
