@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod advertised;
 pub mod blocking;
 pub mod broker;
 pub mod caretaker;
@@ -17,6 +18,7 @@ pub mod endpoints;
 pub mod entropy;
 pub mod fetch_session;
 pub mod handlers;
+pub mod join;
 pub mod lag;
 pub mod lifecycle;
 pub mod limits;

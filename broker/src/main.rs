@@ -14,7 +14,7 @@ use milena_broker::cli::group::{self, GroupCommand};
 use milena_broker::cli::log_dump::{self, LogCommand};
 use milena_broker::cli::topic::{self, TopicCommand};
 use milena_broker::cli::txn::{self, TxnCommand};
-use milena_broker::config::{Config, Sources};
+use milena_broker::config::{Config, HostPort, Sources};
 use milena_broker::node::Node;
 use milena_broker::screen::Screen;
 use milena_broker::telemetry::logging::{self, LogFormat};
@@ -70,6 +70,9 @@ struct Serve {
     /// A setting, such as `log.dirs=/data`; a later one replaces an earlier one.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// A node of the cluster to join; without one this node is, or begins, a cluster of its own.
+    #[arg(long, value_name = "HOST:PORT", env = "MILENA_JOIN")]
+    join: Option<HostPort>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, global = true)]
     log_format: LogFormat,
@@ -123,7 +126,8 @@ fn serve(line: Serve, began: Instant) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     logging::init(line.log_format, line.log_level.as_deref()).map_err(|error| text(&error))?;
     let sources = Sources::of_process(line.config, line.set);
-    let config = Config::load(&sources).map_err(|error| text(&error))?;
+    let mut config = Config::load(&sources).map_err(|error| text(&error))?;
+    config.join = line.join;
     for warning in config.warnings() {
         warning.log();
     }

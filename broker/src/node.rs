@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use milena_cluster::configs::Resolver;
-use milena_cluster::controller::brokers::Registration;
+use milena_cluster::controller::brokers::{ControllerRegistration, Registration};
+use milena_cluster::controller::features::{SUPPORTED, Supported};
 use milena_cluster::group;
 use milena_cluster::metadata::image::{EndpointImage, MetadataImage};
 use milena_cluster::quorum::{Endpoint, ReplicaKey, Timing, Voter, VoterSet};
@@ -21,6 +22,7 @@ use milena_protocol::ids::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
 use milena_storage::{DirectoryOptions, LogDirectory, OpenDirectoryError, RealDisk};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::advertised;
 use crate::broker::Broker;
 use crate::caretaker;
 use crate::clock::WallClock;
@@ -34,6 +36,7 @@ use crate::drivers::transactions;
 use crate::endpoints::Endpoints;
 use crate::entropy::{new_uuid, uuid_of};
 use crate::fetch_session::Sessions;
+use crate::join::{self, Candidacy, Joining};
 use crate::lifecycle::{JoinError, Lifecycle};
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
@@ -57,6 +60,8 @@ const DEFAULT_REQUEST_BUDGET_BYTES: usize = 1 << 30;
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// How long a controller that stops waits for another one.
 const SUCCESSION: Duration = Duration::from_secs(1);
+/// Voters from which on a node that joins is content to observe: three survive the loss of one.
+const MANY_VOTERS: usize = 3;
 /// Descriptors that are kept for connections and the rest of the process.
 const RESERVED_DESCRIPTORS: usize = 1024;
 
@@ -76,6 +81,8 @@ pub enum StartError {
     },
     /// The metadata cannot be read or written.
     Metadata(String),
+    /// The cluster that it shall be part of does not take it.
+    Join(join::JoinError),
     /// This configuration asks for what there is not.
     Unsupported(String),
     /// The system refused.
@@ -104,6 +111,7 @@ impl fmt::Display for StartError {
                 write!(f, "cannot listen on {listener}: {error}; {key} names where to listen")
             }
             Self::Metadata(reason) => write!(f, "cannot start from the metadata log: {reason}"),
+            Self::Join(error) => error.fmt(f),
             Self::Unsupported(what) => f.write_str(what),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
@@ -123,11 +131,34 @@ pub struct Node {
     broker: Arc<Broker>,
     /// None on a node that is only a controller.
     lifecycle: Option<Lifecycle>,
+    /// None on a node that is only a broker.
+    seat: Option<Seat>,
     bound: Vec<Bound>,
     http: Vec<std::net::TcpListener>,
     is_new: bool,
     began: Instant,
     deleted_topics: UnboundedReceiver<Vec<Text>>,
+}
+
+/// What a node needs to take part in the quorum.
+struct Seat {
+    /// What it says about itself.
+    registration: ControllerRegistration,
+    /// The way to the active controller that its registration goes.
+    registrar: ActiveController,
+    /// None where it does not stand for the quorum by itself.
+    candidacy: Option<Candidacy>,
+}
+
+impl Seat {
+    /// Takes part from here on: the broker's own registration is committed, so what this node has
+    /// of the metadata is not old.
+    fn take(self, metadata: Arc<Published>) {
+        tokio::spawn(join::keep_registered(self.registration, self.registrar, metadata));
+        if let Some(candidacy) = self.candidacy {
+            tokio::spawn(join::stand(candidacy));
+        }
+    }
 }
 
 /// What a node is built from.
@@ -145,10 +176,12 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub fn start(mut config: Config, began: Instant) -> Result<Self, StartError> {
-        check_roles(&config)?;
+        join::listen_towards(&mut config);
         // Ports first: a node that cannot be reached should not touch its data.
         let bound = bind_all(&config)?;
         let http = bind_http(&config)?;
+        let incarnation_id = join_cluster(&mut config, &bound)?;
+        check_roles(&config)?;
         let node_id = config.node_id.unwrap_or_else(|| known_node_id(&config));
         config.settle_node_id(node_id);
         let (directories, cluster_id) = open_directories(&config, node_id)?;
@@ -156,7 +189,10 @@ impl Node {
         let ground = Ground { node_id, cluster_id, bound, directories };
         let mut driver = restore(&config, &ground, &metadata_directory)?;
         let is_new = driver.controller().image().offset() == Offset::NONE;
-        let registration = config.process_roles.broker.then(|| registration(&config, &ground));
+        // The cluster may have kept the id for this run already.
+        let incarnation_id = incarnation_id.unwrap_or_else(new_uuid);
+        let is_broker = config.process_roles.broker;
+        let registration = is_broker.then(|| registration(&config, &ground, incarnation_id));
         let replicas = Arc::new(Replicas::new(
             node_id,
             config.static_values().clone(),
@@ -206,6 +242,17 @@ impl Node {
             let listener = &quorum_link.listener;
             ActiveController::new(controller.clone(), listener, config.request_timeout)
         };
+        let seat = config.process_roles.controller.then(|| Seat {
+            registration: controller_registration(&config, &ground),
+            registrar: channel(),
+            candidacy: candidacy(
+                &config,
+                &ground,
+                &metadata_directory,
+                quorum_link.clone(),
+                channel(),
+            ),
+        });
         let lifecycle = registration.map(|registration| Lifecycle {
             registration,
             cluster_id: ground.cluster_id.as_str().into(),
@@ -248,7 +295,7 @@ impl Node {
             config: config.clone(),
         });
         let bound = ground.bound;
-        Ok(Self { broker, lifecycle, bound, http, is_new, began, deleted_topics })
+        Ok(Self { broker, lifecycle, seat, bound, http, is_new, began, deleted_topics })
     }
 
     /// What a newcomer reads about a node that serves.
@@ -278,7 +325,7 @@ impl Node {
     /// [`ServeError`].
     pub async fn serve(self, on_ready: impl FnOnce(&Screen)) -> Result<(), ServeError> {
         let mut screen = self.screen();
-        let Self { broker, lifecycle, bound, http, deleted_topics, began, .. } = self;
+        let Self { broker, lifecycle, seat, bound, http, deleted_topics, began, .. } = self;
         for listener in http {
             tokio::spawn(crate::admin::serve(broker.clone(), listener));
         }
@@ -306,6 +353,9 @@ impl Node {
             tokio::spawn(housekeeping::keep_groups(broker.clone(), deleted_topics));
         }
         tokio::spawn(caretaker::take_over(broker.clone()));
+        if let Some(seat) = seat {
+            seat.take(broker.metadata.clone());
+        }
         broker.readiness.declare();
         for bound in late {
             tokio::spawn(listener::accept(broker.clone(), bound));
@@ -417,12 +467,13 @@ fn controller_listener(config: &Config) -> String {
     own.unwrap_or(&config.inter_broker_listener_name).clone()
 }
 
-/// Whom a listener is for.
+/// Whom a listener is for. A controller without a listener of its own shares that of the brokers,
+/// also while it is alone: others may join it.
 fn scope(config: &Config, listener: &str) -> Scope {
-    let is_alone = config.quorum.voters.len() <= 1 && config.quorum.bootstrap_servers.is_empty();
+    let is_shared = config.process_roles.controller && config.controller_listener_names.is_empty();
     if config.controller_listener_names.iter().any(|name| name == listener) {
         Scope::Controllers
-    } else if config.controller_listener_names.is_empty() && !is_alone {
+    } else if is_shared && config.inter_broker_listener_name == listener {
         Scope::All
     } else {
         Scope::Brokers
@@ -644,10 +695,10 @@ fn controller_endpoints(config: &Config, ground: &Ground) -> Vec<Endpoint> {
     let configured = config.quorum.voters.iter().find(|voter| voter.id == ground.node_id);
     let place = match configured {
         Some(voter) => Some(voter.endpoint.clone()),
-        None => ground.bound.iter().find(|bound| *bound.name == *name).map(|bound| {
-            let advertised = config.advertised_listeners.get(&name);
-            advertised.cloned().unwrap_or_else(|| endpoint(bound.address))
-        }),
+        None => {
+            let own = ground.bound.iter().find(|bound| *bound.name == *name);
+            own.map(|bound| advertised::place(config, bound))
+        }
     };
     let endpoint = |HostPort { host, port }| Endpoint { name, host, port };
     place.map(endpoint).into_iter().collect()
@@ -672,30 +723,78 @@ fn timing(config: &Config) -> Timing {
     }
 }
 
-fn registration(config: &Config, ground: &Ground) -> Registration {
-    let endpoints = ground
-        .bound
-        .iter()
-        .filter(|bound| bound.scope != Scope::Controllers)
-        .map(|bound| {
-            let listener = config.listeners.iter().find(|l| l.name == *bound.name);
-            let advertised = config.advertised_listeners.get(&*bound.name);
-            let (host, port) = match advertised {
-                Some(endpoint) => (endpoint.host.clone(), endpoint.port),
-                None => (bound.address.ip().to_string(), bound.address.port()),
-            };
-            EndpointImage {
-                name: (&*bound.name).into(),
-                host: host.into(),
-                port,
-                security_protocol: listener.map_or(0, |l| l.security_protocol.id()),
-            }
-        })
-        .collect();
+/// Where others reach the listeners of some scopes.
+fn endpoints(
+    config: &Config,
+    bound: &[Bound],
+    is_meant: impl Fn(Scope) -> bool,
+) -> Vec<EndpointImage> {
+    let meant = bound.iter().filter(|bound| is_meant(bound.scope));
+    let endpoint = |bound: &Bound| {
+        let listener = config.listeners.iter().find(|listener| listener.name == *bound.name);
+        let HostPort { host, port } = advertised::place(config, bound);
+        EndpointImage {
+            name: (&*bound.name).into(),
+            host: host.into(),
+            port,
+            security_protocol: listener.map_or(0, |it| it.security_protocol.id()),
+        }
+    };
+    meant.map(endpoint).collect()
+}
+
+/// Learns from a cluster that this node is told to be part of what it has to know. Answers the run
+/// as which its broker is registered there, if it is.
+fn join_cluster(config: &mut Config, bound: &[Bound]) -> Result<Option<Uuid>, StartError> {
+    let endpoints = endpoints(config, bound, |scope| scope != Scope::Controllers);
+    let directory = config.metadata_log_dir.clone();
+    let joining = Joining {
+        endpoints: &endpoints,
+        bound: bound.iter().map(|bound| bound.address).collect(),
+        cluster_id: known_property(config, "cluster.id"),
+        node_id: known_property(config, "node.id").and_then(|id| id.parse().ok()).map(NodeId),
+        directory: &directory,
+    };
+    let settled = join::settle(config, joining);
+    tokio::runtime::Handle::current().block_on(settled).map_err(StartError::Join)
+}
+
+/// What this node's controller says about itself.
+fn controller_registration(config: &Config, ground: &Ground) -> ControllerRegistration {
+    let feature = |it: &Supported| (it.name.into(), it.min_level, it.max_level);
+    ControllerRegistration {
+        id: ground.node_id,
+        incarnation_id: new_uuid(),
+        endpoints: endpoints(config, &ground.bound, |scope| scope != Scope::Brokers),
+        features: SUPPORTED.iter().map(feature).collect(),
+    }
+}
+
+/// A node that joined stands for the quorum while that is small; one that is told to join it
+/// always does (KIP-1186).
+fn candidacy(
+    config: &Config,
+    ground: &Ground,
+    directory: &LogDirectory,
+    link: Link,
+    channel: ActiveController,
+) -> Option<Candidacy> {
+    let limit = match config.quorum.auto_join {
+        Some(true) => None,
+        None if config.quorum.wants_vote => Some(MANY_VOTERS),
+        _ => return None,
+    };
+    let key = ReplicaKey { id: ground.node_id, directory_id: directory.id() };
+    let me = Voter { endpoints: controller_endpoints(config, ground), ..Voter::bare(key) };
+    Some(Candidacy { me, limit, channel, link, directory: directory.path().to_owned() })
+}
+
+fn registration(config: &Config, ground: &Ground, incarnation_id: Uuid) -> Registration {
+    let endpoints = endpoints(config, &ground.bound, |scope| scope != Scope::Controllers);
     Registration {
         previous_epoch: previous_epoch(&ground.directories),
         id: ground.node_id,
-        incarnation_id: unanswered_incarnation(&ground.directories).unwrap_or_else(new_uuid),
+        incarnation_id,
         endpoints,
         rack: config.broker_rack.as_deref().map(Into::into),
         log_dirs: ground.directories.iter().map(|directory| directory.id()).collect(),

@@ -48,6 +48,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("controller.quorum.append.", "what comes during a sync shares the next one"),
     ("controller.quorum.election.backoff.", "voters wait by a rank that all of them know"),
     ("controller.quorum.fetch.max.", UNUSED),
+    ("controller.quorum.fetch.snapshot.", UNUSED),
     ("controller.quota.", QUOTAS),
     ("controller.socket.", UNUSED),
     ("cordoned.", UNUSED),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
 
 use milena_protocol::ids::NodeId;
 
@@ -106,6 +107,14 @@ impl HostPort {
             return Ok(any.map(|address| SocketAddr::new(address, self.port)).to_vec());
         }
         Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        reachable(text).ok_or_else(|| "HOST:PORT, such as first.example.org:9092".to_owned())
     }
 }
 

@@ -151,6 +151,10 @@ pub struct QuorumConfig {
     pub voters: Vec<Voter>,
     /// `controller.quorum.bootstrap.servers`.
     pub bootstrap_servers: Vec<HostPort>,
+    /// `controller.quorum.auto.join.enable`, where somebody set it.
+    pub auto_join: Option<bool>,
+    /// Whether this node joined its cluster and has not voted in it yet.
+    pub wants_vote: bool,
     /// How long a candidate waits for votes.
     pub election_timeout: Duration,
     /// The longest rest between two elections.
@@ -192,6 +196,8 @@ pub struct Config {
     pub node_id: Option<NodeId>,
     /// The cluster's id for an empty data directory; without one, one is generated.
     pub cluster_id: Option<String>,
+    /// `--join`: a server of the cluster that this node shall be part of.
+    pub join: Option<HostPort>,
     pub process_roles: ProcessRoles,
     pub broker_rack: Option<String>,
 
@@ -564,6 +570,10 @@ fn quorum(reading: &mut Reading<'_>) -> QuorumConfig {
         voters: reading.parsed("controller.quorum.voters", listeners::voters),
         bootstrap_servers: reading
             .parsed("controller.quorum.bootstrap.servers", listeners::servers),
+        auto_join: reading
+            .is_set("controller.quorum.auto.join.enable")
+            .then(|| reading.boolean("controller.quorum.auto.join.enable")),
+        wants_vote: false,
         election_timeout: reading.millis("controller.quorum.election.timeout.ms"),
         election_backoff_max: reading.millis("controller.quorum.election.backoff.max.ms"),
         fetch_timeout: reading.millis("controller.quorum.fetch.timeout.ms"),
