@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
+use milena_cluster::quorum::{ReplicaDescription, Request, Response, ResponseBody};
 use milena_protocol::ids::NodeId;
 
 use crate::drivers::controller::QuorumView;
 use crate::telemetry::state::{
-    GroupsState, LogDirectoryState, NodeState, PartitionState, QuorumState,
+    GroupsState, LogDirectoryState, NodeState, PartitionState, QuorumReplicaState, QuorumState,
 };
 
 use super::call::Call;
@@ -16,7 +17,30 @@ use super::watched;
 /// What there is to say at this moment.
 pub(super) async fn of_node(call: &Call) -> NodeState {
     let groups = watched::groups(&call.broker).await;
-    NodeState { groups, ..without_groups(call) }
+    let mut state = NodeState { groups, ..without_groups(call) };
+    if state.is_active_controller {
+        state.quorum.replicas = quorum_replicas(call).await;
+    }
+    state
+}
+
+/// How far everybody is in the metadata, as the leader of the quorum knows.
+async fn quorum_replicas(call: &Call) -> Vec<QuorumReplicaState> {
+    let answer = call.broker.controller.ask(Request::DescribeQuorum).await;
+    let Ok(Response { body: ResponseBody::DescribeQuorum(described), .. }) = answer else {
+        return Vec::new();
+    };
+    let all = || described.voters.iter().chain(&described.observers);
+    let end = all().map(|replica| replica.log_end_offset.0).max().unwrap_or(-1);
+    let state = |is_voter: bool| {
+        move |replica: &ReplicaDescription| QuorumReplicaState {
+            node: replica.key.id,
+            is_voter,
+            lag: if replica.log_end_offset.0 < 0 { -1 } else { end - replica.log_end_offset.0 },
+        }
+    };
+    let voters = described.voters.iter().map(state(true));
+    voters.chain(described.observers.iter().map(state(false))).collect()
 }
 
 fn without_groups(call: &Call) -> NodeState {
@@ -43,6 +67,8 @@ fn without_groups(call: &Call) -> NodeState {
                     .is_some_and(|d| d.replicas.first() == Some(&partition.leader())),
                 replicas: described.map_or(1, |d| d.replicas.len()),
                 in_sync_replicas: described.map_or(1, |d| d.isr.len()),
+                eligible_leaders: described.map_or(0, |d| d.elr.len()),
+                is_moving: described.is_some_and(PartitionImage::is_moving),
                 min_in_sync_replicas: lead.as_ref().map_or(min_isr, |lead| lead.min_in_sync),
                 log_start_offset: offsets.log_start_offset,
                 high_watermark: offsets.high_watermark,
@@ -74,6 +100,8 @@ fn without_groups(call: &Call) -> NodeState {
             role: role(&quorum, broker.node_id),
             high_watermark: quorum.high_watermark,
             log_end_offset: quorum.log_end_offset,
+            voters: quorum.members.len(),
+            replicas: Vec::new(),
         },
         log_directories: broker
             .replicas

@@ -111,6 +111,11 @@ impl Scrape {
                 "Led partitions with just enough replicas in sync for acks=all",
                 led().filter(|partition| is_at_min_isr(partition)).count(),
             ),
+            (
+                "reassigningpartitions",
+                "Led partitions whose replicas are being moved",
+                led().filter(|partition| partition.is_moving).count(),
+            ),
         ];
         for (name, help, value) in figures {
             page.gauge(&format!("{prefix}_{name}"), help, value)?;
@@ -198,7 +203,21 @@ impl Scrape {
         let name = format!("{prefix}_current_state");
         let help = "This node's role in the metadata quorum";
         let mut family = page.family(&name, help, MetricType::Gauge)?;
-        family.encode_family(&[("current_state", quorum.role)])?.encode_gauge(&1i64)
+        family.encode_family(&[("current_state", quorum.role)])?.encode_gauge(&1i64)?;
+        let name = format!("{prefix}_number_of_voters");
+        page.gauge(&name, "Voters of the metadata quorum", quorum.voters)?;
+        let observers = quorum.replicas.iter().filter(|replica| !replica.is_voter).count();
+        let name = format!("{prefix}_number_of_observers");
+        page.gauge(&name, "Others that follow the metadata, told by the leader", observers)?;
+        let help = "Records that a node is behind in the metadata, told by the leader, -1 unknown";
+        let mut family = page.family("milena_quorum_replica_lag", help, MetricType::Gauge)?;
+        for replica in &quorum.replicas {
+            let node = replica.node.to_string();
+            let role = if replica.is_voter { "voter" } else { "observer" };
+            let labels = [("node", node.as_str()), ("role", role)];
+            family.encode_family(&labels)?.encode_gauge(&replica.lag)?;
+        }
+        Ok(())
     }
 
     fn network(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -276,7 +295,7 @@ impl Scrape {
             family.encode_family(&labels)?.encode_gauge(partitions)?;
         }
         type Figure = fn(&PartitionState) -> i64;
-        let families: [(&str, &str, Figure); 12] = [
+        let families: [(&str, &str, Figure); 13] = [
             ("kafka_cluster_partition_replicascount", "Replicas", |p| p.replicas as i64),
             ("kafka_cluster_partition_insyncreplicascount", "Replicas in sync", |p| {
                 p.in_sync_replicas as i64
@@ -286,6 +305,9 @@ impl Scrape {
             }),
             ("kafka_cluster_partition_underminisr", "Too few replicas in sync", |p| {
                 is_under_min_isr(p).into()
+            }),
+            ("milena_partition_eligible_leaders", "Out of sync, with every record", |p| {
+                p.eligible_leaders as i64
             }),
             ("kafka_cluster_partition_atminisr", "Just enough replicas in sync", |p| {
                 is_at_min_isr(p).into()

@@ -64,6 +64,21 @@ pub struct QuorumState {
     pub high_watermark: Offset,
     /// What is written here, exclusive.
     pub log_end_offset: Offset,
+    /// How many vote.
+    pub voters: usize,
+    /// How far everybody is, where this node leads.
+    pub replicas: Vec<QuorumReplicaState>,
+}
+
+/// One replica of the metadata log.
+#[derive(Clone, Debug, Default)]
+pub struct QuorumReplicaState {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it votes.
+    pub is_voter: bool,
+    /// How many records it is behind; −1 unknown.
+    pub lag: i64,
 }
 
 /// One data directory.
@@ -96,6 +111,10 @@ pub struct PartitionState {
     pub replicas: usize,
     /// How many of them are in sync.
     pub in_sync_replicas: usize,
+    /// How many that are not in sync hold every acknowledged record all the same (KIP-966).
+    pub eligible_leaders: usize,
+    /// Whether its replicas are being moved.
+    pub is_moving: bool,
     /// How many of them must be in sync for acks=all.
     pub min_in_sync_replicas: usize,
     /// First readable offset.

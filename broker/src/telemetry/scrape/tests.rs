@@ -5,7 +5,8 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
 
 use super::*;
 use crate::telemetry::state::{
-    GroupPartitionState, GroupState, GroupsState, LogDirectoryState, QuorumState,
+    GroupPartitionState, GroupState, GroupsState, LogDirectoryState, QuorumReplicaState,
+    QuorumState,
 };
 
 fn node() -> NodeState {
@@ -23,6 +24,11 @@ fn node() -> NodeState {
             role: "leader",
             high_watermark: Offset(10),
             log_end_offset: Offset(11),
+            voters: 2,
+            replicas: vec![
+                QuorumReplicaState { node: NodeId(1), is_voter: true, lag: 0 },
+                QuorumReplicaState { node: NodeId(4), is_voter: false, lag: 5 },
+            ],
         },
         log_directories: vec![LogDirectoryState {
             path: "/data \"x\"".into(),
@@ -38,6 +44,8 @@ fn node() -> NodeState {
             leader_is_preferred: true,
             replicas: 3,
             in_sync_replicas: 1,
+            eligible_leaders: 1,
+            is_moving: true,
             min_in_sync_replicas: 2,
             log_start_offset: Offset(5),
             high_watermark: Offset(9),
@@ -110,6 +118,11 @@ fn the_names_are_those_of_the_dashboards() {
         "kafka_server_raftmetrics_current_state{current_state=\"leader\"} 1",
         "kafka_server_raftmetrics_high_watermark 10",
         "kafka_server_raftmetrics_log_end_offset 11",
+        "kafka_server_raftmetrics_number_of_voters 2",
+        "kafka_server_raftmetrics_number_of_observers 1",
+        "milena_quorum_replica_lag{node=\"4\",role=\"observer\"} 5",
+        "milena_partition_eligible_leaders{topic=\"orders\",partition=\"0\"} 1",
+        "kafka_server_replicamanager_reassigningpartitions 1",
         "kafka_topic_partitions{topic=\"orders\"} 1",
         "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"} 9",
         "kafka_topic_partition_oldest_offset{topic=\"orders\",partition=\"0\"} 5",
