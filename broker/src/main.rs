@@ -12,6 +12,7 @@ use milena_broker::cli::cluster::{self, ClusterCommand};
 use milena_broker::cli::config_explain::{self, ConfigExplain};
 use milena_broker::cli::group::{self, GroupCommand};
 use milena_broker::cli::log_dump::{self, LogCommand};
+use milena_broker::cli::quorum::{self, QuorumCommand};
 use milena_broker::cli::topic::{self, TopicCommand};
 use milena_broker::cli::txn::{self, TxnCommand};
 use milena_broker::config::{Config, HostPort, Sources};
@@ -45,6 +46,9 @@ enum Command {
     /// The cluster: brokers, metadata quorum, features.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// The metadata quorum, without a majority of it.
+    #[command(subcommand)]
+    Quorum(QuorumCommand),
     /// The files of logs, without a broker.
     #[command(subcommand)]
     Log(LogCommand),
@@ -97,6 +101,7 @@ fn main() -> ExitCode {
         Some(Command::Txn(command)) => return ended(txn::run(command, &mut out())),
         Some(Command::Bench(command)) => return ended(bench::run(command, &mut out())),
         Some(Command::Log(command)) => return ended(log_dump::run(command, &mut out())),
+        Some(Command::Quorum(command)) => return ended(quorum::run(command, &mut out())),
         Some(Command::Cluster(command)) => return ended(cluster::run(command, &mut out())),
     };
     match result {

@@ -190,7 +190,8 @@ impl Node {
         let mut driver = restore(&config, &ground, &metadata_directory)?;
         let is_new = driver.controller().image().offset() == Offset::NONE;
         // The cluster may have kept the id for this run already.
-        let incarnation_id = incarnation_id.unwrap_or_else(new_uuid);
+        let unanswered = || unanswered_incarnation(&ground.directories);
+        let incarnation_id = incarnation_id.or_else(unanswered).unwrap_or_else(new_uuid);
         let is_broker = config.process_roles.broker;
         let registration = is_broker.then(|| registration(&config, &ground, incarnation_id));
         let replicas = Arc::new(Replicas::new(

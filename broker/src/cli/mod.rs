@@ -8,6 +8,7 @@ mod connect;
 pub mod group;
 pub mod log_dump;
 mod output;
+pub mod quorum;
 mod setting;
 mod table;
 pub mod topic;

@@ -1,6 +1,8 @@
 //! Several nodes of one cluster, each a process with a directory of its own.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Command;
 
 use milena_protocol::api::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use milena_protocol::api::describe_quorum::{
@@ -11,13 +13,15 @@ use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, Meta
 use milena_protocol::ids::{NodeId, PartitionIndex};
 
 use super::broker::until;
-use super::{Connection, Process};
+use super::{Connection, MILENA, Process};
 
 /// A node of a cluster; it may be down.
 pub struct Node {
     pub id: i32,
     directory: tempfile::TempDir,
     settings: Vec<String>,
+    /// Whom it is told to join.
+    join: Option<String>,
     process: Option<Process>,
 }
 
@@ -35,6 +39,14 @@ fn free_ports(count: usize) -> Vec<u16> {
 }
 
 impl Node {
+    fn untold(id: i32, join: Option<String>, more: &[&str]) -> Self {
+        let port = free_ports(1)[0];
+        let mut settings = vec![format!("listeners=PLAINTEXT://127.0.0.1:{port}")];
+        settings.extend(more.iter().map(|setting| (*setting).to_owned()));
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { id, directory, settings, join, process: None }
+    }
+
     /// Whether it runs.
     pub fn is_up(&self) -> bool {
         self.process.is_some()
@@ -53,7 +65,28 @@ impl Node {
     /// Starts it on what its directory holds.
     pub fn start(&mut self) {
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
-        self.process = Some(Process::start(self.directory.path(), &settings));
+        let mut command = Command::new(MILENA);
+        if let Some(server) = &self.join {
+            command.env("MILENA_JOIN", server);
+        }
+        self.process = Some(Process::launch(command, self.directory.path(), &settings));
+    }
+
+    /// From now on it is started without being told whom to join.
+    pub fn forget_whom_to_join(&mut self) {
+        self.join = None;
+    }
+
+    /// Where its data is.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where it listens, whether it runs or not.
+    pub fn address(&self) -> String {
+        let named =
+            |setting: &String| Some(setting.strip_prefix("listeners=PLAINTEXT://")?.to_owned());
+        self.settings.iter().find_map(named).expect("a node with a port of its own")
     }
 
     /// kill -9.
@@ -79,12 +112,46 @@ impl Cluster {
             ];
             settings.extend(more.iter().map(|setting| (*setting).to_owned()));
             let directory = tempfile::tempdir().expect("a directory");
-            Node { id, directory, settings, process: None }
+            Node { id, directory, settings, join: None, process: None }
         };
         let nodes = ids.zip(client.iter().zip(quorum)).map(node).collect();
         let mut cluster = Self { nodes };
         cluster.start_all();
         cluster
+    }
+
+    /// Starts one node that is told nothing, not even its id.
+    pub fn alone(more: &[&str]) -> Self {
+        let mut cluster = Self { nodes: vec![Node::untold(1, None, more)] };
+        cluster.start_all();
+        cluster
+    }
+
+    /// Adds nodes that are told whom to join and nothing else, all at once, and waits until all
+    /// are there. They are given the next ids in whichever order.
+    pub fn grow(&mut self, count: usize, more: &[&str]) {
+        let server = self.up().next().expect("a node that runs").address();
+        let known = self.nodes.len() as i32;
+        let ids = (1..=count as i32).map(|place| known + place);
+        self.nodes.extend(ids.map(|id| Node::untold(id, Some(server.clone()), more)));
+        self.start_all();
+        for node in self.nodes.iter_mut().skip(known as usize) {
+            let meta = std::fs::read_to_string(node.directory().join("meta.properties"));
+            let meta = meta.expect("a directory that is in use");
+            let id = meta.lines().find_map(|line| line.strip_prefix("node.id="));
+            node.id = id.and_then(|id| id.parse().ok()).expect("an id");
+        }
+        let mut ids: Vec<i32> = self.nodes.iter().map(|node| node.id).collect();
+        ids.sort_unstable();
+        self.until_live(&ids);
+    }
+
+    /// Waits until every node that runs sees exactly these voters.
+    pub fn until_voters(&self, ids: &[i32]) {
+        for node in self.up() {
+            let mut connection = node.connect();
+            until("the voters", || voters(&mut connection) == ids);
+        }
     }
 
     /// Starts all nodes that are down, at once: none comes up alone.
@@ -136,6 +203,14 @@ impl Cluster {
             });
         }
     }
+}
+
+/// The voters of the metadata quorum, by id.
+pub fn voters(connection: &mut Connection) -> Vec<i32> {
+    let described = quorum(connection);
+    let mut ids: Vec<i32> = described.current_voters.iter().map(|it| it.replica_id.0).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// The cluster as a node sees it.

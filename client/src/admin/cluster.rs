@@ -1,9 +1,12 @@
 //! The cluster: its brokers, its metadata quorum, its disks.
 
+use std::collections::BTreeMap;
+
 use milena_protocol::api::describe_cluster::DescribeClusterRequest;
 use milena_protocol::api::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResult};
 use milena_protocol::api::describe_quorum::{
-    DescribeQuorumPartition, DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumTopic,
+    DescribeQuorumListener, DescribeQuorumNode, DescribeQuorumPartition,
+    DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumTopic,
 };
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 
@@ -51,6 +54,27 @@ pub struct QuorumStatus {
     pub voters: Vec<QuorumReplica>,
     /// Those who follow without a vote.
     pub observers: Vec<QuorumReplica>,
+    /// Where the voters listen for each other, where the broker tells.
+    pub listeners: BTreeMap<NodeId, Vec<Listener>>,
+}
+
+/// A place where a voter listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The listener's name.
+    pub name: String,
+    /// The host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Listener {
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        host_and_port(&self.host, i32::from(self.port))
+    }
 }
 
 /// A replica of the metadata log.
@@ -147,6 +171,7 @@ impl Admin {
             high_watermark: partition.high_watermark,
             voters: partition.current_voters.iter().map(replica).collect(),
             observers: partition.observers.iter().map(replica).collect(),
+            listeners: response.nodes.iter().map(listeners).collect(),
         })
     }
 
@@ -166,6 +191,15 @@ impl Admin {
         }
         Ok(directories)
     }
+}
+
+fn listeners(node: &DescribeQuorumNode) -> (NodeId, Vec<Listener>) {
+    let listener = |it: &DescribeQuorumListener| Listener {
+        name: it.name.to_string(),
+        host: it.host.to_string(),
+        port: it.port,
+    };
+    (node.node_id, node.listeners.iter().map(listener).collect())
 }
 
 fn replica(state: &DescribeQuorumReplicaState) -> QuorumReplica {

@@ -1,7 +1,9 @@
 //! Configurations of topics and brokers.
 
+use std::collections::BTreeMap;
+
 use milena_protocol::api::describe_configs::{
-    DescribeConfigsConfig, DescribeConfigsRequest, DescribeConfigsResource,
+    DescribeConfigsConfig, DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResult,
 };
 use milena_protocol::api::incremental_alter_configs::{
     IncrementalAlterConfigsConfig, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
@@ -152,6 +154,32 @@ impl Admin {
             entries.extend(result.configs.iter().map(entry));
         }
         Ok(entries)
+    }
+
+    /// The value of one setting for each of several topics, where they have it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn topics_setting(
+        &self,
+        topics: &[&str],
+        key: &str,
+    ) -> Result<BTreeMap<String, String>, ClientError> {
+        let resource = |topic: &&str| DescribeConfigsResource {
+            resource_type: Resource::Topic(String::new()).kind(),
+            resource_name: (*topic).into(),
+            configuration_keys: Some(vec![key.into()]),
+        };
+        let request = DescribeConfigsRequest {
+            resources: topics.iter().map(resource).collect(),
+            ..Default::default()
+        };
+        let response = self.client.ask_any(&request).await?;
+        let value = |result: &DescribeConfigsResult| {
+            let found = result.configs.iter().find(|config| *config.name == *key)?;
+            Some((result.resource_name.to_string(), found.value.as_ref()?.to_string()))
+        };
+        Ok(response.results.iter().filter_map(value).collect())
     }
 
     /// Changes settings, all or none; with `validate_only` it only says whether that is possible.

@@ -7,6 +7,8 @@ mod ask;
 mod cluster;
 mod configs;
 mod groups;
+mod members;
+mod reassign;
 mod records;
 mod topics;
 mod transactions;
@@ -15,10 +17,11 @@ mod written;
 pub use crate::offsets::{FoundOffset, OffsetSpec};
 pub use ask::{Admin, Each};
 pub use cluster::{
-    ClusterDescription, DescribedBroker, LogDir, QuorumReplica, QuorumStatus, ReplicaSize,
+    ClusterDescription, DescribedBroker, Listener, LogDir, QuorumReplica, QuorumStatus, ReplicaSize,
 };
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, Resource};
 pub use groups::{DescribedGroup, GroupMember, ListedGroup, TopicPartition};
+pub use reassign::{Move, Reassignment};
 pub use topics::{CreatedTopic, NewTopic};
 pub use transactions::{
     DescribedTransaction, HangingTransaction, ListedTransaction, PartitionProducer,

@@ -10,6 +10,7 @@ mod driver;
 mod handle;
 mod ledger;
 mod news;
+mod recover;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod tests;
 pub use driver::{Driver, Outbox, Outgoing, SnapshotRules};
 pub use handle::{Authority, ControllerHandle, Inbox, QuorumView};
 pub use news::Publish;
+pub use recover::Remains;
 pub use restore::{Beginning, restore};
 
 /// A part of the driver failed in a way that it must not survive: what is on the disk is no longer

@@ -56,32 +56,14 @@ pub struct Beginning<'a> {
 /// When something on the disk cannot be read or does not fit together.
 pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
     let damaged = |error: &dyn fmt::Display| Fatal(error.to_string());
-    let log_config = LogConfig {
-        segment_bytes: beginning.segment_bytes,
-        retention_ms: -1,
-        retention_bytes: -1,
-        ..LogConfig::default()
-    };
     let directory = beginning.directory;
-    let mut log = directory
-        .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), log_config)
-        .map_err(|error| damaged(&error))?;
-    if let Some(damage) = log.damage() {
-        tracing::error!(topic = metadata_log::TOPIC, %damage, "metadata that was damaged is gone");
-    }
+    let mut log = open_log(directory, beginning.segment_bytes)?;
     // The log makes its directory; the small files live in it.
     let files = QuorumFiles::open(directory.path()).map_err(|error| damaged(&error))?;
     let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
-    let Snapshot { image, membership } = files.read_snapshot().map_err(|error| damaged(&error))?;
-    let snapshot = (image.offset() != Offset::NONE)
-        .then(|| SnapshotId { end_offset: image.offset().plus(1), epoch: image.epoch() });
-    if let Some(snapshot) = snapshot
-        && !continues(&log, snapshot).map_err(|error| damaged(&error))?
-    {
-        // A kill came between the snapshot's arrival and the end of the log that it replaces.
-        log.truncate_fully_and_start_at(snapshot.end_offset, (beginning.clock)())
-            .map_err(|error| damaged(&error))?;
-    }
+    let snapshot = files.read_snapshot().map_err(|error| damaged(&error))?;
+    let snapshot_id = reconcile(&mut log, &snapshot, (beginning.clock)())?;
+    let Snapshot { image, membership } = snapshot;
     let Tail { batches, epochs, control } = read_tail(&log.reader(), &image).map_err(Fatal)?;
     // What a kill left in the page cache counts from now on.
     log.flush().map_err(|error| damaged(&error))?;
@@ -93,7 +75,7 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
         seed: beginning.seed,
         timing: beginning.timing,
         state,
-        log: RestoredLog { snapshot, epochs, end_offset: log.log_end_offset() },
+        log: RestoredLog { snapshot: snapshot_id, epochs, end_offset: log.log_end_offset() },
         control,
         bootstrap_count: beginning.bootstrap_count,
     };
@@ -102,6 +84,38 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
     let static_values = beginning.static_values.clone();
     let ledger = Ledger::new(log, files, beginning.node, static_values, image, batches)?;
     Ok(Driver::new(quorum, ledger, beginning.rules, clock))
+}
+
+/// The metadata log of a directory.
+pub(super) fn open_log(directory: &LogDirectory, segment_bytes: u32) -> Result<Log, Fatal> {
+    let config =
+        LogConfig { segment_bytes, retention_ms: -1, retention_bytes: -1, ..LogConfig::default() };
+    let log = directory
+        .open_log(metadata_log::TOPIC, Uuid::METADATA_TOPIC, PartitionIndex(0), config)
+        .map_err(|error| Fatal(error.to_string()))?;
+    if let Some(damage) = log.damage() {
+        tracing::error!(topic = metadata_log::TOPIC, %damage, "metadata that was damaged is gone");
+    }
+    Ok(log)
+}
+
+/// Lets the log begin where a snapshot ends that it does not go on from: a kill came between the
+/// snapshot's arrival and the end of the log that it replaces. Answers which snapshot that is.
+pub(super) fn reconcile(
+    log: &mut Log,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Result<Option<SnapshotId>, Fatal> {
+    let fatal = |error: &dyn fmt::Display| Fatal(error.to_string());
+    let image = &snapshot.image;
+    if image.offset() == Offset::NONE {
+        return Ok(None);
+    }
+    let id = SnapshotId { end_offset: image.offset().plus(1), epoch: image.epoch() };
+    if !continues(log, id).map_err(|error| fatal(&error))? {
+        log.truncate_fully_and_start_at(id.end_offset, now).map_err(|error| fatal(&error))?;
+    }
+    Ok(Some(id))
 }
 
 /// Whether the log goes on where a snapshot ends: it reaches that far, in the snapshot's epoch.
@@ -119,15 +133,15 @@ fn continues(log: &Log, snapshot: SnapshotId) -> Result<bool, ReadError> {
 }
 
 /// What stands in the log behind a snapshot.
-struct Tail {
-    batches: Vec<Uncommitted>,
+pub(super) struct Tail {
+    pub batches: Vec<Uncommitted>,
     /// Where the epochs in it begin.
-    epochs: Vec<EpochStart>,
+    pub epochs: Vec<EpochStart>,
     /// What it says about the voters.
-    control: Vec<(Offset, Control)>,
+    pub control: Vec<(Offset, Control)>,
 }
 
-fn read_tail(reader: &LogReader, image: &MetadataImage) -> Result<Tail, String> {
+pub(super) fn read_tail(reader: &LogReader, image: &MetadataImage) -> Result<Tail, String> {
     let offsets = reader.offsets();
     let (mut batches, mut epochs, mut control) = (Vec::new(), Vec::<EpochStart>::new(), Vec::new());
     let next = image.offset().plus(1);

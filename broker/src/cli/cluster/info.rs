@@ -3,25 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use clap::{Args, Subcommand};
-use milena_client::admin::{Admin, ClusterDescription, QuorumReplica, QuorumStatus};
+use clap::Args;
+use milena_client::admin::{Admin, ClusterDescription, QuorumStatus};
 use milena_protocol::ids::NodeId;
 use serde_json::{Value, json};
 
-use super::connect::{Connect, block_on};
-use super::output::{CliError, shown_bytes, shown_count, write_json};
-use super::table::Table;
-
-/// The cluster.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ClusterCommand {
-    /// Show the brokers, the metadata quorum and the features.
-    Info(ClusterInfo),
-}
+use super::quorum;
+use crate::cli::connect::{Connect, block_on};
+use crate::cli::output::{CliError, shown_bytes, write_json};
+use crate::cli::table::Table;
 
 /// The arguments of `milena cluster info`.
 #[derive(Args, Clone, Debug)]
-pub struct ClusterInfo {
+pub struct Info {
     #[command(flatten)]
     connect: Connect,
     /// Prints JSON.
@@ -29,12 +23,7 @@ pub struct ClusterInfo {
     json: bool,
 }
 
-/// Runs a command about the cluster.
-///
-/// # Errors
-/// When no broker answers.
-pub fn run(command: ClusterCommand, out: &mut impl Write) -> Result<(), CliError> {
-    let ClusterCommand::Info(info) = command;
+pub fn run(info: &Info, out: &mut impl Write) -> Result<(), CliError> {
     let report = block_on(Report::ask(&info.connect))?;
     if info.json { Ok(write_json(&report.json(), out)?) } else { report.write(out) }
 }
@@ -56,6 +45,8 @@ struct Report {
     partitions: usize,
     leaderless: usize,
     under_replicated: usize,
+    /// Partitions whose replicas are on their way; unknown where the broker does not tell.
+    moving: Option<usize>,
     loads: BTreeMap<NodeId, Load>,
 }
 
@@ -83,6 +74,7 @@ impl Report {
         }
         Ok(Self {
             quorum: admin.describe_quorum().await.ok(),
+            moving: admin.reassignments().await.ok().map(|moves| moves.len()),
             topics: topics.len(),
             partitions: partitions().count(),
             leaderless: partitions().filter(|one| one.leader.is_none()).count(),
@@ -93,7 +85,9 @@ impl Report {
     }
 
     fn write(&self, out: &mut impl Write) -> Result<(), CliError> {
-        let controller = self.cluster.controller.map_or("none".to_owned(), |id| id.to_string());
+        let leader = self.quorum.as_ref().map(|quorum| quorum.leader_id);
+        let controller = leader.or(self.cluster.controller);
+        let controller = controller.map_or("none".to_owned(), |id| id.to_string());
         writeln!(out, "cluster     {}", self.cluster.cluster_id)?;
         writeln!(out, "controller  {controller}")?;
         writeln!(
@@ -101,6 +95,9 @@ impl Report {
             "topics      {} with {} partitions, {} without a leader, {} under-replicated",
             self.topics, self.partitions, self.leaderless, self.under_replicated
         )?;
+        if let Some(moving) = self.moving.filter(|count| *count > 0) {
+            writeln!(out, "moving      the replicas of {moving} partitions")?;
+        }
         let mut brokers =
             Table::new(&[">BROKER", "ADDRESS", "RACK", "STATE", ">LEADS", ">REPLICAS", ">SIZE"]);
         for broker in &self.cluster.brokers {
@@ -118,7 +115,8 @@ impl Report {
         writeln!(out)?;
         brokers.write("", out)?;
         if let Some(quorum) = &self.quorum {
-            write_quorum(quorum, out)?;
+            writeln!(out)?;
+            quorum::write(quorum, out)?;
         }
         if !self.cluster.features.is_empty() {
             writeln!(out)?;
@@ -139,7 +137,8 @@ impl Report {
         let load = |node: NodeId| self.loads.get(&node);
         json!({
             "cluster_id": self.cluster.cluster_id,
-            "controller_id": self.cluster.controller.map(|id| id.0),
+            "controller_id": self.quorum.as_ref().map(|quorum| quorum.leader_id)
+                .or(self.cluster.controller).map(|id| id.0),
             "topics": self.topics,
             "partitions": self.partitions,
             "leaderless_partitions": self.leaderless,
@@ -153,13 +152,8 @@ impl Report {
                 "replicas": load(broker.node_id).map_or(0, |load| load.replicas),
                 "bytes": load(broker.node_id).and_then(|load| load.bytes),
             })).collect::<Vec<_>>(),
-            "quorum": self.quorum.as_ref().map(|quorum| json!({
-                "leader_id": quorum.leader_id.0,
-                "leader_epoch": quorum.leader_epoch.0,
-                "high_watermark": quorum.high_watermark.0,
-                "voters": quorum.voters.iter().map(replica_json).collect::<Vec<_>>(),
-                "observers": quorum.observers.iter().map(replica_json).collect::<Vec<_>>(),
-            })),
+            "quorum": self.quorum.as_ref().map(quorum::json),
+            "reassignments": self.moving,
             "features": self.cluster.features.iter().map(|feature| json!({
                 "name": feature.name,
                 "finalized": feature.finalized,
@@ -167,42 +161,4 @@ impl Report {
             })).collect::<Vec<_>>(),
         })
     }
-}
-
-fn write_quorum(quorum: &QuorumStatus, out: &mut impl Write) -> Result<(), CliError> {
-    writeln!(out)?;
-    writeln!(
-        out,
-        "quorum      leader {} in epoch {}, committed up to {}",
-        quorum.leader_id,
-        quorum.leader_epoch,
-        shown_count(quorum.high_watermark.0)
-    )?;
-    let mut table = Table::new(&[">NODE", "ROLE", "DIRECTORY", ">END OFFSET", ">LAG"]);
-    let ends = quorum.voters.iter().chain(&quorum.observers).map(|one| one.log_end_offset.0);
-    let end = ends.max().unwrap_or(0);
-    let voters = quorum.voters.iter().map(|replica| {
-        (replica, if replica.node_id == quorum.leader_id { "leader" } else { "voter" })
-    });
-    let observers = quorum.observers.iter().map(|replica| (replica, "observer"));
-    for (replica, role) in voters.chain(observers) {
-        table.row([
-            replica.node_id.to_string(),
-            role.to_owned(),
-            replica.directory_id.to_string(),
-            shown_count(replica.log_end_offset.0),
-            shown_count(end - replica.log_end_offset.0),
-        ]);
-    }
-    Ok(table.write("", out)?)
-}
-
-fn replica_json(replica: &QuorumReplica) -> Value {
-    json!({
-        "node_id": replica.node_id.0,
-        "directory_id": replica.directory_id.to_string(),
-        "log_end_offset": replica.log_end_offset.0,
-        "last_fetch_timestamp": replica.last_fetch.0,
-        "last_caught_up_timestamp": replica.last_caught_up.0,
-    })
 }
