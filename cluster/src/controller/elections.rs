@@ -476,3 +476,6 @@ fn last_known(partition: &PartitionImage, target: &Target) -> Option<Vec<NodeId>
     }
     (is_led && !partition.last_known_elr.is_empty()).then(Vec::new)
 }
+
+#[cfg(test)]
+mod tests;
