@@ -271,8 +271,9 @@ impl<R: Rules> Machine<R> {
         }
         let next = LeaderEpoch(self.epoch().0.saturating_add(1));
         let rank = self.dice.rank(next, self.me.key.id, self.voters.voters());
+        let (certain, chance) = R::turn(rank, self.voters().len());
         let slot = self.timing.slot();
-        now.instant.plus(base + slot * rank + self.dice.below(slot))
+        now.instant.plus(base + slot * certain + self.dice.below(slot * chance))
     }
 
     /// When a follower takes its leader for lost.

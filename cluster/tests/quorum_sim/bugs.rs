@@ -71,6 +71,24 @@ impl Rules for NoCorrelation {
     }
 }
 
+/// No bug, but a way to be slow: all voters wait for a slot at most, whatever their ranks.
+pub enum JitterOfOneSlot {}
+
+impl Rules for JitterOfOneSlot {
+    fn turn(_: u32, _: usize) -> (u32, u32) {
+        (0, 1)
+    }
+}
+
+/// The same over as many slots as the ranks need.
+pub enum JitterOfAllSlots {}
+
+impl Rules for JitterOfAllSlots {
+    fn turn(_: u32, voters: usize) -> (u32, u32) {
+        (0, voters as u32)
+    }
+}
+
 /// A leader believes a fetch's position without looking whether it is on its branch.
 pub enum UnvalidatedFetch {}
 

@@ -5,6 +5,7 @@
 mod bugs;
 mod checks;
 mod disk;
+mod elections;
 mod figures;
 mod plan;
 #[path = "../simulation/mod.rs"]

@@ -37,6 +37,8 @@ pub struct Plan {
     pub frail_leaders: u64,
     /// Bytes of an answer to a fetch, few so that logs stay behind each other.
     pub fetch_bytes: usize,
+    /// Milliseconds that a voter without a leader waits, about.
+    pub election_timeout: u64,
     /// Milliseconds between two proposals, about.
     pub propose_interval: u64,
     /// Milliseconds of faults, before everything heals.
@@ -69,6 +71,7 @@ impl Plan {
             frail_leaders,
             eager_changes: rng.chance(if is_frail { 500 } else { 200 }),
             fetch_bytes: *rng.pick(if is_frail { &[16, 64] } else { &[16, 1024] }).unwrap_or(&16),
+            election_timeout: 300,
             propose_interval: rng.within(20, 300),
             length: rng.within(4_000, 15_000),
         }
@@ -95,9 +98,15 @@ impl Plan {
             frail_leaders: 0,
             eager_changes: false,
             fetch_bytes: 16,
+            election_timeout: 300,
             propose_interval: FOREVER,
             length: FOREVER,
         }
+    }
+
+    /// Nothing but an election, with the waits that a node has, over such a network.
+    pub fn election(voters: usize, delay: u64) -> Self {
+        Self { delay, election_timeout: 1_000, ..Self::scripted(voters) }
     }
 }
 

@@ -119,7 +119,11 @@ impl<R: Rules> World<R> {
 
     /// A world in which nothing happens but what a script does.
     pub fn scripted(seed: u64, voters: usize) -> Self {
-        let plan = Plan::scripted(voters);
+        Self::planned(seed, Plan::scripted(voters))
+    }
+
+    /// A world with this plan.
+    pub fn planned(seed: u64, plan: Plan) -> Self {
         Self::of(seed, Rng::new(seed), plan, DriverBug::None, false)
     }
 
@@ -195,7 +199,7 @@ impl<R: Rules> World<R> {
 
     /// What came out so far.
     pub fn report(self) -> Report {
-        self.report
+        Report { millis: self.now, ..self.report }
     }
 
     fn advance(&mut self) -> Result<(), Violation> {
@@ -307,6 +311,18 @@ impl<R: Rules> World<R> {
         Ok(holds(self))
     }
 
+    /// All nodes start, and are held up until every deadline is over.
+    pub fn hold_up(&mut self) -> Result<(), Violation> {
+        self.until(|world| world.nodes.values().all(|node| node.machine.is_some()))?;
+        self.now += 10_000;
+        Ok(())
+    }
+
+    /// The epoch that a node is in.
+    pub fn epoch(&self, id: NodeId) -> Option<LeaderEpoch> {
+        self.nodes[&id].machine.as_ref().map(|machine| machine.epoch())
+    }
+
     /// Below this a node has applied everything.
     pub fn applied(&self, id: NodeId) -> Offset {
         self.nodes[&id].applied
@@ -377,14 +393,14 @@ fn is_leading<R: Rules>(node: &Node<R>) -> bool {
 }
 
 /// Waits shorter than the usual ones, so that more happens in a run.
-fn timing(fetch_max_bytes: usize) -> Timing {
+fn timing(plan: &Plan) -> Timing {
     Timing {
-        election_timeout: Duration::from_millis(300),
+        election_timeout: Duration::from_millis(plan.election_timeout),
         fetch_timeout: Duration::from_millis(500),
         request_timeout: Duration::from_millis(500),
         retry_backoff: Duration::from_millis(20),
         fetch_max_wait: Duration::from_millis(100),
-        fetch_max_bytes,
+        fetch_max_bytes: plan.fetch_bytes,
     }
 }
 

@@ -109,7 +109,7 @@ impl<R: Rules> World<R> {
             me: node.me.clone(),
             cluster_id: "simulated".into(),
             seed,
-            timing: timing(self.plan.fetch_bytes),
+            timing: timing(&self.plan),
             state: node.disk.state.clone(),
             log: node.disk.restored(),
             base: from_snapshot
