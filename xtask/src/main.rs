@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use xtask::{interop, kill9, mutants, tidy};
+use xtask::{elections, interop, kill9, mutants, sim, tidy};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
@@ -16,7 +16,12 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   kill9      kill -9 at random moments under somebody else's idempotent producer
              [--rounds N] [--seed S] [--client librdkafka|java]…
   mutants    in how many schedules the simulations find each planted bug
-             [--seeds N] [--json]";
+             [--seeds N] [--json]
+  sim        all simulations of the machines, as a table, or one seed again
+             [--seeds N] [--first S] [--suite NAME] [--release] [--json]
+             --seed S --suite NAME
+  elections  how many elections need a second round, with the common coin and without
+             [--elections N] [--json]";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
         "models" => models(root, rest),
         "interop" => ended(interop::suite::command(root, rest)),
         "mutants" => ended(mutants::command(root, rest)),
+        "sim" => ended(sim::command(root, rest)),
+        "elections" => ended(elections::command(root, rest)),
         "kill9" => ended(kill9::run::command(root, rest)),
         _ => ended(Err::<(), _>(USAGE)),
     }

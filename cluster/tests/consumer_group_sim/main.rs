@@ -25,7 +25,7 @@ const SEEDS: u64 = 100;
 fn run<R: Rules>(seed: u64, is_traced: bool) -> Outcome {
     let mut world = World::<R>::new(seed, is_traced);
     let violation = quietly(|| world.run()).err();
-    (world.report, violation)
+    (world.report(), violation)
 }
 
 /// Two consumers would read one partition, or one would be read by nobody for ever.

@@ -22,6 +22,8 @@ use crate::simulation::rng::Rng;
 use crate::topics::Topics;
 
 /// How many things happen while times are bad.
+/// When a run begins.
+const BEGIN: u64 = 1_000;
 const BAD_STEPS: usize = 150;
 /// The longest that a consumer says nothing, which is longer than its session.
 const MAX_SILENCE_MS: u64 = 60_000;
@@ -50,7 +52,7 @@ pub struct World<R: Rules> {
     born: usize,
     is_bad: bool,
     is_traced: bool,
-    pub report: Report,
+    report: Report,
 }
 
 impl<R: Rules> World<R> {
@@ -65,7 +67,7 @@ impl<R: Rules> World<R> {
         let is_heartbeat_interval_set = rng.chance(300);
         Self {
             rng,
-            now: 1000,
+            now: BEGIN,
             group: Group::new("g".into()),
             log: Vec::new(),
             topics,
@@ -90,6 +92,11 @@ impl<R: Rules> World<R> {
             self.step()?;
         }
         self.check_healed()
+    }
+
+    /// What came of it.
+    pub fn report(self) -> Report {
+        Report { millis: self.now - BEGIN, ..self.report }
     }
 
     pub fn trace(&mut self, line: impl FnOnce() -> String) {

@@ -30,6 +30,9 @@ use crate::simulation::rng::Rng;
 /// Steps that a second copy of a message takes longer, at most.
 const LATE: u64 = 100;
 
+/// When a run begins.
+const BEGIN: Instant = Instant(10_000);
+
 /// Something that may happen.
 type Act<B> = fn(&mut World<B>) -> Violation;
 
@@ -76,7 +79,7 @@ impl<B: Bugs> World<B> {
             ("unclean.leader.election.enable".to_owned(), plan.is_unclean.to_string()),
         ]);
         let controller = Controller::new(NodeId(0), values, MetadataImage::default());
-        let now = Instant(10_000);
+        let now = BEGIN;
         let sessions = Sessions::begin(now, controller.session_timeout(), controller.image());
         let hosts = (1..=plan.brokers).map(|id| (NodeId(id), Host::new(id))).collect();
         Self {
@@ -115,7 +118,8 @@ impl<B: Bugs> World<B> {
 
     /// What came of it.
     pub fn report(self) -> Report {
-        Report { steps: self.step, ..self.report }
+        let millis = self.now.since(BEGIN).as_millis() as u64;
+        Report { steps: self.step, millis, ..self.report }
     }
 
     fn begin(&mut self) -> Violation {

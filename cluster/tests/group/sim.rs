@@ -242,7 +242,8 @@ fn run(bug: Bug) -> impl Fn(u64, bool) -> Outcome {
             run.heal();
             Ok(())
         });
-        (run.report, violation.err())
+        let millis = run.world.elapsed_ms();
+        (Report { millis, ..run.report }, violation.err())
     }
 }
 

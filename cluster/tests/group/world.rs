@@ -27,6 +27,8 @@ use super::bugs::Bug;
 use super::topics::Topics;
 
 pub const GROUP: &str = "group";
+/// When a run begins.
+const BEGIN_MS: u64 = 1_000_000;
 pub const SESSION_MS: i32 = 10_000;
 pub const REBALANCE_MS: i32 = 30_000;
 
@@ -71,7 +73,7 @@ impl World {
             topics,
             coordinator,
             log: Vec::new(),
-            now_ms: 1_000_000,
+            now_ms: BEGIN_MS,
             next: 0,
             answers: BTreeMap::new(),
             appends_fail: false,
@@ -84,6 +86,11 @@ impl World {
     /// From here on something goes wrong.
     pub fn plant(&mut self, bug: Bug) {
         self.bug = bug;
+    }
+
+    /// Milliseconds since the beginning.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.now_ms - BEGIN_MS
     }
 
     pub fn now(&self) -> Now {

@@ -178,7 +178,7 @@ impl<R: Rules> World<R> {
         if self.checks.told_losses > 0 {
             self.met("loss told");
         }
-        self.report
+        Report { millis: self.now, ..self.report }
     }
 
     /// Runs through the faults and heals; nothing may be violated and everything has to be well.

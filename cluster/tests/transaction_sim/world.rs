@@ -177,7 +177,7 @@ impl<R: Rules> World<R> {
     }
 
     pub fn report(self) -> Report {
-        self.report
+        Report { millis: self.now, ..self.report }
     }
 
     /// Ids that have been in use for long: their epochs are nearly used up.
