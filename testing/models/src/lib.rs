@@ -6,6 +6,7 @@
 //! says what each model leaves out, and why that is no loss.
 
 pub mod check;
+pub mod consensus;
 pub mod election;
 pub mod log;
 pub mod replication;

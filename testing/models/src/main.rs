@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use milena_models::check::{Report, Verdict};
+use milena_models::consensus::{Coin, Schedule, mean_rounds};
 use milena_models::runs::{self, Size};
 use serde_json::json;
 
@@ -22,10 +23,18 @@ struct Arguments {
     /// Print the steps of each counterexample.
     #[arg(long)]
     paths: bool,
+    /// Instead, play so many runs of Ben-Or's consensus of each kind, and print how many rounds
+    /// they take on average.
+    #[arg(long, value_name = "RUNS")]
+    rounds: Option<u64>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(runs) = arguments.rounds {
+        print_rounds(runs);
+        return ExitCode::SUCCESS;
+    }
     let size = if arguments.small { Size::Small } else { Size::Large };
     if !arguments.json {
         println!("| Model | Design | Scope | States | Depth | Seconds | Outcome |");
@@ -44,6 +53,20 @@ fn main() -> ExitCode {
     }
     eprintln!("a right design is broken or shows too little, or a wrong one is not refuted");
     ExitCode::FAILURE
+}
+
+fn print_rounds(runs: u64) {
+    println!("| What a voter hears is chosen by | Voters | Own coins | Common coin |");
+    println!("| --- | --- | --- | --- |");
+    for schedule in [Schedule::Chance, Schedule::Adversary] {
+        for voters in [3, 5, 7] {
+            let [own, common] = [Coin::Local, Coin::Common].map(|coin| {
+                let mean = mean_rounds(voters, coin, schedule, runs);
+                format!("{:.2} rounds, at most {}", mean.rounds, mean.longest)
+            });
+            println!("| {schedule:?} | {voters} | {own} | {common} |");
+        }
+    }
 }
 
 fn row(report: &Report) -> String {

@@ -1,6 +1,7 @@
 //! Which designs are explored, and how far.
 
 use crate::check::{Report, check};
+use crate::consensus::{self, Coin, Consensus};
 use crate::election::{Action, Design, Election, Message, Scope};
 use crate::replication::{self, Replication};
 use crate::transaction::{self, Transactions};
@@ -21,6 +22,9 @@ pub fn run(size: Size, threads: usize, mut each: impl FnMut(Report)) {
     }
     for replication in replications(size).into_iter().chain(wrong_replications()) {
         each(check(replication, threads));
+    }
+    for consensus in consensuses(size).into_iter().chain(wrong_consensuses()) {
+        each(check(consensus, threads));
     }
     for transactions in transactions(size).into_iter().chain(wrong_transactions()) {
         each(check(transactions, threads));
@@ -240,4 +244,28 @@ pub fn wrong_transactions() -> Vec<Transactions> {
         wrong(Design::OlderMarkerAccepted, (1, 2, 0)),
         wrong(Design::MarkersNotResumed, (1, 1, 1)),
     ]
+}
+
+/// Ben-Or's consensus under the right rules.
+#[must_use]
+pub fn consensuses(size: Size) -> Vec<Consensus> {
+    let rounds = if size == Size::Small { 2 } else { 3 };
+    let right = |coin| Consensus {
+        design: consensus::Design::Right,
+        coin,
+        scope: consensus::Scope { rounds, ..three_voters() },
+    };
+    vec![right(Coin::Local), right(Coin::Common)]
+}
+
+/// Ben-Or's consensus under wrong rules.
+#[must_use]
+pub fn wrong_consensuses() -> Vec<Consensus> {
+    use consensus::Design;
+    let wrong = |design| Consensus { design, coin: Coin::Local, scope: three_voters() };
+    [Design::OneProposalDecides, Design::ProposalIgnored, Design::HalfProposes].map(wrong).to_vec()
+}
+
+fn three_voters() -> consensus::Scope {
+    consensus::Scope { voters: 3, faults: 1, rounds: 2 }
 }
