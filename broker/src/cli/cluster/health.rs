@@ -176,7 +176,8 @@ impl Seen {
 /// What so few voters mean. It is no fault: whoever runs one or two nodes knows it.
 fn few_voters(count: usize) -> &'static str {
     if count == 1 {
-        "one voter: without it nothing can be changed; two more with `milena serve --join` mend that"
+        "one voter: without it nothing can be changed; two more with `milena serve --join` mend \
+         that"
     } else {
         "two voters: without either nothing can be changed; a third one mends that"
     }
