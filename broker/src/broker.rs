@@ -8,6 +8,7 @@ use milena_protocol::codec::Text;
 use milena_protocol::ids::NodeId;
 
 use crate::clock::WallClock;
+use crate::colleagues::Colleagues;
 use crate::config::Config;
 use crate::drivers::controller::ControllerHandle;
 use crate::drivers::coordinator::Shards;
@@ -39,6 +40,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The way to whichever controller is active, for what clients ask of it.
     pub active_controller: ActiveController,
+    /// The ways to other brokers.
+    pub colleagues: Colleagues,
     /// What the members of the quorum agree on.
     pub quorum_link: Link,
     /// The block of producer ids at hand.

@@ -12,6 +12,7 @@ pub mod broker;
 pub mod caretaker;
 pub mod cli;
 pub mod clock;
+pub mod colleagues;
 pub mod config;
 pub mod drivers;
 pub mod endpoints;

@@ -26,6 +26,7 @@ use crate::advertised;
 use crate::broker::Broker;
 use crate::caretaker;
 use crate::clock::WallClock;
+use crate::colleagues::Colleagues;
 use crate::config::{Config, GroupConfig, HostPort};
 use crate::drivers::cleaner;
 use crate::drivers::controller::{self, Beginning, Driver, Fatal, SnapshotRules};
@@ -273,6 +274,7 @@ impl Node {
             cluster_id: ground.cluster_id.as_str().into(),
             replicas,
             active_controller: channel(),
+            colleagues: Colleagues::new(node_id, &metadata, &config.inter_broker_listener_name),
             controller: controller.clone(),
             quorum_link: quorum_link.clone(),
             producer_ids: ProducerIds::default(),

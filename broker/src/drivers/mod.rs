@@ -4,6 +4,7 @@ pub mod cleaner;
 pub mod controller;
 pub mod coordinator;
 pub mod housekeeping;
+pub mod markers;
 pub mod metadata_log;
 pub mod producer_ids;
 pub mod replay;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use milena_protocol::api::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddPartitionsToTxnResult,
     AddPartitionsToTxnTransaction,
@@ -45,10 +46,11 @@ pub async fn handle(
         let error_code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
         return AddPartitionsToTxnResponse { error_code, ..Default::default() };
     }
-    let mut results = Vec::with_capacity(request.transactions.len());
-    for transaction in request.transactions {
-        results.push(add(&broker, &context, transaction).await);
-    }
+    // The one that has to wait longest decides how long all of them do.
+    let ask = |transaction| {
+        transactions::ask_partitions_for_broker(&broker, context.version, transaction)
+    };
+    let results = join_all(request.transactions.into_iter().map(ask)).await;
     AddPartitionsToTxnResponse { results_by_transaction: results, ..Default::default() }
 }
 
@@ -82,11 +84,8 @@ async fn add(
     }
 }
 
-/// Whether a producer may have a partition in its transaction. A broker has looked already.
+/// Whether a producer may have a partition in its transaction. Brokers look for themselves.
 fn check(broker: &Broker, context: &Context, topic: &str, partition: PartitionIndex) -> ErrorCode {
-    if context.version >= FIRST_OF_BROKERS {
-        return ErrorCode::NONE;
-    }
     let image = broker.metadata.image();
     let Some(found) = image.topic(topic) else { return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     let resource = Resource::Topic(topic);

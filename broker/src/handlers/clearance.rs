@@ -28,8 +28,6 @@ use crate::security::{Operation, Resource};
 const FIRST_IMPLICIT: i16 = 12;
 /// The first version of Produce that knows TRANSACTION_ABORTABLE.
 const FIRST_ABORTABLE: i16 = 11;
-/// The version of AddPartitionsToTxn that brokers speak.
-const ASKED_VERSION: i16 = 5;
 
 /// Where a partition stands in a request: the topic's place, and its own within that.
 pub type Place = (usize, usize);
@@ -199,7 +197,7 @@ async fn ask_once(
     transaction: &AddPartitionsToTxnTransaction,
     places: &[Unopened],
 ) -> Clearances {
-    let result = transactions::ask_partitions(broker, ASKED_VERSION, transaction.clone()).await;
+    let result = transactions::clear(broker, transaction.clone()).await;
     let code_of = |name: &Text, index: PartitionIndex| {
         let topic = result.topic_results.iter().find(|topic| topic.name == *name)?;
         let mut results = topic.results_by_partition.iter();
@@ -226,6 +224,7 @@ fn shown(code: ErrorCode, context: &Context) -> ErrorCode {
         ErrorCode::CONCURRENT_TRANSACTIONS
         | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
         | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::NETWORK_EXCEPTION
         | ErrorCode::NOT_COORDINATOR => ErrorCode::NOT_ENOUGH_REPLICAS,
         code => code,
     }

@@ -26,8 +26,6 @@ use crate::security::{Operation, Resource};
 
 /// From this version on clients leave it to the broker to add the group's partition.
 const ADDS_IMPLICITLY: i16 = 5;
-/// The version of AddPartitionsToTxn that brokers speak.
-const ASKED_VERSION: i16 = 5;
 
 /// Stores offsets until it is decided whether they count.
 pub async fn handle(
@@ -149,13 +147,19 @@ async fn join_transaction(
             partitions: vec![partition],
         }],
     };
-    let result = transactions::ask_partitions(broker, ASKED_VERSION, transaction).await;
+    let result = transactions::clear(broker, transaction).await;
     let results = result.topic_results.iter().flat_map(|topic| &topic.results_by_partition);
     let code = results.map(|result| result.partition_error_code).find(|code| !code.is_none());
     match code {
         None => Ok(()),
         // Brokers tell each other so; a client is told of its epoch.
         Some(ErrorCode::PRODUCER_FENCED) => Err(ErrorCode::INVALID_PRODUCER_EPOCH),
+        // The group's coordinator is the right one: it is to be asked again, and not looked for.
+        Some(
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+            | ErrorCode::NETWORK_EXCEPTION
+            | ErrorCode::NOT_COORDINATOR,
+        ) => Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS),
         // Older clients do not know the first.
         Some(ErrorCode::TRANSACTION_ABORTABLE) if context.version < ADDS_IMPLICITLY => {
             Err(ErrorCode::INVALID_TXN_STATE)

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::coordinator::{Machine, partition_for};
+use milena_cluster::metadata::image::MetadataImage;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{PartitionIndex, Uuid};
+use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -86,6 +87,21 @@ impl<M: Machine> Shards<M> {
     /// What the controller says.
     pub async fn ensure_topic(&self) -> Result<usize, ErrorCode> {
         self.topic.ensure(&self.ground).await
+    }
+
+    /// The broker that coordinates a group or a transactional id: [`NodeId::NONE`] while nobody
+    /// does, nothing where there is no topic yet.
+    #[must_use]
+    pub fn leader_of(&self, key: &str) -> Option<NodeId> {
+        self.leader_in(&self.ground.metadata.image(), key)
+    }
+
+    /// The same by some image.
+    #[must_use]
+    pub fn leader_in(&self, image: &MetadataImage, key: &str) -> Option<NodeId> {
+        let topic = image.topic(self.topic.name)?;
+        let partition = topic.partition(partition_for(key, topic.partitions().len()))?;
+        Some(partition.leader)
     }
 
     /// The coordinator of a group or a transactional id. While it is being loaded, whoever asks is

@@ -66,6 +66,13 @@ impl Wired {
         Self { metadata, listener: listener.into(), options }
     }
 
+    /// The same for another purpose, which the brokers' logs call so.
+    #[must_use]
+    pub fn named(mut self, client_id: String) -> Self {
+        self.options.client_id = client_id;
+        self
+    }
+
     fn address(&self, leader: NodeId) -> Result<String, Lost> {
         let image = self.metadata.image();
         let broker = image.broker(leader).ok_or_else(|| Lost("it is not registered".into()))?;

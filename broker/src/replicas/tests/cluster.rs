@@ -39,6 +39,7 @@ use super::super::partition::{Partition, Placed};
 use super::super::{Replicas, alter, fetcher};
 use crate::broker::Broker;
 use crate::clock::WallClock;
+use crate::colleagues::Colleagues;
 use crate::config::Config;
 use crate::drivers::controller::ControllerHandle;
 use crate::drivers::coordinator::{Ground, InternalTopic, Shards};
@@ -294,6 +295,7 @@ fn broker(node: NodeId, path: &Path) -> Arc<Broker> {
         replicas,
         controller,
         active_controller: ActiveController::to_nobody(node),
+        colleagues: Colleagues::new(node, &metadata, "PLAINTEXT"),
         quorum_link: Link { cluster_id: "cluster".into(), listener: "CONTROLLER".into() },
         readiness: Readiness::default(),
         producer_ids: ProducerIds::default(),
