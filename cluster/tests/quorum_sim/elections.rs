@@ -73,9 +73,8 @@ fn play<R: Rules>(waits: &str, elections: u64, scene: (usize, u64, Cause)) -> u6
         Cause::Tie => "all stand together",
     };
     let mean = millis / elections;
-    println!(
-        "election | {waits} | {voters} | {delay} | {cause} | {elections} | {again} | {rounds} | {mean}"
-    );
+    let plan = format!("{waits} | {voters} | {delay} | {cause}");
+    println!("election | {plan} | {elections} | {again} | {rounds} | {mean}");
     again
 }
 

@@ -1,10 +1,10 @@
 //! The steps of the voters, and what holds after each (Ben-Or, 1983, for voters that may stop).
 //!
 //! Each round has two phases, in each of which a voter goes on once it has heard from all but as
-//! many as may fail. First everyone *reports* its value; who hears one value from more than half of
-//! all voters *proposes* it, who does not proposes nothing. Then, who hears a value proposed by more
-//! voters than may fail decides it; who hears it proposed by one takes it over; who hears no proposal
-//! throws a coin.
+//! many as may fail. First everyone *reports* its value; who hears one value from more than half
+//! of all voters *proposes* it, who does not proposes nothing. Then, who hears a value proposed by
+//! more voters than may fail decides it; who hears it proposed by one takes it over; who hears no
+//! proposal throws a coin.
 //!
 //! What is left out, and why that is no loss:
 //! - **Stopping.** A voter need not take a step, so who stopped is one that takes no more.
