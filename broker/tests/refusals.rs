@@ -248,7 +248,11 @@ impl Asker {
 /// say in a field that may not be null in its version.
 #[test]
 fn what_is_refused_can_be_said_in_every_version() {
-    let broker = Broker::start(&[]);
+    // What members of the quorum ask is another listener's.
+    let broker = Broker::start(&[
+        "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0",
+        "controller.listener.names=CONTROLLER",
+    ]);
     // Coordinators have no topic yet, then they have one.
     Asker::new(&broker).ask_everything();
     let mut asker = Asker::new(&broker);

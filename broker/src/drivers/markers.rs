@@ -223,7 +223,8 @@ impl Order {
         let id = &self.markers.transactional_id;
         for (at, outcome) in &outcomes {
             if let MarkerOutcome::Failed(code) = outcome {
-                tracing::debug!(%id, topic = %at.topic, partition = %at.partition, %code, "no marker");
+                let (topic, partition) = (&at.topic, at.partition.0);
+                tracing::debug!(%id, %topic, partition, %code, "no marker");
             }
         }
         let attempt = self.markers.attempt;
