@@ -54,14 +54,15 @@ pub struct Lag {
 }
 
 impl Committed {
-    /// The partition itself, if this broker leads it. A topic that has been deleted has none, and
-    /// one that was made anew under its name is another.
+    /// The partition itself, if this broker leads or follows it: a follower knows a moment later
+    /// where its records end. A topic that has been deleted has none, and one that was made anew
+    /// under its name is another.
     #[must_use]
     pub fn find(&self, broker: &Broker) -> Option<Arc<Partition>> {
         let topic_id = broker.metadata.image().topic(&self.topic)?.id();
         let is_of_it = self.topic_id == Uuid::ZERO || self.topic_id == topic_id;
-        let led = || broker.replicas.leading(&topic_id, self.partition).ok();
-        if is_of_it { led() } else { None }
+        let hosted = || broker.replicas.hosting(&topic_id, self.partition).ok();
+        if is_of_it { hosted() } else { None }
     }
 }
 

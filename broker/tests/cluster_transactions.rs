@@ -10,6 +10,7 @@ use milena_protocol::api::find_coordinator::FindCoordinatorRequest;
 use milena_protocol::error_code::ErrorCode;
 use process::broker::{create_replicated, until};
 use process::cluster::{Cluster, topic};
+use process::moment;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -24,7 +25,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// What kind of key a coordinator is looked for by.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
-const ROUNDS: i32 = 5;
+const ROUNDS: i32 = 6;
 
 const SETTINGS: [&str; 5] = [
     "group.initial.rebalance.delay.ms=0",
@@ -220,8 +221,17 @@ fn transactions_are_whole_though_their_coordinator_is_killed() {
         let victim = coordinator(&cluster, TRANSACTION, "x");
         producer.begin_transaction().unwrap();
         write(&producer, "t", &value).unwrap();
-        cluster.node(victim).kill();
-        match end(|| producer.commit_transaction(PATIENCE)) {
+        // Before it is asked, or wherever it is by then: deciding, or sending markers.
+        let after = Duration::from_millis(u64::try_from(round).unwrap());
+        let ended = std::thread::scope(|scope| {
+            let victim = cluster.node(victim);
+            scope.spawn(move || {
+                moment(after);
+                victim.kill();
+            });
+            end(|| producer.commit_transaction(PATIENCE))
+        });
+        match ended {
             Ok(()) => expected.push(value),
             Err(error) => {
                 eprintln!("round {round}: {error}");
