@@ -18,6 +18,8 @@ const MAX_JOINED: usize = 500;
 /// What may wait for one broker; more is refused, and asked again by whoever wants it.
 const QUEUE: usize = 10_000;
 
+/// What goes into one request, and who waits for the answers.
+type Batch<J> = (Vec<<J as Joined>::Item>, BTreeMap<<J as Joined>::Key, Reply<J>>);
 type Reply<J> = oneshot::Sender<Result<<J as Joined>::Answer, Silence>>;
 
 /// Why there is no answer.
@@ -104,7 +106,7 @@ async fn run<J: Joined>(network: Arc<Wired>, to: NodeId, mut errands: Receiver<E
 
 /// What goes into one request: the first of each key; the others stay. Whoever has gone away wants
 /// nothing any more.
-fn together<J: Joined>(waiting: &mut Vec<Errand<J>>) -> (Vec<J::Item>, BTreeMap<J::Key, Reply<J>>) {
+fn together<J: Joined>(waiting: &mut Vec<Errand<J>>) -> Batch<J> {
     let (mut items, mut replies) = (Vec::new(), BTreeMap::new());
     let mut seen = BTreeSet::new();
     let mut others = Vec::new();
