@@ -126,14 +126,11 @@ mod tests {
     /// The table would be empty, or say something else than the simulation.
     #[test]
     fn what_the_simulation_says_is_read() {
-        let line = "election | common coin | 3 | 5 | waits begin together | 100 | 2 | 103 | 1071";
+        let line = "election | common coin | 3 | 5 | begin together | 100 | 2 | 103 | 1071";
         let figure = read(line).unwrap();
         assert_eq!((figure.voters, figure.again, figure.mean_ms), (3, 2, 1071));
         let table = table(&[figure]);
-        assert!(
-            table.ends_with("| waits begin together | 5 ms | 3 | 2.00 %, 1071 ms |\n"),
-            "{table}"
-        );
+        assert!(table.ends_with("| begin together | 5 ms | 3 | 2.00 %, 1071 ms |\n"), "{table}");
         assert_eq!(read("test result: ok. 1 passed"), None);
     }
 }

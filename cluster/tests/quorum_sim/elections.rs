@@ -69,12 +69,12 @@ fn play<R: Rules>(waits: &str, elections: u64, scene: (usize, u64, Cause)) -> u6
         millis += outcome.millis;
     }
     let cause = match cause {
-        Cause::Together => "waits begin together",
+        Cause::Together => "begin together",
         Cause::Tie => "all stand together",
     };
-    let mean = millis / elections;
-    let plan = format!("{waits} | {voters} | {delay} | {cause}");
-    println!("election | {plan} | {elections} | {again} | {rounds} | {mean}");
+    let mean = millis / elections.max(1);
+    let scene = format!("{voters} | {delay} | {cause}");
+    println!("election | {waits} | {scene} | {elections} | {again} | {rounds} | {mean}");
     again
 }
 

@@ -106,6 +106,8 @@ pub struct World<R> {
     proposals: u64,
     is_calm: bool,
     is_traced: bool,
+    /// Whether the report tells everything that happens; of what a script does nobody asks.
+    is_noted: bool,
     report: Report,
 }
 
@@ -124,7 +126,9 @@ impl<R: Rules> World<R> {
 
     /// A world with this plan.
     pub fn planned(seed: u64, plan: Plan) -> Self {
-        Self::of(seed, Rng::new(seed), plan, DriverBug::None, false)
+        let mut world = Self::of(seed, Rng::new(seed), plan, DriverBug::None, false);
+        world.is_noted = false;
+        world
     }
 
     fn of(seed: u64, rng: Rng, plan: Plan, bug: DriverBug, is_traced: bool) -> Self {
@@ -143,6 +147,7 @@ impl<R: Rules> World<R> {
             proposals: 0,
             is_calm: false,
             is_traced,
+            is_noted: true,
             report: Report::default(),
             plan,
         };
@@ -365,6 +370,9 @@ impl<R: Rules> World<R> {
     }
 
     fn note(&mut self, line: fmt::Arguments<'_>) {
+        if !self.is_noted {
+            return;
+        }
         let mut hash = Hash(self.report.digest);
         let now = self.now;
         let _ = write!(hash, "{now} {line}");
