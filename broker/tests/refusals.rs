@@ -216,6 +216,11 @@ impl Asker {
         self.refused::<unregister_broker::UnregisterBrokerRequest>(|it, _| {
             it.broker_id = NodeId(9)
         });
+        let another = || Some("another cluster".into());
+        self.refused::<add_raft_voter::AddRaftVoterRequest>(|it, _| it.cluster_id = another());
+        self.refused::<remove_raft_voter::RemoveRaftVoterRequest>(|it, _| {
+            it.cluster_id = another();
+        });
         self.refused::<elect_leaders::ElectLeadersRequest>(|it, _| {
             it.topic_partitions = Some(vec![Default::default()]);
             it.topic_partitions.as_mut().unwrap()[0].partitions = vec![PartitionIndex(0)];

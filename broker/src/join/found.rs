@@ -31,7 +31,15 @@ impl Found {
     pub fn read(directory: &Path) -> io::Result<Option<Self>> {
         let text = match fs::read_to_string(directory.join(NAME)) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What is wrong with the directory itself is told when that is opened.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let value = |key: &str| {
