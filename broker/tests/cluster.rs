@@ -6,7 +6,7 @@ use milena_protocol::error_code::ErrorCode;
 use process::broker::{
     batch, create, create_replicated, fetch_request, produce, records_of, until,
 };
-use process::cluster::{Cluster, describe, quorum, topic};
+use process::cluster::{Cluster, describe, made, quorum, topic};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
@@ -42,6 +42,17 @@ fn every_node_takes_and_tells_the_same() {
         }
     }
     assert_eq!(cluster_ids.len(), 1, "one cluster");
+}
+
+/// A client that writes to a new topic would wait for it in vain at all nodes but one.
+#[test]
+fn every_node_makes_the_topics_that_are_asked_for() {
+    let cluster = Cluster::start(3, &[]);
+    cluster.until_live(&[1, 2, 3]);
+    for (node, name) in cluster.nodes.iter().zip(NAMES) {
+        let mut connection = node.connect();
+        until("the topic is made", || made(&mut connection, name).error_code.is_none());
+    }
 }
 
 /// What was decided would be lost with the controller, or nothing be decided any more.

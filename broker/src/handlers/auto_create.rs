@@ -6,6 +6,7 @@ use std::sync::Arc;
 use milena_cluster::metadata::image::INTERNAL_TOPICS;
 use milena_protocol::api::create_topics::{CreateTopicsRequest, CreateTopicsTopic};
 use milena_protocol::codec::Text;
+use milena_protocol::message::Message;
 
 use super::create_topics;
 use crate::broker::Broker;
@@ -56,6 +57,8 @@ pub async fn create_missing<'a>(
         return;
     }
     let request = CreateTopicsRequest { topics, timeout_ms: TIMEOUT_MS, validate_only: false };
+    // It may be passed on to another node, which reads it in the version that is named.
+    let context = Context { version: CreateTopicsRequest::VERSIONS.max, ..context.clone() };
     let response = create_topics::handle(broker.clone(), context.clone(), request).await;
     for topic in &response.topics {
         if topic.error_code.is_none() {

@@ -230,12 +230,21 @@ pub fn quorum(connection: &mut Connection) -> DescribeQuorumPartitionResponse {
     response.topics.into_iter().flat_map(|topic| topic.partitions).next().unwrap_or_default()
 }
 
+/// A topic as a node sees it, which may make it.
+pub fn made(connection: &mut Connection, name: &str) -> MetadataTopic {
+    ask_for(connection, name, true)
+}
+
 /// A topic as a node sees it.
 pub fn topic(connection: &mut Connection, name: &str) -> MetadataTopic {
+    ask_for(connection, name, false)
+}
+
+fn ask_for(connection: &mut Connection, name: &str, may_make: bool) -> MetadataTopic {
     let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
     let request = MetadataRequest {
         topics: Some(vec![topic]),
-        allow_auto_topic_creation: false,
+        allow_auto_topic_creation: may_make,
         ..Default::default()
     };
     connection.ask(&request, 12).topics.remove(0)
