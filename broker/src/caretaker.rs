@@ -4,18 +4,17 @@
 //! A refusal says that the machine is there and that nobody listens, so the process is gone. All
 //! else, such as a machine that does not answer, may be the network, and has its session.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::controller::Decision;
 use milena_cluster::metadata::image::BrokerImage;
 use milena_protocol::ids::{BrokerEpoch, NodeId};
-use tokio::net::TcpStream;
 
 use crate::broker::Broker;
 use crate::config::HostPort;
 use crate::drivers::controller::Authority;
+use crate::network::gone::is_refused;
 
 /// How often a broker whose connection broke is tried: a process that ends does not close all its
 /// sockets at the same moment.
@@ -72,10 +71,7 @@ pub async fn look_after(broker: Arc<Broker>, node: NodeId, epoch: BrokerEpoch) {
 async fn is_gone(known: &BrokerImage) -> bool {
     for endpoint in &known.endpoints {
         let address = HostPort { host: endpoint.host.to_string(), port: endpoint.port };
-        let connect = TcpStream::connect(address.to_string());
-        let outcome = tokio::time::timeout(PATIENCE, connect).await;
-        let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-        if !matches!(&outcome, Ok(Err(error)) if is_refused(error)) {
+        if !is_refused(&address.to_string(), PATIENCE).await {
             return false;
         }
     }

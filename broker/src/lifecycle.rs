@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::controller::brokers::{Application, Registration};
-use milena_cluster::controller::features::{SUPPORTED, Supported};
 use milena_cluster::controller::heartbeats::{Heartbeat, HeartbeatAnswer};
-use milena_cluster::controller::{Controller, Decision};
+use milena_cluster::controller::{Controller, Decision, features};
 use milena_cluster::metadata::image::BrokerImage;
 use milena_cluster::wire::broker_epoch;
 use milena_protocol::codec::Text;
@@ -153,10 +152,9 @@ impl Lifecycle {
     }
 
     fn application(&self) -> Application {
-        let feature = |it: &Supported| (Text::from_static(it.name), it.min_level, it.max_level);
         Application {
             registration: self.registration.clone(),
-            features: SUPPORTED.iter().map(feature).collect(),
+            features: features::ranges(),
             is_migrating: false,
         }
     }

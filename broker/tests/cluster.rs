@@ -79,6 +79,32 @@ fn another_controller_takes_over() {
     assert_eq!((described.current_voters.len(), described.observers.len()), (3, 0));
 }
 
+/// Brokers would wait for a controller that is paused, and be fenced by the one that decides.
+#[test]
+fn a_paused_controller_holds_nobody_up() {
+    let mut cluster = Cluster::start(3, &[]);
+    cluster.until_live(&[1, 2, 3]);
+    let paused = cluster.controller();
+    // Everybody has a connection to it by now.
+    for (node, name) in cluster.nodes.iter().zip(NAMES) {
+        until("a topic is made", || made(&mut node.connect(), name).error_code.is_none());
+    }
+    let held = cluster.node(paused).pause();
+    let next = cluster.controller();
+    assert_ne!(next, paused);
+    let others: Vec<i32> = [1, 2, 3].into_iter().filter(|id| *id != paused).collect();
+    for id in &others {
+        let mut connection = cluster.node(*id).connect();
+        let name = format!("after-{id}");
+        until("a topic is made", || {
+            create(&mut connection, &name, 1, &[]) != ErrorCode::NOT_CONTROLLER
+        });
+    }
+    // The paused one is fenced when its session ends, and none of the others is.
+    cluster.until_live(&others);
+    drop(held);
+}
+
 fn leader_of(cluster: &Cluster, name: &str) -> i32 {
     let mut leader = -1;
     until("a leader that lives", || {

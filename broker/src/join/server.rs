@@ -7,7 +7,7 @@ use std::time::Duration;
 use milena_client::connection::{Connection, ConnectionOptions};
 use milena_client::error::ClientError;
 use milena_cluster::controller::brokers::{Application, Registration};
-use milena_cluster::controller::features::{SUPPORTED, Supported};
+use milena_cluster::controller::features;
 use milena_cluster::metadata::image::EndpointImage;
 use milena_protocol::api::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use milena_protocol::api::describe_quorum::{
@@ -212,7 +212,6 @@ pub(super) async fn apply(cluster: &Cluster, applicant: &Applicant<'_>) -> Outco
 }
 
 fn application(id: NodeId, applicant: &Applicant<'_>) -> Application {
-    let feature = |it: &Supported| (Text::from_static(it.name), it.min_level, it.max_level);
     Application {
         registration: Registration {
             id,
@@ -223,7 +222,7 @@ fn application(id: NodeId, applicant: &Applicant<'_>) -> Application {
             // The directory is made once the id is known, and stands in the next registration.
             log_dirs: vec![new_uuid()],
         },
-        features: SUPPORTED.iter().map(feature).collect(),
+        features: features::ranges(),
         is_migrating: false,
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod connection;
 pub mod frame;
+pub mod gone;
 pub mod listener;

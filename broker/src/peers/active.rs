@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::HostPort;
-use crate::drivers::controller::ControllerHandle;
+use crate::drivers::controller::{ControllerHandle, QuorumView};
 
 /// How long to rest between two attempts.
 const BACKOFF: Duration = Duration::from_millis(20);
@@ -52,21 +52,36 @@ impl ActiveController {
         &self.local
     }
 
-    /// Asks the active controller, once.
+    /// Asks the active controller, once. One that is active no more is not waited for: it may be
+    /// paused, or behind a broken network, while another one decides.
     ///
     /// # Errors
     /// NOT_CONTROLLER where nobody is known to be active, or it is this node;
     /// BROKER_NOT_AVAILABLE where no answer came.
     pub async fn ask<R: Request>(&self, request: &R) -> Result<R::Response, ErrorCode> {
-        let connection = self.connection().await?;
+        let mut watch = self.local.watch();
+        let view = watch.borrow_and_update().clone();
+        let is_over = |now: &QuorumView| (now.leader, now.epoch) != (view.leader, view.epoch);
+        tokio::select! {
+            biased;
+            answer = self.ask_leader(&view, request) => answer,
+            _ = watch.wait_for(is_over) => Err(ErrorCode::BROKER_NOT_AVAILABLE),
+        }
+    }
+
+    async fn ask_leader<R: Request>(
+        &self,
+        view: &QuorumView,
+        request: &R,
+    ) -> Result<R::Response, ErrorCode> {
+        let connection = self.connection(view).await?;
         connection.ask(request).await.map_err(|error| {
             tracing::debug!(%error, "no answer of the active controller");
             ErrorCode::BROKER_NOT_AVAILABLE
         })
     }
 
-    async fn connection(&self) -> Result<Arc<Connection>, ErrorCode> {
-        let view = self.local.quorum();
+    async fn connection(&self, view: &QuorumView) -> Result<Arc<Connection>, ErrorCode> {
         if view.is_leading {
             return Err(ErrorCode::NOT_CONTROLLER);
         }

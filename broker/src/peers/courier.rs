@@ -1,17 +1,15 @@
 //! One courier: one connection to one member, one request at a time.
 
-use std::io;
 use std::time::Duration;
 
 use milena_client::connection::Connection;
 use milena_client::error::ClientError;
 use milena_cluster::quorum::{Envelope, Message, Request, Response};
 use milena_cluster::wire::{BadAnswer, Carried};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::timeout;
 
 use super::errand::{Errand, Office};
+use crate::network::gone::is_refused;
 
 /// How often a member whose connection broke is tried: a process that ends does not close all its
 /// sockets at the same moment.
@@ -116,17 +114,10 @@ impl Courier {
             return;
         }
         for _ in 0..ATTEMPTS {
-            if is_refused(&errand.address, &self.office).await {
+            if is_refused(&errand.address, self.office.options.connect_timeout).await {
                 return self.office.inbox.gone(errand.to);
             }
             tokio::time::sleep(REST).await;
         }
     }
-}
-
-/// Whether the machine is there and says that nobody listens at an address.
-async fn is_refused(address: &str, office: &Office) -> bool {
-    let connect = TcpStream::connect(address);
-    let outcome = timeout(office.options.connect_timeout, connect).await;
-    matches!(outcome, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
 }

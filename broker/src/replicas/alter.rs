@@ -7,11 +7,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_cluster::controller::isr::IsrChange;
 use milena_cluster::replica::Decided;
-use milena_protocol::api::alter_partition::{
-    AlterPartitionBrokerState, AlterPartitionPartition, AlterPartitionPartitionResponse,
-    AlterPartitionRequest, AlterPartitionResponse, AlterPartitionTopic,
-};
+use milena_cluster::wire::{AlteredPartition, alter_partition_request, altered};
+use milena_protocol::api::alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::BrokerEpoch;
 
@@ -42,6 +41,7 @@ async fn carry<C: ControllerChannel>(replicas: &Replicas, controller: &C) {
         let broker_epoch = shared.broker_epoch().await;
         let request = request(shared, broker_epoch, &proposals);
         let answer = controller.alter_partition(request).await;
+        let answer = answer.and_then(|response| altered(&response));
         if let Err(code) = &answer {
             tracing::debug!(%code, proposals = proposals.len(), "no answer of the controller");
         }
@@ -72,59 +72,38 @@ async fn keep_time(replicas: &Replicas) {
 }
 
 fn request(shared: &Shared, epoch: BrokerEpoch, proposals: &[Proposed]) -> AlterPartitionRequest {
-    let mut sorted: Vec<&Proposed> = proposals.iter().collect();
-    sorted.sort_by_key(|proposed| (proposed.topic_id, proposed.index));
-    let mut topics: Vec<AlterPartitionTopic> = Vec::new();
-    for proposed in sorted {
-        let proposal = &proposed.proposal;
-        let isr = proposal.isr.iter().map(|(broker_id, epoch)| AlterPartitionBrokerState {
-            broker_id: *broker_id,
-            broker_epoch: epoch.unwrap_or(BrokerEpoch(-1)),
-        });
-        let partition = AlterPartitionPartition {
-            partition_index: proposed.index,
-            leader_epoch: proposal.id.leader_epoch,
-            new_isr_with_epochs: isr.collect(),
-            leader_recovery_state: i8::from(proposal.is_recovering),
-            partition_epoch: proposal.partition_epoch,
-            ..Default::default()
-        };
-        match topics.last_mut() {
-            Some(last) if last.topic_id == proposed.topic_id => last.partitions.push(partition),
-            _ => topics.push(AlterPartitionTopic {
-                topic_id: proposed.topic_id,
-                partitions: vec![partition],
-            }),
-        }
-    }
-    AlterPartitionRequest { broker_id: shared.node(), broker_epoch: epoch, topics }
+    let mut changes: Vec<IsrChange> = proposals.iter().map(change).collect();
+    changes.sort_by_key(|change| (change.topic_id, change.partition));
+    alter_partition_request(shared.node(), epoch, &changes)
 }
 
+fn change(proposed: &Proposed) -> IsrChange {
+    let Proposed { topic_id, index, proposal } = proposed;
+    IsrChange {
+        topic_id: *topic_id,
+        partition: *index,
+        leader_epoch: proposal.id.leader_epoch,
+        partition_epoch: proposal.partition_epoch,
+        isr: proposal.isr.clone(),
+        is_recovering: proposal.is_recovering,
+    }
+}
+
+/// What became of one proposal, of all that the controller answers.
 fn verdict(
     proposed: &Proposed,
-    answer: &Result<AlterPartitionResponse, ErrorCode>,
+    answer: &Result<Vec<AlteredPartition>, ErrorCode>,
 ) -> Result<Decided, ErrorCode> {
-    let response = answer.as_ref().map_err(|code| *code)?;
-    if !response.error_code.is_none() {
-        return Err(response.error_code);
-    }
-    let topics = response.topics.iter().filter(|topic| topic.topic_id == proposed.topic_id);
-    let mut partitions = topics.flat_map(|topic| &topic.partitions);
-    let found = partitions.find(|partition| partition.partition_index == proposed.index);
-    match found {
-        Some(found) if found.error_code.is_none() => Ok(decided(found)),
-        Some(found) => Err(found.error_code),
-        None => Err(ErrorCode::UNKNOWN_SERVER_ERROR),
-    }
-}
-
-fn decided(answered: &AlterPartitionPartitionResponse) -> Decided {
-    Decided {
-        leader_epoch: answered.leader_epoch,
-        partition_epoch: answered.partition_epoch,
-        isr: answered.isr.clone(),
-        is_recovering: answered.leader_recovery_state != 0,
-    }
+    let answered = answer.as_ref().map_err(|code| *code)?;
+    let is_meant = |it: &&AlteredPartition| it.0 == proposed.topic_id && it.1 == proposed.index;
+    let found = answered.iter().find(is_meant).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
+    let altered = found.2.as_ref().map_err(|code| *code)?;
+    Ok(Decided {
+        leader_epoch: altered.leader_epoch,
+        partition_epoch: altered.partition_epoch,
+        isr: altered.isr.clone(),
+        is_recovering: altered.leader_recovery_state != 0,
+    })
 }
 
 fn tell(replicas: &Replicas, proposed: &Proposed, verdict: Result<Decided, ErrorCode>) {

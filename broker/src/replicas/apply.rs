@@ -187,9 +187,9 @@ impl Replicas {
     }
 
     /// Makes the logs follow a new image.
-    pub fn apply(&self, image: &MetadataImage, changes: &Changes) {
+    pub fn apply(&self, image: &Arc<MetadataImage>, changes: &Changes) {
         let mut unopened = self.unopened.lock();
-        self.image.store(Arc::new(image.clone()));
+        self.image.store(Arc::clone(image));
         for (topic_id, name) in &changes.removed_topics {
             unopened.retain(|(unopened, _)| unopened != topic_id);
             self.failed.write().retain(|(failed, _)| failed != topic_id);

@@ -89,6 +89,13 @@ impl Node {
         self.settings.iter().find_map(named).expect("a node with a port of its own")
     }
 
+    /// SIGSTOP: nobody counts on it any more. It ends when what is answered is dropped.
+    pub fn pause(&mut self) -> Process {
+        let process = self.process.take().expect("a node that runs");
+        process.pause();
+        process
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.process.take().expect("a node that runs").kill();

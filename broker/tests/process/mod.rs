@@ -92,6 +92,12 @@ impl Process {
         self.child.wait().expect("it ends");
     }
 
+    /// SIGSTOP: it stays, and does nothing until it is killed.
+    pub fn pause(&self) {
+        let stopped = Command::new("kill").args(["-STOP", &self.id().to_string()]).status();
+        assert!(stopped.is_ok_and(|status| status.success()), "the process is ours");
+    }
+
     /// A connection.
     pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(&self.address).expect("the broker listens");

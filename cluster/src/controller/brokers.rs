@@ -15,15 +15,12 @@ use milena_protocol::metadata_record::{
     UnregisterBrokerRecord,
 };
 
-use super::features::{KRAFT_VERSION, METADATA_VERSION, SUPPORTED};
+use super::features::{FeatureRange, KRAFT_VERSION, METADATA_VERSION, ranges};
 use super::machine::{Controller, Decision, Refused};
 use super::sessions::Sessions;
 use crate::metadata::batch::{CONTROLLER_REGISTRATION, DIRECTORIES};
 use crate::metadata::image::{BrokerImage, EndpointImage};
 use crate::time::Instant;
-
-/// A feature with the lowest and highest level that a process can run it at.
-pub type FeatureRange = (Text, i16, i16);
 
 /// A broker that wants to take part.
 #[derive(Clone, Debug)]
@@ -73,11 +70,7 @@ impl Controller {
     /// here before is gone, so no session of it is waited for.
     #[must_use]
     pub fn register_broker(&self, registration: &Registration) -> Decision<BrokerEpoch> {
-        let features = SUPPORTED
-            .iter()
-            .map(|feature| (feature.name.into(), feature.min_level, feature.max_level))
-            .collect::<Vec<_>>();
-        self.register(registration, &features)
+        self.register(registration, &ranges())
     }
 
     /// Registers a broker that asks for it.

@@ -281,24 +281,6 @@ impl Controller {
         records
     }
 
-    /// A new epoch for every partition that a broker leads: what its machine had not written down
-    /// when it went is lost, and the offsets are given out again. In the old epoch nobody could
-    /// tell (KIP-320).
-    #[must_use]
-    pub fn renew_epochs(&self, leader: NodeId) -> Decision<usize> {
-        let led = self.image.topics().flat_map(|topic| {
-            let partitions = topic.partitions().filter(|(_, known)| known.leader == leader);
-            partitions.map(move |(partition_id, _)| (topic.id(), partition_id))
-        });
-        let renewed = led.map(|(topic_id, partition_id)| {
-            let record =
-                PartitionChangeRecord { partition_id, topic_id, leader, ..Default::default() };
-            MetadataRecord::PartitionChange(record)
-        });
-        let records: Vec<MetadataRecord> = renewed.collect();
-        Decision { answer: records.len(), records }
-    }
-
     pub(super) fn min_insync_replicas(
         &self,
         topic: &TopicImage,

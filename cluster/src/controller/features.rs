@@ -43,6 +43,16 @@ pub const SUPPORTED: &[Supported] = &[
     Supported { name: "transaction.version", min_level: 0, max_level: 2, initial_level: 2 },
 ];
 
+/// A feature with the lowest and highest level that a process can run it at.
+pub type FeatureRange = (Text, i16, i16);
+
+/// What this version can run, as a process says it when it registers.
+#[must_use]
+pub fn ranges() -> Vec<FeatureRange> {
+    let range = |it: &Supported| (Text::from_static(it.name), it.min_level, it.max_level);
+    SUPPORTED.iter().map(range).collect()
+}
+
 /// A change of one feature's level.
 #[derive(Clone, Debug)]
 pub struct FeatureUpdate {

@@ -22,22 +22,22 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks without anything on its way after which what was begun is begun again.
 const PATIENT_LOOKS: usize = 20;
 
-/// The arguments of `milena cluster drain`.
+/// The arguments of `milena cluster drain` and `milena cluster remove`.
 #[derive(Args, Clone, Debug)]
-pub struct Drain {
-    /// The broker.
-    node: i32,
+pub struct Leaving {
+    /// The node.
+    pub node: i32,
     /// Lets partitions have fewer replicas where there is no other live broker for them.
     #[arg(long)]
-    fewer_replicas: bool,
+    pub fewer_replicas: bool,
     #[command(flatten)]
-    connect: Connect,
+    pub connect: Connect,
     /// Prints JSON.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
-pub fn run(arguments: &Drain, out: &mut impl Write) -> Result<(), CliError> {
+pub fn run(arguments: &Leaving, out: &mut impl Write) -> Result<(), CliError> {
     let node = NodeId(arguments.node);
     let moved = block_on(async {
         let admin = Admin::new(arguments.connect.client().await?);

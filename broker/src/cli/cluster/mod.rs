@@ -22,9 +22,9 @@ pub enum ClusterCommand {
     /// Say what is wrong; fails where something is.
     Health(health::Health),
     /// Move every replica off a broker.
-    Drain(drain::Drain),
+    Drain(drain::Leaving),
     /// Drain a broker, take its vote, and forget it.
-    Remove(remove::Remove),
+    Remove(drain::Leaving),
     /// Show who votes in the metadata quorum, or change it.
     Voters(voters::Voters),
 }

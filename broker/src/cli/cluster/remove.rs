@@ -3,29 +3,13 @@
 
 use std::io::Write;
 
-use clap::Args;
 use milena_client::admin::Admin;
 use milena_protocol::ids::NodeId;
 use serde_json::json;
 
-use super::drain::{drain, progress};
-use crate::cli::connect::{Connect, block_on};
+use super::drain::{Leaving, drain, progress};
+use crate::cli::connect::block_on;
 use crate::cli::output::{CliError, write_json};
-
-/// The arguments of `milena cluster remove`.
-#[derive(Args, Clone, Debug)]
-pub struct Remove {
-    /// The node.
-    node: i32,
-    /// Lets partitions have fewer replicas where there is no other live broker for them.
-    #[arg(long)]
-    fewer_replicas: bool,
-    #[command(flatten)]
-    connect: Connect,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// What was done.
 #[derive(Default)]
@@ -35,7 +19,7 @@ struct Done {
     was_broker: bool,
 }
 
-pub fn run(arguments: &Remove, out: &mut impl Write) -> Result<(), CliError> {
+pub fn run(arguments: &Leaving, out: &mut impl Write) -> Result<(), CliError> {
     let node = NodeId(arguments.node);
     let done = block_on(async {
         let admin = Admin::new(arguments.connect.client().await?);

@@ -8,16 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::configs::{Resolver, Values};
-use milena_cluster::controller::Controller;
-use milena_cluster::controller::isr::IsrChange;
+use milena_cluster::controller::{self, Controller};
 use milena_cluster::group;
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionImage};
-use milena_cluster::wire::Link;
-use milena_protocol::api::alter_partition::{
-    AlterPartitionPartition, AlterPartitionPartitionResponse, AlterPartitionRequest,
-    AlterPartitionResponse, AlterPartitionTopicResponse,
-};
+use milena_cluster::time::{Instant, Now};
+use milena_cluster::wire::{Decided, Link};
+use milena_protocol::api::alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
 use milena_protocol::api::fetch::{FetchRequest, FetchResponse};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
@@ -123,62 +120,22 @@ impl World {
     }
 
     fn decide(&self, request: AlterPartitionRequest) -> AlterPartitionResponse {
-        let changes: Vec<IsrChange> = request
-            .topics
-            .iter()
-            .flat_map(|topic| topic.partitions.iter().map(|it| isr_change(topic.topic_id, it)))
-            .collect();
-        let (broker, epoch) = (request.broker_id, request.broker_epoch);
-        let decided = self.controller.lock().alter_partitions(broker, epoch, &changes);
-        self.write(&decided.records);
-        let answers = match decided.answer {
-            Ok(answers) => answers,
-            Err(refused) => {
-                return AlterPartitionResponse { error_code: refused.code, ..Default::default() };
-            }
+        let decided = {
+            let controller = self.controller.lock();
+            let timeout = controller.session_timeout();
+            let image = controller.image();
+            let mut sessions = controller::Sessions::begin(Instant::default(), timeout, image);
+            request.decide(Now::default(), &controller, &mut sessions)
         };
-        let topics = changes.iter().zip(answers).map(|(change, answer)| {
-            let partition_index = change.partition;
-            let partition = match answer {
-                Ok(altered) => AlterPartitionPartitionResponse {
-                    partition_index,
-                    leader_id: altered.leader,
-                    leader_epoch: altered.leader_epoch,
-                    isr: altered.isr,
-                    leader_recovery_state: altered.leader_recovery_state,
-                    partition_epoch: altered.partition_epoch,
-                    ..Default::default()
-                },
-                Err(refused) => AlterPartitionPartitionResponse {
-                    partition_index,
-                    error_code: refused.code,
-                    ..Default::default()
-                },
-            };
-            AlterPartitionTopicResponse { topic_id: change.topic_id, partitions: vec![partition] }
-        });
-        AlterPartitionResponse { topics: topics.collect(), ..Default::default() }
-    }
-}
-
-fn isr_change(topic_id: Uuid, wanted: &AlterPartitionPartition) -> IsrChange {
-    let isr = wanted.new_isr_with_epochs.iter().map(|member| {
-        let epoch = member.broker_epoch;
-        (member.broker_id, (epoch.0 >= 0).then_some(epoch))
-    });
-    IsrChange {
-        topic_id,
-        partition: wanted.partition_index,
-        leader_epoch: wanted.leader_epoch,
-        partition_epoch: wanted.partition_epoch,
-        isr: isr.collect(),
-        is_recovering: wanted.leader_recovery_state != 0,
+        self.write(&decided.records);
+        decided.answer
     }
 }
 
 fn publish(broker: &Broker, image: &MetadataImage, changes: &Changes) {
-    broker.replicas.apply(image, changes);
-    broker.metadata.publish(Arc::new(image.clone()), changes);
+    let image = Arc::new(image.clone());
+    broker.replicas.apply(&image, changes);
+    broker.metadata.publish(image, changes);
 }
 
 impl Network for CallNetwork {

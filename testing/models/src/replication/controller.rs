@@ -59,7 +59,7 @@ impl Controller {
 
     /// A broker registers after a restart. One that may have lost records is in no set until it
     /// has caught up; one that leads begins another epoch, since it may append other records at
-    /// offsets that it had not written down (`controller::elections::renew_epochs`).
+    /// offsets that it had not written down (`controller::elections::after_lossy_restart`).
     pub(super) fn register(&mut self, rules: Rules, id: u8, is_lossy: bool) {
         self.broker_epochs[usize::from(id)] += 1;
         let is_kept = rules.design == Design::LossyRestartKept || rules.scope.is_durable;

@@ -49,9 +49,10 @@ fn ground(root: &Path) -> Ground {
     let directories = vec![Arc::new(directory)];
     let validation = RecordValidation::Records;
     let replicas = Replicas::new(NodeId(1), Values::default(), validation, directories);
+    let image = Arc::new(image);
     replicas.apply(&image, &Changes::between(&MetadataImage::default(), &image));
     Ground {
-        metadata: Arc::new(Published::new(Arc::new(image))),
+        metadata: Arc::new(Published::new(image)),
         replicas: Arc::new(replicas),
         controller: Arc::new(ActiveController::to_nobody(NodeId(1))),
     }
