@@ -155,14 +155,14 @@ impl Connection {
     pub fn create(
         &mut self,
         topic: &str,
-        partitions: i32,
+        (partitions, replicas): (i32, i16),
         config: &[String],
     ) -> Result<(), Failure> {
         let request = CreateTopicsRequest {
             topics: vec![CreateTopicsTopic {
                 name: topic.into(),
                 num_partitions: partitions,
-                replication_factor: 1,
+                replication_factor: replicas,
                 configs: config
                     .iter()
                     .filter_map(|pair| pair.split_once('='))
@@ -184,8 +184,8 @@ impl Connection {
         }
     }
 
-    /// How many partitions of a topic have a leader.
-    pub fn led(&mut self, topic: &str) -> Result<i32, Failure> {
+    /// The partitions of a topic that have a leader, and where it listens.
+    pub fn leaders(&mut self, topic: &str) -> Result<Vec<(i32, String)>, Failure> {
         let request = MetadataRequest {
             topics: Some(vec![MetadataRequestTopic {
                 name: Some(topic.into()),
@@ -195,11 +195,15 @@ impl Connection {
             ..Default::default()
         };
         let response = self.ask(&request, 9)?;
-        let led = response
-            .topics
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .filter(|partition| partition.error_code.is_none() && partition.leader_id.0 >= 0);
-        Ok(led.count() as i32)
+        let broker = |id| response.brokers.iter().find(|broker| broker.node_id == id);
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        Ok(partitions
+            .filter(|partition| partition.error_code.is_none())
+            .filter_map(|partition| {
+                let leader = broker(partition.leader_id)?;
+                let address = format!("{}:{}", leader.host, leader.port);
+                Some((partition.partition_index.0, address))
+            })
+            .collect())
     }
 }

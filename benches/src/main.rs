@@ -21,9 +21,9 @@ struct Line {
     /// The broker.
     #[arg(short, long, default_value = "127.0.0.1:9092")]
     bootstrap: String,
-    /// The broker's process, to read its CPU time and memory.
-    #[arg(long)]
-    pid: Option<u32>,
+    /// The brokers' processes, to read their CPU time and memory together.
+    #[arg(long, value_delimiter = ',')]
+    pid: Vec<u32>,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,6 +37,9 @@ enum Command {
         /// How many partitions.
         #[arg(short, long, default_value_t = 1)]
         partitions: i32,
+        /// Copies of each.
+        #[arg(short, long, default_value_t = 1)]
+        replicas: i16,
         /// Configuration, such as `flush.messages=1`.
         #[arg(short, long)]
         config: Vec<String>,
@@ -88,10 +91,13 @@ enum Command {
 fn main() -> Result<(), Failure> {
     let line = Line::parse();
     match &line.command {
-        Command::Create { topic, partitions, config } => create(&line, topic, *partitions, config),
+        Command::Create { topic, partitions, replicas, config } => {
+            create(&line, topic, (*partitions, *replicas), config)
+        }
         Command::Touch { topic, partitions } => touch(&line, topic, *partitions),
         Command::Produce { topic, connections, partitions, records, size, acks, seconds } => {
             let batch_bytes = connection::batch(*records, *size).len();
+            let leader = |index: usize| leader(&line, topic, index as i32 % *partitions);
             let run = |index: usize| {
                 let partition = index as i32 % *partitions;
                 let frame = connection::produce_frame(topic, partition, *records, *size, *acks);
@@ -103,7 +109,7 @@ fn main() -> Result<(), Failure> {
                     Ok(batch_bytes)
                 }
             };
-            drive(&line, *connections, *seconds, run)
+            drive(&line, *connections, *seconds, leader, run)
         }
         Command::Fetch { topic, connections, seconds } => {
             let run = |_: usize| {
@@ -114,14 +120,22 @@ fn main() -> Result<(), Failure> {
                     Ok(bytes)
                 }
             };
-            drive(&line, *connections, *seconds, run)
+            drive(&line, *connections, *seconds, |_| leader(&line, topic, 0), run)
         }
     }
 }
 
-/// Runs one loop per connection and prints what came of it, as one line of JSON.
-fn drive<M, R>(line: &Line, connections: usize, seconds: f64, make: M) -> Result<(), Failure>
+/// Runs one loop per connection, to the address that is told for it, and prints what came of it, as
+/// one line of JSON.
+fn drive<A, M, R>(
+    line: &Line,
+    connections: usize,
+    seconds: f64,
+    address: A,
+    make: M,
+) -> Result<(), Failure>
 where
+    A: Fn(usize) -> Result<String, Failure> + Sync,
     M: Fn(usize) -> R + Sync,
     R: FnMut(&mut Connection) -> Result<usize, Failure>,
 {
@@ -130,10 +144,10 @@ where
     let (results, before, after, elapsed) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..connections)
             .map(|index| {
-                let (barrier, make) = (&barrier, &make);
+                let (barrier, address, make) = (&barrier, &address, &make);
                 scope.spawn(move || -> Result<(Histogram<u64>, u64), Failure> {
                     let prepare = || -> Result<_, Failure> {
-                        let mut connection = Connection::open(&line.bootstrap)?;
+                        let mut connection = Connection::open(&settled(|| address(index))?)?;
                         let mut request = make(index);
                         settled(|| request(&mut connection))?;
                         Ok((connection, request, Histogram::new(3)?))
@@ -154,10 +168,10 @@ where
             })
             .collect();
         barrier.wait();
-        let before = line.pid.and_then(Usage::read);
+        let before = Usage::of(&line.pid);
         let began = Instant::now();
         let results: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
-        (results, before, line.pid.and_then(Usage::read), began.elapsed())
+        (results, before, Usage::of(&line.pid), began.elapsed())
     });
     let mut all = Histogram::<u64>::new(3)?;
     let mut bytes = 0;
@@ -199,12 +213,24 @@ fn settled<T>(mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, Fail
     }
 }
 
-fn create(line: &Line, topic: &str, partitions: i32, config: &[String]) -> Result<(), Failure> {
+/// Where the leader of a partition listens, as the first broker tells it.
+fn leader(line: &Line, topic: &str, partition: i32) -> Result<String, Failure> {
+    let leaders = Connection::open(&line.bootstrap)?.leaders(topic)?;
+    let found = leaders.into_iter().find(|(of, _)| *of == partition);
+    Ok(found.ok_or_else(|| format!("nobody leads {topic}-{partition}"))?.1)
+}
+
+fn create(
+    line: &Line,
+    topic: &str,
+    (partitions, replicas): (i32, i16),
+    config: &[String],
+) -> Result<(), Failure> {
     let mut connection = Connection::open(&line.bootstrap)?;
     let began = Instant::now();
-    connection.create(topic, partitions, config)?;
+    connection.create(topic, (partitions, replicas), config)?;
     let created = began.elapsed();
-    while connection.led(topic)? < partitions {
+    while (connection.leaders(topic)?.len() as i32) < partitions {
         std::thread::sleep(Duration::from_millis(5));
     }
     println!(
@@ -212,7 +238,7 @@ fn create(line: &Line, topic: &str, partitions: i32, config: &[String]) -> Resul
         serde_json::json!({
             "created_ms": created.as_secs_f64() * 1e3,
             "led_ms": began.elapsed().as_secs_f64() * 1e3,
-            "rss_mib": line.pid.and_then(Usage::read).map(|usage| usage.rss_bytes / (1 << 20)),
+            "rss_mib": Usage::of(&line.pid).map(|usage| usage.rss_bytes / (1 << 20)),
         })
     );
     Ok(())
@@ -232,7 +258,7 @@ fn touch(line: &Line, topic: &str, partitions: i32) -> Result<(), Failure> {
         "{}",
         serde_json::json!({
             "touched_ms": began.elapsed().as_secs_f64() * 1e3,
-            "rss_mib": line.pid.and_then(Usage::read).map(|usage| usage.rss_bytes / (1 << 20)),
+            "rss_mib": Usage::of(&line.pid).map(|usage| usage.rss_bytes / (1 << 20)),
         })
     );
     Ok(())
@@ -248,6 +274,7 @@ mod tests {
         let arguments = ["load", "--bootstrap", "127.0.0.1:1", "touch", "t", "-p", "1"];
         let line = Line::parse_from(arguments);
         let request = |_: usize| |_: &mut Connection| -> Result<usize, Failure> { Ok(0) };
-        assert!(drive(&line, 3, 0.01, request).is_err());
+        let address = |_| Ok(line.bootstrap.clone());
+        assert!(drive(&line, 3, 0.01, address, request).is_err());
     }
 }

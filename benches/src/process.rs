@@ -14,8 +14,19 @@ const TICKS: f64 = 100.0;
 const PAGE_BYTES: u64 = 4096;
 
 impl Usage {
+    /// Reads several processes and adds them up; none when there are none, or one is gone.
+    pub fn of(pids: &[u32]) -> Option<Self> {
+        pids.iter().map(|pid| Self::read(*pid)).reduce(|all, one| {
+            let (all, one) = (all?, one?);
+            Some(Self {
+                cpu_seconds: all.cpu_seconds + one.cpu_seconds,
+                rss_bytes: all.rss_bytes + one.rss_bytes,
+            })
+        })?
+    }
+
     /// Reads a process; none when it is gone.
-    pub fn read(pid: u32) -> Option<Self> {
+    fn read(pid: u32) -> Option<Self> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold spaces.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();

@@ -28,7 +28,8 @@ pub async fn handle(
             return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
         }
         let topic = resolve::topic(&broker, false, topic, Uuid::ZERO)?;
-        Ok(broker.replicas.leading(&topic.id, index)?.producers())
+        // Whoever has the log remembers them, and may be asked for its own view.
+        Ok(broker.replicas.hosting(&topic.id, index)?.producers())
     };
     // Each partition once: the answer would be as many times as large.
     let mut seen = BTreeSet::new();

@@ -1,10 +1,11 @@
 //! Who is asked, and how answers for several things look.
 
 use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::PartitionIndex;
 use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
-use crate::client::Client;
+use crate::client::{Client, Leader};
 use crate::error::{ClientError, Refused};
 
 /// What became of each of several named things, in the order they were named.
@@ -55,10 +56,55 @@ impl Admin {
         }
     }
 
+    /// Asks a partition's leader until it is one: for a moment after it was found, or has moved, it
+    /// may say that it is not, or that it does not know the partition yet.
+    pub(super) async fn of_leader<T>(
+        &self,
+        topic: &str,
+        partition: PartitionIndex,
+        ask: impl AsyncFn(Leader) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        self.of_leaders(async || Ok(ask(self.client.leader(topic, partition).await?).await)).await
+    }
+
+    /// The same of something that is asked of several leaders. What `ask` itself fails with is
+    /// final; what the leaders answer may pass.
+    pub(super) async fn of_leaders<T>(
+        &self,
+        ask: impl AsyncFn() -> Result<Result<T, ClientError>, ClientError>,
+    ) -> Result<T, ClientError> {
+        let deadline = Instant::now() + self.client.options().patience;
+        let mut backoff = Backoff::default();
+        loop {
+            let outcome = ask().await?;
+            if !is_of_another_leader(&outcome) || Instant::now() >= deadline {
+                return outcome;
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
     /// How long brokers are given to carry something out, as requests have it.
     pub(super) fn timeout_ms(&self) -> i32 {
         let timeout = self.client.options().connection.request_timeout;
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+/// Whether who was asked leads the partition no more, or not yet.
+fn is_of_another_leader<T>(outcome: &Result<T, ClientError>) -> bool {
+    match outcome {
+        Err(ClientError::Refused { refused, .. }) => matches!(
+            refused.code,
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+                | ErrorCode::LEADER_NOT_AVAILABLE
+                | ErrorCode::FENCED_LEADER_EPOCH
+                | ErrorCode::UNKNOWN_LEADER_EPOCH
+                | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                | ErrorCode::UNKNOWN_TOPIC_ID
+        ),
+        Err(error) => error.is_retriable(),
+        Ok(_) => false,
     }
 }
 

@@ -9,6 +9,7 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
 
 use super::ask::Admin;
 use crate::error::{ClientError, Refused};
+use crate::metadata::Topic;
 use crate::offsets::{FoundOffset, Isolation, OffsetSpec, missing, read, request};
 
 impl Admin {
@@ -22,7 +23,20 @@ impl Admin {
         spec: OffsetSpec,
         isolation: Isolation,
     ) -> Result<Vec<FoundOffset>, ClientError> {
-        let known = self.describe_topic(topic).await?;
+        self.of_leaders(async || {
+            let known = self.describe_topic(topic).await?;
+            Ok(self.try_list_offsets(topic, &known, spec, isolation).await)
+        })
+        .await
+    }
+
+    async fn try_list_offsets(
+        &self,
+        topic: &str,
+        known: &Topic,
+        spec: OffsetSpec,
+        isolation: Isolation,
+    ) -> Result<Vec<FoundOffset>, ClientError> {
         let mut of_leaders: BTreeMap<NodeId, Vec<PartitionIndex>> = BTreeMap::new();
         for partition in &known.partitions {
             let leader = self.client.leader(topic, partition.index).await?;
@@ -55,17 +69,19 @@ impl Admin {
         partition: PartitionIndex,
         before: Option<Offset>,
     ) -> Result<Offset, ClientError> {
-        let leader = self.client.leader(topic, partition).await?;
         // −1 stands for the high watermark.
         let offset = before.unwrap_or(Offset::NONE);
         let wanted = DeleteRecordsPartition { partition_index: partition, offset };
         let topics = vec![DeleteRecordsTopic { name: topic.into(), partitions: vec![wanted] }];
         let request = DeleteRecordsRequest { topics, timeout_ms: self.timeout_ms() };
-        let response = leader.connection.ask(&request).await?;
-        let results = response.topics.iter().flat_map(|topic| &topic.partitions);
-        let what = || format!("trimming {topic} {partition}");
-        let result = results.into_iter().next().ok_or_else(|| missing().of(what()))?;
-        Refused::check(result.error_code, None).map_err(|refused| refused.of(what()))?;
-        Ok(result.low_watermark)
+        self.of_leader(topic, partition, async |leader| {
+            let response = leader.connection.ask(&request).await?;
+            let results = response.topics.iter().flat_map(|topic| &topic.partitions);
+            let what = || format!("trimming {topic} {partition}");
+            let result = results.into_iter().next().ok_or_else(|| missing().of(what()))?;
+            Refused::check(result.error_code, None).map_err(|refused| refused.of(what()))?;
+            Ok(result.low_watermark)
+        })
+        .await
     }
 }

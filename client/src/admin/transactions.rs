@@ -187,20 +187,22 @@ impl Admin {
         topic: &str,
         partition: PartitionIndex,
     ) -> Result<Vec<PartitionProducer>, ClientError> {
-        let leader = self.client.leader(topic, partition).await?;
         let asked = DescribeProducersTopicRequest {
             name: topic.into(),
             partition_indexes: vec![partition],
         };
         let request = DescribeProducersRequest { topics: vec![asked] };
-        let response = leader.connection.ask(&request).await?;
-        let mut producers = Vec::new();
-        for answer in response.topics.iter().flat_map(|topic| &topic.partitions) {
-            Refused::check(answer.error_code, answer.error_message.as_deref())
-                .map_err(|refused| refused.of(format!("producers of {topic} {partition}")))?;
-            producers.extend(answer.active_producers.iter().map(producer));
-        }
-        Ok(producers)
+        self.of_leader(topic, partition, async |leader| {
+            let response = leader.connection.ask(&request).await?;
+            let mut producers = Vec::new();
+            for answer in response.topics.iter().flat_map(|topic| &topic.partitions) {
+                Refused::check(answer.error_code, answer.error_message.as_deref())
+                    .map_err(|refused| refused.of(format!("producers of {topic} {partition}")))?;
+                producers.extend(answer.active_producers.iter().map(producer));
+            }
+            Ok(producers)
+        })
+        .await
     }
 
     /// Transactions that are open in partitions of topics and that no coordinator will end: nobody
@@ -268,7 +270,6 @@ impl Admin {
     /// When the leader does not answer, or refuses, as it does where the producer has gone on.
     pub async fn abort_hanging(&self, hanging: &HangingTransaction) -> Result<(), ClientError> {
         let (topic, partition) = &hanging.place;
-        let leader = self.client.leader(topic, *partition).await?;
         let marker = WriteTxnMarkersMarker {
             producer_id: hanging.producer.producer_id,
             producer_epoch: hanging.producer.producer_epoch,
@@ -282,12 +283,15 @@ impl Admin {
             transaction_version: 0,
         };
         let request = WriteTxnMarkersRequest { markers: vec![marker] };
-        let response = leader.connection.ask(&request).await?;
-        let answers = response.markers.iter().flat_map(|marker| &marker.topics);
-        let answer = answers.flat_map(|topic| &topic.partitions).next();
-        let code = answer.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |answer| answer.error_code);
-        Refused::check(code, None)
-            .map_err(|refused| refused.of(format!("aborting in {topic} {partition}")))
+        self.of_leader(topic, *partition, async |leader| {
+            let response = leader.connection.ask(&request).await?;
+            let answers = response.markers.iter().flat_map(|marker| &marker.topics);
+            let answer = answers.flat_map(|topic| &topic.partitions).next();
+            let code = answer.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |answer| answer.error_code);
+            Refused::check(code, None)
+                .map_err(|refused| refused.of(format!("aborting in {topic} {partition}")))
+        })
+        .await
     }
 
     /// Fences the producer of a transactional id, which aborts what it has open. Gives the epoch

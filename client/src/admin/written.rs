@@ -10,6 +10,7 @@ use milena_protocol::record::run::Batches;
 use milena_protocol::record::{Batch, Compression};
 
 use super::ask::Admin;
+use crate::client::Leader;
 use crate::error::{ClientError, Refused};
 use crate::offsets::{FoundOffset, missing};
 
@@ -34,8 +35,20 @@ impl Admin {
         partition: PartitionIndex,
         from: Offset,
     ) -> Result<Option<FoundOffset>, ClientError> {
+        self.of_leader(topic, partition, async |leader| {
+            self.try_first_record(&leader, topic, partition, from).await
+        })
+        .await
+    }
+
+    async fn try_first_record(
+        &self,
+        leader: &Leader,
+        topic: &str,
+        partition: PartitionIndex,
+        from: Offset,
+    ) -> Result<Option<FoundOffset>, ClientError> {
         let what = || format!("reading {topic} {partition}");
-        let leader = self.client.leader(topic, partition).await?;
         let topic_id = self.client.metadata().topic(topic).map_or(Uuid::ZERO, |topic| topic.id);
         let mut version = leader.connection.version_of::<FetchRequest>()?;
         if topic_id == Uuid::ZERO {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -34,8 +36,13 @@ func main() {
 	deletion(ctx, admin)
 }
 
+// copies is how many a topic gets: one on each broker.
+func copies() int16 {
+	return int16(len(strings.Split(os.Args[1], ",")))
+}
+
 func open(server string, options ...kgo.Opt) *kgo.Client {
-	options = append(options, kgo.SeedBrokers(server), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	options = append(options, kgo.SeedBrokers(strings.Split(server, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	client, err := kgo.NewClient(options...)
 	must("open a client", err)
 	return client
@@ -76,7 +83,7 @@ func fails(name string, expected *kerr.Error, err error) {
 }
 
 func create(ctx context.Context, admin *kadm.Client, name string, partitions int32) error {
-	_, err := admin.CreateTopic(ctx, partitions, 1, nil, name)
+	_, err := admin.CreateTopic(ctx, partitions, copies(), nil, name)
 	return err
 }
 
@@ -89,8 +96,8 @@ func topics(ctx context.Context, admin *kadm.Client) {
 	})
 	fails("it exists", kerr.TopicAlreadyExists, create(ctx, admin, "franz", 3))
 	fails("no partitions", kerr.InvalidPartitions, create(ctx, admin, "refused", 0))
-	_, err := admin.CreateTopic(ctx, 1, 3, nil, "refused")
-	fails("three replicas", kerr.InvalidReplicationFactor, err)
+	_, err := admin.CreateTopic(ctx, 1, 9, nil, "refused")
+	fails("more replicas than brokers", kerr.InvalidReplicationFactor, err)
 	_, err = admin.CreatePartitions(ctx, 2, "franz")
 	must("ask for more partitions", err)
 	comes("it grows", 5, func() any {
@@ -238,8 +245,8 @@ func configs(ctx context.Context, admin *kadm.Client) {
 func cluster(ctx context.Context, admin *kadm.Client) {
 	found, err := admin.BrokerMetadata(ctx)
 	must("ask for the brokers", err)
-	same("one broker, which is the controller", fmt.Sprint([]int32{found.Controller}),
-		fmt.Sprint(found.Brokers.NodeIDs()))
+	same("all brokers are there", copies(), len(found.Brokers))
+	same("the controller is one of them", true, slices.Contains(found.Brokers.NodeIDs(), found.Controller))
 	versions, err := admin.ApiVersions(ctx)
 	must("ask for API versions", err)
 	own := versions[found.Controller]

@@ -8,15 +8,26 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Clients of the broker under test, with a few settings each. */
+/** Clients of the broker under test, with a few settings each; several brokers have commas between. */
 record Broker(String address) {
     private static final Duration READING = Duration.ofSeconds(30);
+
+    /** Where each broker is. */
+    List<String> addresses() {
+        return List.of(address.split(","));
+    }
+
+    /** How many copies a topic gets: one on each broker. */
+    short copies() {
+        return (short) addresses().size();
+    }
 
     private Properties properties(Map<String, ?> settings) {
         Properties properties = new Properties();
@@ -55,13 +66,21 @@ record Broker(String address) {
             properties(Map.of()), new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
-    /** Creates a topic with one replica. */
+    /** Creates a topic with a copy on each broker. */
     String topic(String name, int partitions, Map<String, String> configs) throws Exception {
         try (Admin admin = admin()) {
-            NewTopic topic = new NewTopic(name, partitions, (short) 1).configs(configs);
+            NewTopic topic = new NewTopic(name, partitions, copies()).configs(configs);
             admin.createTopics(List.of(topic)).all().get();
         }
         return name;
+    }
+
+    /** Who leads a partition. */
+    Node leader(String topic, int partition) throws Exception {
+        try (Admin admin = admin()) {
+            return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic)
+                .partitions().get(partition).leader();
+        }
     }
 
     /** The first records of a partition as strings. */

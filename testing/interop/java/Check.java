@@ -33,6 +33,21 @@ final class Check {
         same(name, expected, actual);
     }
 
+    /** What the call gives as soon as it does not fail, or fails with for too long. */
+    static <T> T once(Callable<T> call) throws Exception {
+        long deadline = System.nanoTime() + 10_000_000_000L;
+        while (true) {
+            try {
+                return call.call();
+            } catch (ExecutionException notThereYet) {
+                if (System.nanoTime() > deadline) {
+                    throw notThereYet;
+                }
+                Thread.sleep(20);
+            }
+        }
+    }
+
     private static Object resultOf(Callable<?> call) {
         try {
             return call.call();

@@ -4,9 +4,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.AlterConfigOp.OpType;
+import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.AlterConfigsOptions;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -45,7 +47,7 @@ final class Clusters {
         this.broker = broker;
         this.admin = admin;
         node = admin.describeCluster().nodes().get().iterator().next().id();
-        admin.createTopics(List.of(new NewTopic("configured", 2, (short) 1)
+        admin.createTopics(List.of(new NewTopic("configured", 2, broker.copies())
             .configs(Map.of("retention.ms", "100000")))).all().get();
     }
 
@@ -71,12 +73,21 @@ final class Clusters {
     private void cluster() throws Exception {
         DescribeClusterResult cluster = admin.describeCluster();
         Collection<Node> nodes = cluster.nodes().get();
-        Check.same("one broker, which is the controller", node, cluster.controller().get().id());
-        Check.same("and is where it was found", broker.address(),
-            nodes.iterator().next().host() + ":" + nodes.iterator().next().port());
-        Check.that("it is not fenced", !nodes.iterator().next().isFenced(), nodes);
+        Check.that("the controller is a broker", nodes.stream()
+            .anyMatch(it -> it.id() == controller(cluster)), nodes);
+        Check.same("brokers are where they were found", Set.copyOf(broker.addresses()),
+            nodes.stream().map(it -> it.host() + ":" + it.port()).collect(Collectors.toSet()));
+        Check.that("none is fenced", nodes.stream().noneMatch(Node::isFenced), nodes);
         String id = cluster.clusterId().get();
         Check.that("the cluster's id is a UUID in base 64", id.matches("[A-Za-z0-9_-]{22}"), id);
+    }
+
+    private static int controller(DescribeClusterResult cluster) {
+        try {
+            return cluster.controller().get().id();
+        } catch (InterruptedException | ExecutionException none) {
+            return -1;
+        }
     }
 
     private Map<String, ConfigEntry> configs(ConfigResource resource) throws Exception {
@@ -265,12 +276,13 @@ final class Clusters {
 
     private void quorum() throws Exception {
         QuorumInfo quorum = admin.describeMetadataQuorum().quorumInfo().get();
-        Check.same("one voter leads the quorum", node + " [" + node + "]",
-            quorum.leaderId() + " "
-                + quorum.voters().stream().map(QuorumInfo.ReplicaState::replicaId).toList());
+        Check.same("all brokers are voters", (int) broker.copies(), quorum.voters().size());
+        Check.that("one of them leads the quorum", quorum.voters().stream()
+            .anyMatch(it -> it.replicaId() == quorum.leaderId()), quorum);
         Check.that("its log has an end and an epoch",
             quorum.leaderEpoch() > 0 && quorum.highWatermark() > 0
-                && quorum.voters().get(0).logEndOffset() >= quorum.highWatermark(), quorum);
+                && quorum.voters().stream()
+                    .anyMatch(it -> it.logEndOffset() >= quorum.highWatermark()), quorum);
     }
 
     private void elections() throws Exception {

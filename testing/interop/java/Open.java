@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.compress.Compression;
 import org.apache.kafka.common.message.ProduceRequestData;
@@ -73,8 +74,8 @@ final class Open {
             .build(VERSION);
         RequestHeader header = new RequestHeader(ApiKeys.PRODUCE, VERSION, "stranger", 1);
         ByteBuffer bytes = request.serializeWithHeader(header);
-        String[] address = broker.address().split(":");
-        try (Socket socket = new Socket(address[0], Integer.parseInt(address[1]))) {
+        Node leader = broker.leader(topic, 0);
+        try (Socket socket = new Socket(leader.host(), leader.port())) {
             DataOutputStream out = new DataOutputStream(socket.getOutputStream());
             out.writeInt(bytes.remaining());
             out.write(bytes.array(), bytes.arrayOffset() + bytes.position(), bytes.remaining());

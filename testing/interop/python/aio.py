@@ -67,7 +67,7 @@ def values(records):
 
 async def topics(admin):
     for expected in [NoError, TopicAlreadyExistsError]:
-        answer = await admin.create_topics([NewTopic("aio", PARTITIONS, 1)])
+        answer = await admin.create_topics([NewTopic("aio", PARTITIONS, check.COPIES)])
         ((_, code, _),) = answer.topic_errors
         check.same(f"making a topic is answered {expected.__name__}", expected.errno, code)
 
@@ -266,7 +266,7 @@ async def main():
     await records()
     await groups(admin)
     await static_member()
-    await admin.create_topics([NewTopic("aio-copy", PARTITIONS, 1)])
+    await admin.create_topics([NewTopic("aio-copy", PARTITIONS, check.COPIES)])
     await transactions()
     await copies()
     await admin.close()

@@ -3,6 +3,9 @@
 import sys
 import time
 
+# How many copies a topic gets: one on each of the brokers that the first argument names.
+COPIES = len(sys.argv[1].split(","))
+
 
 def same(name, expected, actual):
     """The two must be equal."""

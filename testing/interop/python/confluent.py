@@ -65,11 +65,11 @@ def produce(topic, values, **settings):
 
 
 def topics(admin):
-    done(admin.create_topics([NewTopic("rd", 2, 1, config={"retention.ms": "900000"})]))
+    done(admin.create_topics([NewTopic("rd", 2, check.COPIES, config={"retention.ms": "900000"})]))
     check.comes("a topic is created", 2, lambda: len(
         admin.list_topics(timeout=10).topics["rd"].partitions))
     check.fails("it exists", is_code(KafkaError.TOPIC_ALREADY_EXISTS),
-                lambda: done(admin.create_topics([NewTopic("rd", 2, 1)])))
+                lambda: done(admin.create_topics([NewTopic("rd", 2, check.COPIES)])))
     check.fails("an unknown configuration", is_code(KafkaError.INVALID_CONFIG), lambda: done(
         admin.create_topics([NewTopic("refused", 1, 1, config={"no.such": "1"})])))
     done(admin.create_partitions([NewPartitions("rd", 3)]))
@@ -169,7 +169,7 @@ def settled(members, expected):
 
 
 def groups(admin):
-    done(admin.create_topics([NewTopic("rd-shared", 4, 1)]))
+    done(admin.create_topics([NewTopic("rd-shared", 4, check.COPIES)]))
     check.comes("a topic is there", 4, lambda: len(
         admin.list_topics(timeout=10).topics["rd-shared"].partitions))
     for protocol in ["classic", "consumer"]:
@@ -237,8 +237,9 @@ def main():
     groups(admin)
     transactions()
     cluster = admin.describe_cluster().result(10)
-    check.same("one node, which is the controller", [cluster.controller.id],
-               [node.id for node in cluster.nodes])
+    found = [node.id for node in cluster.nodes]
+    check.same("all brokers are there", check.COPIES, len(found))
+    check.same("the controller is one of them", True, cluster.controller.id in found)
     done(admin.delete_topics(["rd"]))
     check.comes("a topic is deleted", False, lambda: "rd" in admin.list_topics(timeout=10).topics)
     check.fails("what is not there is not deleted",

@@ -15,7 +15,7 @@ const NODES: usize = 3;
 pub struct Cluster {
     /// Where clients reach its nodes, with commas between them.
     pub addresses: String,
-    _nodes: Vec<Milena>,
+    nodes: Vec<Milena>,
 }
 
 impl Cluster {
@@ -51,7 +51,13 @@ impl Cluster {
             node.wait_until_ready()?;
         }
         let addresses: Vec<&str> = nodes.iter().map(|node| node.address.as_str()).collect();
-        Ok(Self { addresses: addresses.join(","), _nodes: nodes })
+        Ok(Self { addresses: addresses.join(","), nodes })
+    }
+
+    /// How many copies a topic has that says nothing of them.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.nodes.len()
     }
 }
 

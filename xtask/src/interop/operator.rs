@@ -40,8 +40,7 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     kafka::java(&class_path, "Open", LIMIT)
         .args([server.address(), "left", "hanging"])
         .checks(checks)?;
-    let mut session =
-        Session { tools, address: server.address().to_owned(), files: scratch.path(), checks };
+    let mut session = Session::new(tools, &server, scratch.path(), checks);
     session.open_transactions()?;
     session.hanging_transactions()?;
     session.records()?;
@@ -105,7 +104,7 @@ impl Session<'_> {
     }
 
     fn hanging_transactions(&mut self) -> Outcome {
-        let find = ["find-hanging", "--broker-id", "1"];
+        let find = ["find-hanging", "--topic", "hanging"];
         let said = self.run(TRANSACTIONS, &find)?;
         let found = row(&said, "hanging");
         let found: Vec<&str> = found.split(' ').take(6).collect();

@@ -63,6 +63,15 @@ impl Server {
         Ok(Self { process, _scratch: scratch })
     }
 
+    /// How many copies a topic has that says nothing of them.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        match &self.process {
+            Process::Cluster(cluster) => cluster.copies(),
+            Process::Milena(_) | Process::Kafka(_) => 1,
+        }
+    }
+
     /// Where clients reach it.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -1,6 +1,8 @@
 //! Kafka's command-line tools, unchanged, by their classes: what they print about our broker.
 
-use super::check::{Checks, Failure, Outcome};
+use std::time::Duration;
+
+use super::check::{Checks, Failure, Outcome, awaited};
 use super::kafka::Tools;
 use super::place::Place;
 use super::server::{Server, Subject};
@@ -22,6 +24,9 @@ pub(super) const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerG
 pub(super) const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 const REASSIGNMENT: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 
+/// How long copies may take to move.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs the tools.
 ///
 /// # Errors
@@ -30,8 +35,7 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
     let tools = Tools::install(place)?;
     let server = Server::start(place, subject, "tools")?;
     let scratch = place.scratch("tools-files")?;
-    let mut session =
-        Session { tools, address: server.address().to_owned(), files: scratch.path(), checks };
+    let mut session = Session::new(tools, &server, scratch.path(), checks);
     session.topics()?;
     session.configs()?;
     session.console()?;
@@ -49,12 +53,25 @@ pub fn run(place: &Place, subject: Subject, checks: &mut Checks) -> Outcome {
 pub(super) struct Session<'s> {
     pub(super) tools: Tools,
     pub(super) address: String,
+    /// How many copies a topic has that says nothing of them, which is also how many brokers are.
+    copies: usize,
     /// Where files are put for them.
     pub(super) files: &'s std::path::Path,
     pub(super) checks: &'s mut Checks,
 }
 
-impl Session<'_> {
+impl<'s> Session<'s> {
+    /// Tools that talk to this broker.
+    pub(super) fn new(
+        tools: Tools,
+        server: &Server,
+        files: &'s std::path::Path,
+        checks: &'s mut Checks,
+    ) -> Self {
+        let address = server.address().to_owned();
+        Self { tools, address, copies: server.copies(), files, checks }
+    }
+
     /// What a tool prints, to both outputs; it must end well.
     pub(super) fn run(&self, class: &str, arguments: &[&str]) -> Outcome<String> {
         self.run_for(class, arguments, "")
@@ -103,12 +120,12 @@ impl Session<'_> {
         let said = self.run(TOPICS, &["--list"])?;
         self.checks.same("kafka-topics lists", "events", said.trim())?;
         let said = self.run(TOPICS, &["--describe", "--topic", "events"])?;
-        let expected = [
-            "PartitionCount: 3\tReplicationFactor: 1\tConfigs: ",
-            "retention.ms=600000",
-            "Partition: 2\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: ",
-        ];
+        let counts =
+            format!("PartitionCount: 3\tReplicationFactor: {}\tConfigs: ", self.copies);
+        let expected = [&counts, "retention.ms=600000", "\tElr: \tLastKnownElr: "];
         self.checks.says("kafka-topics describes", &expected, &said)?;
+        let led = said.lines().filter_map(copies_of).filter(|of| of == &vec![self.copies; 2]);
+        self.checks.same("every copy is in sync", 3, led.count())?;
         self.run(TOPICS, &["--alter", "--topic", "events", "--partitions", "5"])?;
         let said = self.run(TOPICS, &["--describe", "--topic", "events"])?;
         self.checks.says("kafka-topics adds partitions", &["PartitionCount: 5"], &said)?;
@@ -216,14 +233,32 @@ impl Session<'_> {
         let expected =
             ["\"partition\":\"perf-0\"", "\"offsetLag\":0,\"isFuture\":false", "\"error\":null"];
         self.checks.says("kafka-log-dirs", &expected, &said)?;
-        let json = r#"{"version":1,"partitions":[{"topic":"perf","partition":0,"replicas":[1]}]}"#;
-        let file = self.file("reassign.json", json)?;
-        let said = self.run(REASSIGNMENT, &["--verify", "--reassignment-json-file", &file])?;
-        let expected = ["Reassignment of partition perf-0 is completed."];
-        self.checks.says("kafka-reassign-partitions verifies", &expected, &said)?;
+        self.reassign()?;
         let said = self.run(REASSIGNMENT, &["--list"])?;
         let expected = ["No partition reassignments found."];
         self.checks.says("kafka-reassign-partitions lists", &expected, &said)
+    }
+
+    /// Gives the copies of a partition another order, which is no other where there is one.
+    fn reassign(&mut self) -> Outcome {
+        let replicas: Vec<String> = (1..=self.copies).rev().map(|id| id.to_string()).collect();
+        let json = format!(
+            r#"{{"version":1,"partitions":[{{"topic":"perf","partition":0,"replicas":[{}]}}]}}"#,
+            replicas.join(",")
+        );
+        let file = self.file("reassign.json", &json)?;
+        let which = ["--reassignment-json-file", &file];
+        if self.copies > 1 {
+            let said = self.run(REASSIGNMENT, &[&["--execute"], &which[..]].concat())?;
+            let expected = ["Successfully started partition reassignment for perf-0"];
+            self.checks.says("kafka-reassign-partitions executes", &expected, &said)?;
+        }
+        let expected = "Reassignment of partition perf-0 is completed.";
+        let found = awaited(expected, PATIENCE, || {
+            let said = self.run(REASSIGNMENT, &[&["--verify"], &which[..]].concat())?;
+            Ok(said.lines().find(|line| line.contains("perf-0")).unwrap_or_default().to_owned())
+        });
+        self.checks.same("kafka-reassign-partitions verifies", expected, found.trim())
     }
 
     fn groups(&mut self) -> Outcome {
@@ -327,14 +362,13 @@ impl Session<'_> {
 
     fn cluster(&mut self) -> Outcome {
         let said = self.run(QUORUM, &["describe", "--status"])?;
-        let expected = [
-            "LeaderId:               1",
-            "MaxFollowerLag:         0",
-            "CurrentObservers:       []",
-        ];
+        let expected = ["LeaderId:  ", "MaxFollowerLag:  ", "CurrentObservers:       []"];
         self.checks.says("kafka-metadata-quorum shows the state", &expected, &said)?;
         let said = self.run(QUORUM, &["describe", "--replication"])?;
-        self.checks.says("kafka-metadata-quorum shows the replicas", &["Leader"], &said)?;
+        let count = |role| said.lines().filter(|line| words(line).ends_with(role)).count();
+        let found = format!("{} and {}", count("Leader"), count("Follower"));
+        let expected = format!("1 and {}", self.copies - 1);
+        self.checks.same("kafka-metadata-quorum shows voters", expected, found)?;
         let said = self.run(FEATURES, &["describe"])?;
         let expected = ["Feature: metadata.version", "FinalizedVersionLevel: 4.3-IV0"];
         self.checks.says("kafka-features describes", &expected, &said)?;
@@ -378,8 +412,15 @@ impl Session<'_> {
             ELECTION,
             &["--election-type", "preferred", "--topic", "perf", "--partition", "0"],
         )?;
-        let expected = ["Valid replica already elected for partitions perf-0"];
-        self.checks.says("kafka-leader-election", &expected, &said)?;
+        // Where its copies were given another order, the leader is another now.
+        let expected = match self.copies {
+            1 => "Valid replica already elected for partitions perf-0",
+            _ => "perf-0",
+        };
+        self.checks.says("kafka-leader-election", &[expected], &said)?;
+        let said = self.run(TOPICS, &["--describe", "--topic", "perf"])?;
+        let leader = format!("Leader: {}\t", self.copies);
+        self.checks.says("who is preferred leads", &[&leader], &said)?;
         self.run(ELECTION, &["--election-type", "preferred", "--all-topic-partitions"])?;
         self.checks.pass("kafka-leader-election of every partition");
         Ok(())
@@ -392,6 +433,15 @@ impl Session<'_> {
         let said = self.refused(TOPICS, &["--delete", "--topic", "events"])?;
         self.checks.says("an unknown topic", &["Topic 'events' does not exist"], &said)
     }
+}
+
+/// Of a partition's line, how many copies it has, and how many of them are in sync.
+fn copies_of(line: &str) -> Option<Vec<usize>> {
+    let count = |name: &str| {
+        let list = line.split_once(name)?.1.split('\t').next()?;
+        Some(list.split(',').count())
+    };
+    ["Replicas: ", "Isr: "].map(count).into_iter().collect()
 }
 
 /// The words of a line of a table.
