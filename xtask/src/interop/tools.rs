@@ -120,8 +120,7 @@ impl<'s> Session<'s> {
         let said = self.run(TOPICS, &["--list"])?;
         self.checks.same("kafka-topics lists", "events", said.trim())?;
         let said = self.run(TOPICS, &["--describe", "--topic", "events"])?;
-        let counts =
-            format!("PartitionCount: 3\tReplicationFactor: {}\tConfigs: ", self.copies);
+        let counts = format!("PartitionCount: 3\tReplicationFactor: {}\tConfigs: ", self.copies);
         let expected = [&counts, "retention.ms=600000", "\tElr: \tLastKnownElr: "];
         self.checks.says("kafka-topics describes", &expected, &said)?;
         let led = said.lines().filter_map(copies_of).filter(|of| of == &vec![self.copies; 2]);
