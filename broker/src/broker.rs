@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::wire::Link;
 use milena_cluster::{group, transaction};
 use milena_protocol::codec::Text;
@@ -66,4 +67,13 @@ pub struct Broker {
     pub readiness: Readiness,
     /// The wall clock.
     pub clock: WallClock,
+}
+
+impl Broker {
+    /// Whether a leader is there for clients: the controller has not fenced it, and no connection
+    /// of this broker to it has just broken.
+    #[must_use]
+    pub fn is_there(&self, image: &MetadataImage, leader: NodeId) -> bool {
+        image.is_live(leader) && !self.replicas.shared().absent().contains(leader)
+    }
 }

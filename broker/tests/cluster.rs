@@ -105,6 +105,33 @@ fn a_paused_controller_holds_nobody_up() {
     drop(held);
 }
 
+/// A client whose leader has died asks another broker at once, and would not ask again before long
+/// if it were told of the dead one.
+#[test]
+fn a_leader_that_was_lost_is_not_named() {
+    let mut cluster = Cluster::start(3, &[]);
+    cluster.until_live(&[1, 2, 3]);
+    let mut connection = cluster.connect();
+    assert_eq!(create_replicated(&mut connection, "lost", 3, 3, &[]), ErrorCode::NONE);
+    for node in &cluster.nodes {
+        let mut connection = node.connect();
+        until("the topic is known", || topic(&mut connection, "lost").error_code.is_none());
+    }
+    // Without a majority nobody can decide on other leaders.
+    cluster.node(1).kill();
+    cluster.node(2).kill();
+    let mut connection = cluster.node(3).connect();
+    until("only who is there is named", || {
+        let named = topic(&mut connection, "lost").partitions;
+        let is_lost = |code: ErrorCode| code == ErrorCode::LEADER_NOT_AVAILABLE;
+        named.iter().any(|partition| is_lost(partition.error_code))
+            && named.iter().all(|partition| match partition.leader_id.0 {
+                -1 => is_lost(partition.error_code),
+                leader => leader == 3,
+            })
+    });
+}
+
 fn leader_of(cluster: &Cluster, name: &str) -> i32 {
     let mut leader = -1;
     until("a leader that lives", || {

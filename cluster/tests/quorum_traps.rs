@@ -257,6 +257,20 @@ fn an_observer_looks_for_the_leader_that_it_lost() {
     assert_eq!(fetches(&outputs)[0].0, NodeId(3));
 }
 
+/// The new leader could not reach it while it was down, and would try again only after a while:
+/// until then a broker that is back has no controller.
+#[test]
+fn a_leader_that_was_restarted_asks_who_leads_now() {
+    let found = Restored { state: state(5, 1), log: log(5, 10), ..restored(1, &[1, 2, 3]) };
+    let mut member = Member::new(found);
+    let asked = fetches(&member.step(Input::Tick))[0];
+    assert_eq!((member.role(), asked.0), ("resigned", NodeId(2)));
+    let refused = ResponseBody::Fetch(Fetched::Nothing);
+    let outputs = member.answer(&asked, 6, 3, ErrorCode::FENCED_LEADER_EPOCH, refused);
+    assert_eq!(member.role(), "follower");
+    assert_eq!(fetches(&outputs)[0].0, NodeId(3));
+}
+
 /// An observer's question would count as a follower's position, with records that a power cut
 /// takes.
 #[test]

@@ -98,7 +98,7 @@ fn describe(
         .filter(|(index, _)| *index >= first)
         .take(limit)
         .map(|(index, partition)| {
-            let live = image.is_live(partition.leader);
+            let live = broker.is_there(image, partition.leader);
             DescribeTopicPartitionsResponsePartition {
                 error_code: if live { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
                 partition_index: index,

@@ -172,7 +172,7 @@ impl Look<'_> {
             partitions: topic
                 .partitions()
                 .map(|(index, partition)| {
-                    let leader_gone = !self.image.is_live(partition.leader);
+                    let leader_gone = !self.broker.is_there(self.image, partition.leader);
                     MetadataPartition {
                         error_code: if leader_gone {
                             ErrorCode::LEADER_NOT_AVAILABLE

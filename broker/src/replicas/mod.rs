@@ -1,5 +1,6 @@
 //! The partitions that this broker hosts: their logs, their role, and who waits for them.
 
+pub mod absent;
 pub mod alter;
 mod apply;
 pub mod durable;

@@ -7,6 +7,7 @@ use milena_protocol::ids::{BrokerEpoch, NodeId, PartitionIndex, Uuid};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use super::absent::Absent;
 use crate::clock::SteadyClock;
 
 /// A broker that is not registered, so that it neither fetches nor proposes.
@@ -35,6 +36,7 @@ pub struct Shared {
     retry: Notify,
     leadership: watch::Sender<u64>,
     isr_changes: IsrChanges,
+    absent: Absent,
 }
 
 /// How often who is in sync has changed.
@@ -62,6 +64,7 @@ impl Shared {
             retry: Notify::new(),
             leadership: watch::Sender::new(0),
             isr_changes: IsrChanges::default(),
+            absent: Absent::default(),
         }
     }
 
@@ -130,6 +133,12 @@ impl Shared {
 
     pub(super) async fn retried(&self) {
         self.retry.notified().await;
+    }
+
+    /// Leaders that cannot be asked.
+    #[must_use]
+    pub fn absent(&self) -> &Absent {
+        &self.absent
     }
 
     /// How often who is in sync has changed.

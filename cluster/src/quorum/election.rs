@@ -115,7 +115,7 @@ impl<R: Rules> Machine<R> {
             let following = Following::new(leader, Vec::new(), now.instant);
             Role::Follower(Follower::new(following, self.fetch_deadline(now)))
         } else {
-            Role::Unattached(Unattached { election_deadline: self.retry_deadline(now) })
+            Role::Unattached(Unattached::waiting(self.retry_deadline(now)))
         };
     }
 
@@ -180,7 +180,7 @@ impl<R: Rules> Machine<R> {
         self.persist(state, outputs);
         if self.stands() {
             let election_deadline = self.election_deadline(now);
-            self.role = Role::Unattached(Unattached { election_deadline });
+            self.role = Role::Unattached(Unattached::waiting(election_deadline));
         }
     }
 
@@ -295,7 +295,7 @@ impl<R: Rules> Machine<R> {
                     Some(place) => now.instant.plus(self.timing.slot() * place),
                     None => self.retry_deadline(now),
                 };
-                self.role = Role::Unattached(Unattached { election_deadline });
+                self.role = Role::Unattached(Unattached::waiting(election_deadline));
             }
             Role::Observer(_) => self.role = Role::Observer(Observer::seeking(now.instant)),
             _ => {}
@@ -310,7 +310,11 @@ impl<R: Rules> Machine<R> {
         };
         let preferred = leader.successors();
         let leader = std::mem::take(&mut self.role);
-        self.role = Role::Resigned(Resigned { election_deadline, unheard: Default::default() });
+        self.role = Role::Resigned(Resigned {
+            election_deadline,
+            unheard: Default::default(),
+            seeking: None,
+        });
         self.dismiss(leader, outputs);
         let mut unheard = std::collections::BTreeMap::new();
         for successor in preferred.clone() {
@@ -322,7 +326,7 @@ impl<R: Rules> Machine<R> {
             let correlation = self.send(successor.id, Request::EndQuorumEpoch(request), outputs);
             unheard.insert(successor.id, correlation);
         }
-        self.role = Role::Resigned(Resigned { election_deadline, unheard });
+        self.role = Role::Resigned(Resigned { election_deadline, unheard, seeking: None });
     }
 
     /// A voter knows that this leader stepped down.

@@ -85,8 +85,7 @@ impl<R: Rules> Machine<R> {
         if let Some(tally) = self.tally_mut() {
             return tally.repeat(node, correlation, again_at);
         }
-        if let Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) = &mut self.role
-        {
+        if let Some(seeking) = self.role.seeking_mut() {
             if seeking.awaited == Some((node, correlation)) {
                 seeking.awaited = None;
                 seeking.ask_at = seeking.ask_at.min(again_at);
@@ -266,9 +265,9 @@ impl<R: Rules> Machine<R> {
         self.send(to, Request::Fetch(request), outputs)
     }
 
-    /// An observer without a leader asks the next one for it, with a fetch like any other.
+    /// Who has no leader and looks for one asks the next member for it, with a fetch like any other.
     fn seek(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        let Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) = &self.role else {
+        let Some(seeking) = self.role.seeking() else {
             return;
         };
         if seeking.ask_at > now.instant {
@@ -281,8 +280,7 @@ impl<R: Rules> Machine<R> {
         let asked = others.get(seeking.asked_count % others.len().max(1)).copied();
         let awaited = asked.map(|peer| (peer, self.send_fetch(peer, Duration::ZERO, outputs)));
         let ask_at = now.instant.plus(self.timing.election_timeout / 2);
-        if let Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) = &mut self.role
-        {
+        if let Some(seeking) = self.role.seeking_mut() {
             seeking.asked_count += 1;
             seeking.awaited = awaited;
             seeking.ask_at = ask_at;
@@ -337,13 +335,10 @@ impl<R: Rules> Machine<R> {
     }
 
     fn sought(&self) -> Option<(NodeId, CorrelationId)> {
-        match &self.role {
-            Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) => seeking.awaited,
-            _ => None,
-        }
+        self.role.seeking()?.awaited
     }
 
-    /// An observer's question was answered: by someone who knows the leader, or by the leader.
+    /// The question who leads was answered: by someone who knows the leader, or by the leader.
     fn on_found(
         &mut self,
         now: Now,
@@ -355,8 +350,7 @@ impl<R: Rules> Machine<R> {
             return;
         }
         let retry_at = now.instant.plus(self.timing.retry_backoff);
-        if let Role::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) = &mut self.role
-        {
+        if let Some(seeking) = self.role.seeking_mut() {
             debug_assert!(seeking.awaited.is_some_and(|(peer, _)| peer == caller.peer));
             seeking.awaited = None;
             seeking.ask_at = seeking.ask_at.min(retry_at);

@@ -147,6 +147,14 @@ impl Following {
     }
 }
 
+impl Seeking {
+    /// A search that begins at this instant.
+    #[must_use]
+    pub fn from(ask_at: Instant) -> Self {
+        Self { asked_count: 0, awaited: None, ask_at }
+    }
+}
+
 impl Follower {
     /// Begins to follow.
     #[must_use]
@@ -166,8 +174,8 @@ impl Observer {
     /// Looks for a leader.
     #[must_use]
     pub fn seeking(now: Instant) -> Self {
-        let seeking = Seeking { asked_count: 0, awaited: None, ask_at: now };
-        Self { pursuit: Pursuit::Seeking(seeking), fetch_deadline: Instant(u64::MAX) }
+        let pursuit = Pursuit::Seeking(Seeking::from(now));
+        Self { pursuit, fetch_deadline: Instant(u64::MAX) }
     }
 
     /// Whom it follows.

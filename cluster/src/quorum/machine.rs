@@ -15,7 +15,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset};
 
 use super::batch::{Append, Content, Control};
-use super::follower::{Follower, Following, Observer, Pursuit};
+use super::follower::{Follower, Following, Observer, Pursuit, Seeking};
 use super::input::{Envelope, Output};
 use super::leader::Leader;
 use super::log::{Outline, RestoredLog};
@@ -114,18 +114,19 @@ impl<R: Rules> Machine<R> {
     fn first_role(&mut self, now: Now) -> Role {
         let election_deadline = self.election_deadline(now);
         let leader = self.state.leader_id;
+        let seeking = Some(Seeking::from(now.instant));
         if !self.stands() {
             Role::Observer(Observer::seeking(now.instant))
         } else if self.voters().is_only(&self.me.key) {
             // Nobody has to be waited for.
-            Role::Unattached(Unattached { election_deadline: now.instant })
+            Role::Unattached(Unattached::waiting(now.instant))
         } else if leader == self.me.key.id {
-            Role::Resigned(Resigned { election_deadline, unheard: Default::default() })
+            Role::Resigned(Resigned { election_deadline, unheard: Default::default(), seeking })
         } else if self.voters().voter(leader).is_some() {
             let following = Following::new(leader, Vec::new(), now.instant);
             Role::Follower(Follower::new(following, self.fetch_deadline(now)))
         } else {
-            Role::Unattached(Unattached { election_deadline })
+            Role::Unattached(Unattached { election_deadline, seeking })
         }
     }
 
@@ -231,8 +232,9 @@ impl<R: Rules> Machine<R> {
     pub fn deadline(&self) -> Option<Instant> {
         let is_flushed = self.is_flushed();
         let earliest = |a: Option<Instant>, b: Option<Instant>| a.into_iter().chain(b).min();
+        let sought_at = self.role.seeking().map(|seeking| seeking.ask_at);
         match &self.role {
-            Role::Unattached(unattached) => Some(unattached.election_deadline),
+            Role::Unattached(unattached) => earliest(Some(unattached.election_deadline), sought_at),
             Role::Prospective(prospective) => Some(prospective.tally.next_at()),
             Role::Candidate(candidate) => Some(candidate.tally.next_at()),
             Role::Leader(leader) => {
@@ -245,7 +247,7 @@ impl<R: Rules> Machine<R> {
                 earliest(next, Some(follower.fetch_deadline))
             }
             Role::Observer(observer) => Some(observer.next_at(is_flushed)),
-            Role::Resigned(resigned) => Some(resigned.election_deadline),
+            Role::Resigned(resigned) => earliest(Some(resigned.election_deadline), sought_at),
         }
     }
 
@@ -366,7 +368,10 @@ impl<R: Rules> Machine<R> {
                     Role::Observer(follower.observe())
                 }
             }
-            None if self.stands() => Role::Unattached(Unattached { election_deadline: deadline }),
+            None if self.stands() => {
+                let seeking = role.seeking().cloned();
+                Role::Unattached(Unattached { election_deadline: deadline, seeking })
+            }
             None => Role::Observer(Observer::seeking(now.instant)),
         };
         self.dismiss(role, outputs);
@@ -451,7 +456,7 @@ impl<R: Rules> Machine<R> {
                 }
                 Pursuit::Seeking(_) => {
                     let election_deadline = self.election_deadline(now);
-                    Role::Unattached(Unattached { election_deadline })
+                    Role::Unattached(Unattached::waiting(election_deadline))
                 }
             },
             Role::Observer(_) => role,

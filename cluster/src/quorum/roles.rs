@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use milena_protocol::ids::NodeId;
 
-use super::follower::{Follower, Observer};
+use super::follower::{Follower, Observer, Pursuit, Seeking};
 use super::leader::Leader;
 use super::message::CorrelationId;
 use crate::time::Instant;
@@ -42,7 +42,7 @@ pub enum Role {
 
 impl Default for Role {
     fn default() -> Self {
-        Self::Unattached(Unattached { election_deadline: Instant(u64::MAX) })
+        Self::Unattached(Unattached::waiting(Instant(u64::MAX)))
     }
 }
 
@@ -56,6 +56,27 @@ impl Role {
         match self {
             Self::Unattached(_) | Self::Follower(_) | Self::Resigned(_) => Prospective { tally },
             other => panic!("a {} does not stand for election", other.name()),
+        }
+    }
+
+    /// The search for a leader, where there is one.
+    #[must_use]
+    pub fn seeking(&self) -> Option<&Seeking> {
+        match self {
+            Self::Unattached(unattached) => unattached.seeking.as_ref(),
+            Self::Resigned(resigned) => resigned.seeking.as_ref(),
+            Self::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) => Some(seeking),
+            _ => None,
+        }
+    }
+
+    /// The same, to go on with it.
+    pub fn seeking_mut(&mut self) -> Option<&mut Seeking> {
+        match self {
+            Self::Unattached(unattached) => unattached.seeking.as_mut(),
+            Self::Resigned(resigned) => resigned.seeking.as_mut(),
+            Self::Observer(Observer { pursuit: Pursuit::Seeking(seeking), .. }) => Some(seeking),
+            _ => None,
         }
     }
 
@@ -79,6 +100,17 @@ impl Role {
 pub struct Unattached {
     /// When it stands for election.
     pub election_deadline: Instant,
+    /// A voter that has just started asks who leads meanwhile: a leader may have given up telling
+    /// it.
+    pub seeking: Option<Seeking>,
+}
+
+impl Unattached {
+    /// It waits to be told of a leader, and stands for election at this instant.
+    #[must_use]
+    pub fn waiting(election_deadline: Instant) -> Self {
+        Self { election_deadline, seeking: None }
+    }
 }
 
 /// A voter that asks whether it would be elected.
@@ -103,6 +135,8 @@ pub struct Resigned {
     pub election_deadline: Instant,
     /// Who has not yet answered that it knows.
     pub unheard: BTreeMap<NodeId, CorrelationId>,
+    /// A voter that has just started asks who leads now, as one that is [`Unattached`] does.
+    pub seeking: Option<Seeking>,
 }
 
 impl Prospective {

@@ -121,6 +121,7 @@ impl<N: Network> Fetcher<N> {
             let due = self.due();
             if due.asks.is_empty() {
                 if due.partitions.is_empty() && self.lanes.close_if_empty(&lane) {
+                    self.shared.absent().found(self.leader());
                     return;
                 }
                 // Nothing is asked: the leader need not remember anything.
@@ -179,6 +180,7 @@ impl<N: Network> Fetcher<N> {
         if self.channel.is_none() {
             self.session.end();
             self.channel = Some(self.network.connect(self.leader()).await?);
+            shared.absent().found(self.leader());
         }
         let Some(channel) = &self.channel else {
             return Err(Lost("there is no connection".into()));
@@ -198,6 +200,7 @@ impl<N: Network> Fetcher<N> {
 
     fn lost(&mut self, due: &Due, lost: Lost) {
         self.hang_up();
+        self.shared.absent().lost(self.leader());
         self.tell(lost.0);
         for key in due.asks.keys() {
             if let Some(partition) = due.partitions.get(key) {
