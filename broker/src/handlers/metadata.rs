@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_cluster::metadata::image::{MetadataImage, TopicImage};
 use milena_protocol::api::metadata::{
@@ -21,6 +22,9 @@ use super::auto_create;
 use crate::broker::Broker;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
+
+/// A broken connection is noticed within this time on a busy machine.
+const NEWS: Duration = Duration::from_millis(3);
 
 /// Answers brokers and topics.
 pub async fn handle(
@@ -40,6 +44,7 @@ pub async fn handle(
         let names = asked.iter().filter(|topic| !is_by_id(topic)).filter_map(|t| t.name.as_ref());
         auto_create::create_missing(&broker, &context, names).await;
     }
+    hear_news(&broker, &context).await;
     let image = broker.metadata.image_owned();
     let look = Look {
         broker: &broker,
@@ -77,6 +82,17 @@ pub async fn handle(
             i32::MIN
         },
         ..Default::default()
+    }
+}
+
+/// Waits for what this broker is about to hear of leaders. That a leader's process has ended is told
+/// to its clients and to the brokers that follow it in the same moment, and a client asks at once:
+/// named the dead leader, librdkafka asks again only after up to a second. Who asks for the first
+/// time has lost nobody.
+async fn hear_news(broker: &Broker, context: &Context) {
+    let asks_again = context.peer.has_metadata.set(()).is_err();
+    if asks_again && broker.replicas.lanes().has_any() {
+        tokio::time::sleep(NEWS).await;
     }
 }
 

@@ -265,7 +265,7 @@ impl<R: Rules> Machine<R> {
         self.send(to, Request::Fetch(request), outputs)
     }
 
-    /// Who has no leader and looks for one asks the next member for it, with a fetch like any other.
+    /// Who has no leader and looks for one asks the next member for it, by a fetch like any other.
     fn seek(&mut self, now: Now, outputs: &mut Vec<Output>) {
         let Some(seeking) = self.role.seeking() else {
             return;

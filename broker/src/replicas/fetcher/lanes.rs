@@ -143,6 +143,12 @@ impl Lanes {
         }
     }
 
+    /// Whether anything is fetched from anybody.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        !self.places.lock().of.is_empty()
+    }
+
     /// Tells those who fetch of what is new.
     pub fn announce(&self) {
         let places = self.places.lock();
