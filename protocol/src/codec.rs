@@ -458,6 +458,8 @@ pub struct Context {
     pub flexible: bool,
     /// Whether this field may be null in this version.
     pub nullable: bool,
+    /// Whether this is a tagged field, in which a null struct is written otherwise.
+    pub tagged: bool,
     /// The field's name, for errors.
     pub field: &'static str,
 }

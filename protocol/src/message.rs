@@ -50,7 +50,10 @@ pub trait Message: Wire + Default {
             return;
         }
         let flexible = Self::is_flexible(version);
-        self.encode(writer, Context { version, flexible, nullable: false, field: "" });
+        self.encode(
+            writer,
+            Context { version, flexible, nullable: false, tagged: false, field: "" },
+        );
     }
 
     /// Reads the message in a version; bytes may be left over.
@@ -62,7 +65,10 @@ pub trait Message: Wire + Default {
             return Err(DecodeError::UnsupportedVersion);
         }
         let flexible = Self::is_flexible(version);
-        Self::decode(reader, Context { version, flexible, nullable: false, field: "" })
+        Self::decode(
+            reader,
+            Context { version, flexible, nullable: false, tagged: false, field: "" },
+        )
     }
 
     /// The message alone, as bytes.
@@ -305,6 +311,7 @@ macro_rules! message_struct {
                     if VERSIONS.contains(context.version) {
                         let field = $crate::message::Context {
                             nullable: NULLABLE.contains(context.version),
+                            tagged: TAG.is_some(),
                             field: stringify!($field),
                             ..context
                         };
@@ -342,6 +349,7 @@ macro_rules! message_struct {
                             reader,
                             $crate::message::Context {
                                 nullable: NULLABLE.contains(context.version),
+                                tagged: false,
                                 field: stringify!($field),
                                 ..context
                             },
@@ -361,6 +369,7 @@ macro_rules! message_struct {
                                     reader,
                                     $crate::message::Context {
                                         nullable: NULLABLE.contains(context.version),
+                                        tagged: true,
                                         field: stringify!($field),
                                         ..context
                                     },
@@ -380,7 +389,9 @@ macro_rules! message_struct {
                 writer: &mut $crate::message::Writer,
                 context: $crate::message::Context,
             ) {
-                $crate::message::Wire::encode(&-1i8, writer, context);
+                // Kafka's presence is an int8 in a plain field, and a varint in a tagged one.
+                let absent: i8 = if context.tagged { 0 } else { -1 };
+                $crate::message::Wire::encode(&absent, writer, context);
             }
             fn encode_present(
                 &self,
@@ -395,7 +406,8 @@ macro_rules! message_struct {
                 context: $crate::message::Context,
             ) -> Result<Option<Self>, $crate::message::DecodeError> {
                 let present = <i8 as $crate::message::Wire>::decode(reader, context)?;
-                if present < 0 {
+                // Before that was so, −1 was written in tagged fields too.
+                if present < 0 || (context.tagged && present == 0) {
                     return Ok(None);
                 }
                 <Self as $crate::message::Wire>::decode(reader, context).map(Some)
@@ -465,6 +477,8 @@ mod tests {
             epoch: i32 [3.., tag 0, default -1],
             /// A nullable struct.
             one: Option<Inner> [2.., nullable 2..],
+            /// A nullable struct in a tagged field.
+            other: Option<Inner> [3.., nullable 3.., tag 1, default Some(Default::default())],
         }
         /// Inner.
         pub struct Inner {
@@ -482,7 +496,27 @@ mod tests {
             timeout_ms: 5,
             epoch: 9,
             one: Some(Inner::default()),
+            other: Some(Inner::default()),
         }
+    }
+
+    /// Apache Kafka could not read which members of a group are there: it reads a null struct as a
+    /// varint in a tagged field and as an int8 elsewhere.
+    #[test]
+    fn a_null_struct_in_a_tagged_field_is_a_zero() {
+        let nothing = Example {
+            inner: vec![],
+            timeout_ms: 30_000,
+            epoch: -1,
+            one: None,
+            other: None,
+            ..example()
+        };
+        let bytes = nothing.to_bytes(3).unwrap();
+        assert_eq!(bytes[..], [2, b'n', 1, 0xff, 1, 1, 1, 0]);
+        assert_eq!(Example::from_bytes(bytes, 3).unwrap(), nothing);
+        let older = Bytes::from_static(&[2, b'n', 1, 0xff, 1, 1, 1, 0xff]);
+        assert_eq!(Example::from_bytes(older, 3).unwrap(), nothing);
     }
 
     /// A field would be read in a version that does not have it, or lost in one that does.

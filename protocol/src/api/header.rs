@@ -18,7 +18,8 @@ pub struct RequestHeader {
     pub client_id: Option<Text>,
 }
 
-const PLAIN: Context = Context { version: 1, flexible: false, nullable: true, field: "client_id" };
+const PLAIN: Context =
+    Context { version: 1, flexible: false, nullable: true, tagged: false, field: "client_id" };
 
 impl RequestHeader {
     /// Appends the header.

@@ -83,7 +83,19 @@ impl Sample<'_> {
 
     fn field(&mut self, field: &Field, out: &mut Vec<u8>) {
         let nullable = field.nullable.contains(self.version);
+        if matches!(field.kind, Kind::Struct(_)) && field.tag.is_some() && nullable {
+            return self.tagged_struct(field.kind, out);
+        }
         self.value(field.kind, nullable, out);
+    }
+
+    /// Whether it is there is a varint.
+    fn tagged_struct(&mut self, kind: Kind, out: &mut Vec<u8>) {
+        if self.random.one_in(4) {
+            return out.push(0);
+        }
+        out.push(1);
+        self.value(kind, false, out);
     }
 
     fn value(&mut self, kind: Kind, nullable: bool, out: &mut Vec<u8>) {
