@@ -62,7 +62,10 @@ impl Cluster {
 }
 
 /// Ports that are free now.
-fn free_ports(count: usize) -> Outcome<Vec<u16>> {
+///
+/// # Errors
+/// When there are not so many.
+pub fn free_ports(count: usize) -> Outcome<Vec<u16>> {
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let held: Vec<TcpListener> = (0..count)
         .map(bind)

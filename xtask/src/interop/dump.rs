@@ -93,7 +93,10 @@ pub fn sealed(tools: &Tools, partition: &Path, checks: &mut Checks) -> Outcome {
 }
 
 /// The files of a directory with an extension, in their order.
-fn files(directory: &Path, extension: &str) -> Outcome<Vec<PathBuf>> {
+///
+/// # Errors
+/// When it cannot be listed.
+pub fn files(directory: &Path, extension: &str) -> Outcome<Vec<PathBuf>> {
     let entries = fs::read_dir(directory)
         .map_err(Failure::while_doing(format!("cannot list {}", directory.display())))?;
     let mut found: Vec<PathBuf> = entries
@@ -124,12 +127,20 @@ fn is_at_rest(partition: &Path) -> Outcome<bool> {
     Ok(bytes.last_chunk::<64>().is_some_and(|end| end.iter().any(|byte| *byte != 0)))
 }
 
-fn dump(tools: &Tools, files: &[PathBuf], options: &[&str]) -> Outcome<String> {
+/// What Kafka's dump tool says of files.
+///
+/// # Errors
+/// When it fails.
+pub fn dump(tools: &Tools, files: &[PathBuf], options: &[&str]) -> Outcome<String> {
     let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     tools.tool(DUMP).args(["--files", &names.join(",")]).args(options).out()
 }
 
-fn says_nothing_of(checks: &mut Checks, name: &str, text: &str, fault: &str) -> Outcome {
+/// No line of a text may contain this.
+///
+/// # Errors
+/// When one does.
+pub fn says_nothing_of(checks: &mut Checks, name: &str, text: &str, fault: &str) -> Outcome {
     let line = text.lines().find(|line| line.contains(fault)).unwrap_or("nothing wrong");
     checks.same(name, "nothing wrong", line)
 }

@@ -17,6 +17,8 @@ const TOOL_LIMIT: Duration = Duration::from_secs(90);
 const NODE_LIMIT: Duration = Duration::from_secs(60);
 /// How often a starting node is asked.
 const POLL: Duration = Duration::from_millis(100);
+/// The cluster that nodes are formatted for.
+pub const CLUSTER_ID: &str = "bWlsZW5hLWludGVyb3AtMQ";
 /// What makes a short-lived Java program start quickly.
 const QUICK: [&str; 4] =
     ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m"];
@@ -74,7 +76,6 @@ impl Kafka {
     /// # Errors
     /// When it does not start.
     pub fn start(tools: &Tools, data: &Path, settings: &[&str]) -> Outcome<Self> {
-        let properties = data.with_extension("properties");
         let port = free_port()?;
         let controller = free_port()?;
         let mut text = format!(
@@ -90,27 +91,46 @@ impl Kafka {
             text.push_str(setting);
             text.push('\n');
         }
-        fs::write(&properties, text)
-            .map_err(Failure::while_doing("cannot write Kafka's settings"))?;
-        if !data.join("meta.properties").exists() {
-            tools
-                .tool("kafka.tools.StorageTool")
-                .args(["format", "--cluster-id", "bWlsZW5hLWludGVyb3AtMQ", "--config"])
-                .arg(&properties)
-                .out()?;
-        }
-        let mut kafka = Self::spawn(tools, data, &properties, port)?;
+        Self::format(tools, data, &text, &[])?;
+        let mut kafka = Self::spawn(tools, data, port)?;
         kafka.wait_until_ready()?;
         Ok(kafka)
     }
 
-    fn spawn(tools: &Tools, data: &Path, properties: &Path, port: u16) -> Outcome<Self> {
+    /// Writes a node's settings beside its directory, and formats that unless it is formatted, with
+    /// these levels of features (`NAME=LEVEL`) in place of Kafka's own.
+    ///
+    /// # Errors
+    /// When Kafka refuses.
+    pub fn format(tools: &Tools, data: &Path, settings: &str, features: &[&str]) -> Outcome {
+        let properties = data.with_extension("properties");
+        fs::write(&properties, settings)
+            .map_err(Failure::while_doing("cannot write Kafka's settings"))?;
+        if data.join("meta.properties").exists() {
+            return Ok(());
+        }
+        let levels = features.iter().flat_map(|level| ["--feature", level]);
+        tools
+            .tool("kafka.tools.StorageTool")
+            .args(["format", "--cluster-id", CLUSTER_ID, "--config"])
+            .arg(&properties)
+            .args(levels)
+            .out()?;
+        Ok(())
+    }
+
+    /// Starts a node on a formatted directory without waiting for it. Its log goes to a file beside
+    /// the directory.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn spawn(tools: &Tools, data: &Path, port: u16) -> Outcome<Self> {
         let log = File::options().create(true).append(true).open(data.with_extension("log"));
         let log = log.map_err(Failure::while_doing("cannot write Kafka's log"))?;
         let errors = log.try_clone().map_err(Failure::while_doing("cannot write Kafka's log"))?;
         let child = tools
             .service("kafka.Kafka")
-            .arg(properties)
+            .arg(data.with_extension("properties"))
             .stdout(log)
             .stderr(errors)
             .spawn()
@@ -118,8 +138,11 @@ impl Kafka {
         Ok(Self { child, address: format!("127.0.0.1:{port}"), data: data.to_owned() })
     }
 
-    /// It listens only once it can serve.
-    fn wait_until_ready(&mut self) -> Outcome {
+    /// Waits until it listens, which it does only once it can serve.
+    ///
+    /// # Errors
+    /// When it ends before that, or takes too long.
+    pub fn wait_until_ready(&mut self) -> Outcome {
         let deadline = Instant::now() + NODE_LIMIT;
         while TcpStream::connect(&self.address).is_err() {
             let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
@@ -138,6 +161,21 @@ impl Kafka {
     /// When it does not end.
     pub fn stop(mut self) -> Outcome {
         stop(&mut self.child, "Apache Kafka")
+    }
+
+    /// kill -9, and waits for the end.
+    ///
+    /// # Errors
+    /// When it had already ended by itself.
+    pub fn kill(mut self) -> Outcome {
+        let ended = self.child.try_wait().map_err(Failure::while_doing("cannot ask for it"))?;
+        if let Some(status) = ended {
+            let log = fs::read_to_string(self.data.with_extension("log")).unwrap_or_default();
+            return Err(Failure::new(format!("Apache Kafka ended by itself: {status}\n{log}")));
+        }
+        self.child.kill().map_err(Failure::while_doing("cannot kill Apache Kafka"))?;
+        self.child.wait().map_err(Failure::while_doing("cannot wait for Apache Kafka"))?;
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ pub mod files;
 pub mod franz;
 pub mod kafka;
 pub mod milena;
+pub mod mixed;
 pub mod operator;
 pub mod packages;
 pub mod place;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{client, clients, connect, copies, files, franz, operator, tools};
+use super::{client, clients, connect, copies, files, franz, mixed, operator, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|cluster|kafka] [NAME…]";
@@ -114,6 +114,12 @@ pub const SUITES: &[Suite] = &[
         about: "our files in Apache Kafka, and its files here",
         runs_on_kafka: false,
         run: files::run,
+    },
+    Suite {
+        name: "mixed",
+        about: "Apache Kafka's nodes and ours in one quorum and one cluster, kill -9 of each",
+        runs_on_kafka: false,
+        run: mixed::run,
     },
     Suite {
         name: "python",

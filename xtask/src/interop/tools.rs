@@ -7,14 +7,14 @@ use super::kafka::Tools;
 use super::place::Place;
 use super::server::{Server, Subject};
 
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+pub(super) const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
 const LOG_DIRS: &str = "org.apache.kafka.tools.LogDirsCommand";
-const QUORUM: &str = "org.apache.kafka.tools.MetadataQuorumCommand";
-const FEATURES: &str = "org.apache.kafka.tools.FeatureCommand";
-const ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
+pub(super) const QUORUM: &str = "org.apache.kafka.tools.MetadataQuorumCommand";
+pub(super) const FEATURES: &str = "org.apache.kafka.tools.FeatureCommand";
+pub(super) const ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
 const CLUSTER: &str = "org.apache.kafka.tools.ClusterTool";
 const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
@@ -22,7 +22,7 @@ pub(super) const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
 pub(super) const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 pub(super) const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 pub(super) const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
-const REASSIGNMENT: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
+pub(super) const REASSIGNMENT: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 
 /// How long copies may take to move.
 const PATIENCE: Duration = Duration::from_secs(30);
