@@ -201,7 +201,7 @@ proptest! {
     #[test]
     fn any_history_survives_restarts_and_snapshots(asks in prop::collection::vec(ask(), 1..80)) {
         let mut node = Node::new(Values::new());
-        node.append(bootstrap());
+        node.append(bootstrap(&Values::new()));
         let mut epochs = std::collections::BTreeMap::new();
         for (step, ask) in asks.iter().enumerate() {
             handle(&mut node, ask, step);
@@ -357,7 +357,7 @@ fn records_are_written_in_the_version_of_the_level() {
 #[test]
 fn ten_thousand_partitions_are_shared_between_images() {
     let mut node = Node::new(Values::new());
-    node.append(bootstrap());
+    node.append(bootstrap(&Values::new()));
     handle(&mut node, &Ask::Register { broker: 1, incarnation: 0 }, 0);
     handle(&mut node, &Ask::Heartbeat { broker: 1, stops: false }, 0);
     let topics: Vec<NewTopic> = (0..10_000u32)

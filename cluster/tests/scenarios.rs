@@ -11,7 +11,7 @@ use milena_cluster::configs::Values;
 use milena_cluster::controller::alter_configs::{Alteration, Operation};
 use milena_cluster::controller::brokers::{Application, Registration};
 use milena_cluster::controller::directories::Placed;
-use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap};
+use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap_without_eligible};
 use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::isr::IsrChange;
 use milena_cluster::controller::reassign::{self, Reassignment};
@@ -104,7 +104,10 @@ impl Stage {
                 let (key, value) = words[1].split_once('=').unwrap();
                 *self = Self::new(Values::from([(key.to_owned(), value.to_owned())]));
             }
-            "bootstrap" => self.node.append(bootstrap()),
+            "bootstrap" if words.contains(&"without-eligible") => {
+                self.node.append(bootstrap_without_eligible());
+            }
+            "bootstrap" => self.node.append(self.node.controller.bootstrap()),
             "register" => self.register(&words, out),
             "heartbeat" => self.heartbeat(&words, out),
             "wait" => {

@@ -8,6 +8,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::metadata_record::{ConfigRecord, FeatureLevelRecord, MetadataRecord};
 
 use super::machine::{Controller, Decision, Refused};
+use crate::configs::Values;
 use crate::metadata::image::ConfigResource;
 
 /// The feature that keeps count of eligible leaders outside of the ISR (KIP-966).
@@ -36,7 +37,7 @@ pub struct Supported {
 
 /// What this version can run.
 pub const SUPPORTED: &[Supported] = &[
-    Supported { name: ELIGIBLE_LEADERS, min_level: 0, max_level: 1, initial_level: 0 },
+    Supported { name: ELIGIBLE_LEADERS, min_level: 0, max_level: 1, initial_level: 1 },
     Supported { name: "group.version", min_level: 0, max_level: 1, initial_level: 1 },
     Supported { name: KRAFT_VERSION, min_level: 0, max_level: 1, initial_level: 0 },
     Supported { name: METADATA_VERSION, min_level: 7, max_level: 30, initial_level: 30 },
@@ -64,25 +65,57 @@ pub struct FeatureUpdate {
     pub upgrade_type: i8,
 }
 
-/// The records that begin a new cluster.
+/// The records that begin a new cluster, as Apache Kafka's controller writes them: the level of
+/// each feature, and what must hold at it. `static_values` are those of the node that leads.
 #[must_use]
-pub fn bootstrap() -> Vec<MetadataRecord> {
+pub fn bootstrap(static_values: &Values) -> Vec<MetadataRecord> {
     let mut features: Vec<&Supported> =
         SUPPORTED.iter().filter(|feature| feature.initial_level > 0).collect();
     // Kafka's readers want the metadata version first.
     features.sort_by_key(|feature| (feature.name != METADATA_VERSION, feature.name));
-    features
-        .into_iter()
-        .map(|feature| {
-            MetadataRecord::FeatureLevel(FeatureLevelRecord {
-                name: feature.name.into(),
-                feature_level: feature.initial_level,
-            })
+    let level = |feature: &Supported| {
+        MetadataRecord::FeatureLevel(FeatureLevelRecord {
+            name: feature.name.into(),
+            feature_level: feature.initial_level,
         })
-        .collect()
+    };
+    let minimum = min_insync_record(Text::default(), Some(min_insync(static_values)));
+    features.into_iter().map(level).chain([minimum]).collect()
+}
+
+/// The records that began a cluster before leaders were eligible in new ones: levels alone.
+#[must_use]
+pub fn bootstrap_without_eligible() -> Vec<MetadataRecord> {
+    let mut records = bootstrap(&Values::new());
+    records.retain(|record| match record {
+        MetadataRecord::FeatureLevel(level) => level.name != ELIGIBLE_LEADERS,
+        _ => false,
+    });
+    records
+}
+
+/// What a node's file says of the minimum of replicas in sync, or Kafka's default.
+fn min_insync(static_values: &Values) -> Text {
+    static_values.get(MIN_INSYNC_REPLICAS).map_or("1", String::as_str).into()
+}
+
+/// The minimum of replicas in sync of a broker, or of all with an empty name.
+fn min_insync_record(resource_name: Text, value: Option<Text>) -> MetadataRecord {
+    MetadataRecord::Config(ConfigRecord {
+        resource_type: ConfigResource::BROKER,
+        resource_name,
+        name: MIN_INSYNC_REPLICAS.into(),
+        value,
+    })
 }
 
 impl Controller {
+    /// The records that begin a new cluster which this node is the first to lead.
+    #[must_use]
+    pub fn bootstrap(&self) -> Vec<MetadataRecord> {
+        bootstrap(&self.static_values)
+    }
+
     /// Changes feature levels: all of them, or none where one is refused.
     #[must_use]
     pub fn update_features(
@@ -114,23 +147,14 @@ impl Controller {
             return records;
         }
         let all = ConfigResource::broker(Text::default());
-        let record = |resource_name: &Text, value| {
-            MetadataRecord::Config(ConfigRecord {
-                resource_type: ConfigResource::BROKER,
-                resource_name: resource_name.clone(),
-                name: MIN_INSYNC_REPLICAS.into(),
-                value,
-            })
-        };
         for (resource, entries) in self.image.configs() {
             let is_one_broker = resource.kind == ConfigResource::BROKER && *resource != all;
             if is_one_broker && entries.contains_key(MIN_INSYNC_REPLICAS) {
-                records.push(record(&resource.name, None));
+                records.push(min_insync_record(resource.name.clone(), None));
             }
         }
         if self.image.config_entry(all.kind, &all.name, MIN_INSYNC_REPLICAS).is_none() {
-            let value = self.static_values.get(MIN_INSYNC_REPLICAS).map_or("1", String::as_str);
-            records.push(record(&all.name, Some(value.into())));
+            records.push(min_insync_record(all.name, Some(min_insync(&self.static_values))));
         }
         records
     }

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use milena_cluster::configs::Values;
 use milena_cluster::controller::brokers::Application;
 use milena_cluster::controller::directories::Placed;
-use milena_cluster::controller::features::{self, FeatureUpdate};
+use milena_cluster::controller::features;
 use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::isr::IsrChange;
 use milena_cluster::controller::{Controller, Sessions};
@@ -123,16 +123,12 @@ impl<B: Bugs> World<B> {
     }
 
     fn begin(&mut self) -> Violation {
-        self.replay(Decided::Other, features::bootstrap(), &[], false)?;
-        if self.plan.has_eligible {
-            let update = FeatureUpdate {
-                name: features::ELIGIBLE_LEADERS.into(),
-                level: 1,
-                upgrade_type: 1,
-            };
-            let decision = self.controller.update_features(&[update], false);
-            self.replay(Decided::Other, decision.records, &[], false)?;
-        }
+        let records = if self.plan.has_eligible {
+            self.controller.bootstrap()
+        } else {
+            features::bootstrap_without_eligible()
+        };
+        self.replay(Decided::Other, records, &[], false)?;
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
         for id in &ids {
             self.arrive(*id)?;

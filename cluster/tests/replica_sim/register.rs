@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use milena_cluster::configs::Values;
 use milena_cluster::controller::brokers::{Application, Registration};
-use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap};
+use milena_cluster::controller::features::{SUPPORTED, bootstrap, bootstrap_without_eligible};
 use milena_cluster::controller::heartbeats::{Heartbeat, HeartbeatAnswer};
 use milena_cluster::controller::topics::NewTopic;
 use milena_cluster::controller::{Controller, Decision, Refused, Sessions};
@@ -47,15 +47,12 @@ impl Register {
         let sessions = Sessions::begin(NOW, machine.session_timeout(), machine.image());
         let (heard_at, last_leader) = (BTreeMap::new(), NodeId::NONE);
         let mut register = Self { machine, bug, sessions, heard_at, last_leader };
-        register.decide(|_| Decision { records: bootstrap(), answer: () });
-        if plan.has_eligible {
-            let feature = FeatureUpdate {
-                name: "eligible.leader.replicas.version".to_owned(),
-                level: 1,
-                upgrade_type: 1,
-            };
-            register.decide(|machine| machine.update_features(&[feature], false));
-        }
+        let records = if plan.has_eligible {
+            bootstrap(&Values::new())
+        } else {
+            bootstrap_without_eligible()
+        };
+        register.decide(|_| Decision { records, answer: () });
         for id in 1..=plan.brokers {
             let first = incarnation(NodeId(id), 1);
             register.register(NodeId(id), first, None).expect("nothing speaks against it");

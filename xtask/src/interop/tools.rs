@@ -371,6 +371,14 @@ impl<'s> Session<'s> {
         let said = self.run(FEATURES, &["describe"])?;
         let expected = ["Feature: metadata.version", "FinalizedVersionLevel: 4.3-IV0"];
         self.checks.says("kafka-features describes", &expected, &said)?;
+        let eligible = said.lines().map(words).find(|line| line.contains("eligible.leader"));
+        let eligible = eligible.unwrap_or_default();
+        let expected = ["FinalizedVersionLevel: 1 "];
+        self.checks.says("leaders are eligible in a new cluster", &expected, &eligible)?;
+        let brokers = ["--entity-type", "brokers", "--entity-default", "--describe"];
+        let said = self.run(CONFIGS, &brokers)?;
+        let expected = ["DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas="];
+        self.checks.says("with a minimum in sync for all brokers", &expected, &said)?;
         let said = self.refused(FEATURES, &["upgrade", "--feature", "metadata.version=99"])?;
         self.checks.says("kafka-features refuses", &["Could not upgrade"], &said)?;
         let said = self.run(FEATURES, &["downgrade", "--feature", "group.version=0"])?;

@@ -481,7 +481,7 @@ impl Driver {
         let begin = || Sessions::begin(now, controller.session_timeout(), controller.image());
         self.office = leads_in.map(|epoch| Office { epoch, sessions: begin(), chores_at });
         let is_bare = controller.image().feature(features::METADATA_VERSION) == 0;
-        if leads_in.is_some() && is_bare { self.propose(features::bootstrap()) } else { Ok(()) }
+        if leads_in.is_some() && is_bare { self.propose(controller.bootstrap()) } else { Ok(()) }
     }
 
     /// Takes out the brokers that were not heard of within their session.

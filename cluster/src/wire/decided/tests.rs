@@ -42,7 +42,7 @@ impl Stage {
         let controller = Controller::new(NodeId(9), Values::default(), image.clone());
         let sessions = Sessions::begin(Instant(0), controller.session_timeout(), &image);
         let mut stage = Self { controller, sessions };
-        stage.replay(&features::bootstrap());
+        stage.replay(&features::bootstrap(&Values::default()));
         for id in 1..=3 {
             let epoch = stage.register(id);
             let beat =
@@ -139,7 +139,7 @@ fn a_registration_arrives_as_it_was_meant() {
         assert_eq!(request.cluster_id, "cluster");
     }
     let mut stage = Stage::new();
-    assert_eq!(stage.epoch(3), BrokerEpoch(7));
+    assert_eq!(stage.epoch(3), BrokerEpoch(9));
     let refused = stage.ask(&application(8).to_request(&"cluster".into()), 1);
     assert_eq!(wire::broker_epoch(&refused), Err(ErrorCode::INVALID_REGISTRATION));
 }
@@ -169,7 +169,7 @@ fn a_heartbeat_and_its_answer_arrive() {
     let mut stage = Stage::new();
     for version in 0..=2 {
         let beat =
-            Heartbeat { metadata_offset: Offset(4), ..Heartbeat::of(NodeId(1), stage.epoch(1)) };
+            Heartbeat { metadata_offset: Offset(6), ..Heartbeat::of(NodeId(1), stage.epoch(1)) };
         let answer = HeartbeatAnswer::in_response(&stage.ask(&beat.to_request(), version));
         let expected =
             HeartbeatAnswer { is_caught_up: true, is_fenced: false, should_shut_down: false };
