@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_cluster::metadata::image::MetadataImage;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{Offset, PartitionIndex, Timestamp, Uuid};
 use milena_protocol::record::batch::Batch;
@@ -22,9 +23,10 @@ use crate::broker::Broker;
 use crate::replicas::partition::Partition;
 
 /// Which records a group may read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
     /// All that are acknowledged.
+    #[default]
     ReadUncommitted,
     /// Those of no transaction, or of a committed one.
     ReadCommitted,
@@ -59,10 +61,19 @@ impl Committed {
     /// under its name is another.
     #[must_use]
     pub fn find(&self, broker: &Broker) -> Option<Arc<Partition>> {
-        let topic_id = broker.metadata.image().topic(&self.topic)?.id();
-        let is_of_it = self.topic_id == Uuid::ZERO || self.topic_id == topic_id;
+        let image = broker.metadata.image();
+        let topic_id = image.topic(&self.topic)?.id();
         let hosted = || broker.replicas.hosting(&topic_id, self.partition).ok();
-        if is_of_it { hosted() } else { None }
+        if self.is_there(&image) { hosted() } else { None }
+    }
+
+    /// Whether there is such a partition of the topic that was meant.
+    #[must_use]
+    pub fn is_there(&self, image: &MetadataImage) -> bool {
+        image.topic(&self.topic).is_some_and(|topic| {
+            let is_of_it = self.topic_id == Uuid::ZERO || self.topic_id == topic.id();
+            is_of_it && topic.partition(self.partition).is_some()
+        })
     }
 }
 
@@ -76,6 +87,13 @@ impl Lag {
             Isolation::ReadCommitted => partition.last_stable_offset(),
         };
         Self { end, next: next.max(offsets.log_start_offset), isolation }
+    }
+
+    /// The same of a partition that another broker leads, which has told where its records begin
+    /// and end.
+    #[must_use]
+    pub fn told((start, end): (Offset, Offset), next: Offset, isolation: Isolation) -> Self {
+        Self { end, next: next.max(start), isolation }
     }
 
     /// Offsets that are left; never negative.

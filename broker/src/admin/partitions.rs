@@ -13,10 +13,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::brokers;
 use super::call::Call;
+use super::elsewhere::Asked;
 use super::error::Failure;
 use super::path::{At, BrokerPath, PartitionPath, ReplicaPath, TopicPath};
 use super::resource::{List, Relationship, ResourceMetadata};
 use crate::handlers::list_offsets;
+use crate::security::{Operation, Resource};
 
 /// The offset of the first record, and of the next one.
 const EARLIEST: Timestamp = Timestamp(-2);
@@ -113,6 +115,14 @@ impl Call {
         partition.ok_or_else(|| Failure::no_partition(topic, index))
     }
 
+    /// Who leads a partition; this node where nobody does, which says so.
+    fn leader(&self, topic: &str, index: i32) -> NodeId {
+        let image = self.broker.metadata.image_owned();
+        let partition = image.topic(topic).and_then(|it| it.partition(PartitionIndex(index)));
+        let leader = partition.map(|partition| partition.leader);
+        leader.filter(|leader| *leader != NodeId::NONE).unwrap_or(self.broker.node_id)
+    }
+
     /// An offset of a partition by a time or a sentinel of ListOffsets.
     ///
     /// # Errors
@@ -135,8 +145,10 @@ impl Call {
             }],
             ..Default::default()
         };
-        let context = self.context::<ListOffsetsRequest>();
-        let response = list_offsets::handle(self.broker.clone(), context, request).await;
+        let leader = self.leader(topic, index);
+        let right = (Operation::Describe, Resource::Topic(topic));
+        let asked = Asked::newest(request);
+        let response = self.put(leader, right, asked, list_offsets::handle).await?;
         let found = response.topics.first().and_then(|topic| topic.partitions.first());
         let found = found.ok_or_else(|| Failure::no_partition(topic, index))?;
         Failure::unless_none(found.error_code, None)?;

@@ -4,15 +4,16 @@
 //! Coordinators are loaded where they are not, and asked for a page at a time, so that nobody else
 //! waits for long. Ages of lags are looked up in the log as long as there is time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use milena_cluster::group::{Answer, Page, Progress, Request};
+use milena_cluster::group::{Answer, Page, Position, Progress, Request};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use tokio::sync::Semaphore;
 
+use super::ranges::{Place, Ranges};
 use crate::broker::Broker;
 use crate::lag::{Committed, Isolation, Lag};
 use crate::telemetry::state::{GroupPartitionState, GroupState, GroupsState};
@@ -25,6 +26,8 @@ const MAX_NAME_BYTES: usize = 2 << 20;
 const PAGE_ROWS: usize = 500;
 /// How long coordinators may take to be loaded and to answer, all together.
 const ASKING_TIME: Duration = Duration::from_secs(1);
+/// How long the leaders of partitions that are not here may take.
+const LEADERS_TIME: Duration = Duration::from_secs(1);
 /// How long looking up ages may take.
 const AGEING_TIME: Duration = Duration::from_millis(500);
 /// Scrapes that look into logs at once.
@@ -92,12 +95,15 @@ pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
             Ok(Err(_)) | Err(_) => state.coordinators_left_out += 1,
         }
     }
+    let places = elsewhere(broker, &rows.rows);
+    let asking = Ranges::ask(broker, places, Isolation::ReadUncommitted);
+    let ranges = tokio::time::timeout(LEADERS_TIME, asking).await.unwrap_or_default();
     let Ok(turn) = MEASURING.acquire().await else { return state };
     let broker = Arc::clone(broker);
     let measured = tokio::task::spawn_blocking(move || {
         // It goes on when nobody waits for it any more.
         let _turn = turn;
-        measure(&broker, rows.rows, &mut state);
+        measure((&broker, &ranges), rows.rows, &mut state);
         state
     });
     measured.await.unwrap_or_default()
@@ -111,8 +117,26 @@ fn led(broker: &Broker) -> usize {
     partitions.filter(|(_, partition)| partition.leader == broker.node_id).count()
 }
 
+/// The partitions in rows that this broker has no replica of.
+fn elsewhere(broker: &Broker, rows: &[Progress]) -> BTreeSet<Place> {
+    let image = broker.metadata.image_owned();
+    let committed = rows.iter().filter_map(|row| row.committed.as_ref().map(committed));
+    let there = committed.filter(|one| one.is_there(&image) && one.find(broker).is_none());
+    there.map(|one| (one.topic, one.partition)).collect()
+}
+
+fn committed(position: &Position) -> Committed {
+    Committed {
+        topic: position.topic.clone(),
+        topic_id: position.topic_id,
+        partition: position.partition,
+        offset: position.offset,
+    }
+}
+
 /// Puts rows together by group, with the lag of each. Blocks.
-fn measure(broker: &Broker, rows: Vec<Progress>, state: &mut GroupsState) {
+fn measure((broker, ranges): (&Broker, &Ranges), rows: Vec<Progress>, state: &mut GroupsState) {
+    let image = broker.metadata.image_owned();
     let until = Instant::now() + AGEING_TIME;
     let mut groups: BTreeMap<Text, GroupState> = BTreeMap::new();
     for row in rows {
@@ -121,37 +145,42 @@ fn measure(broker: &Broker, rows: Vec<Progress>, state: &mut GroupsState) {
             ..GroupState::default()
         });
         group.members = row.members;
-        let Some(position) = row.committed else { continue };
-        let committed = Committed {
-            topic: position.topic,
-            topic_id: position.topic_id,
-            partition: position.partition,
-            offset: position.offset,
+        let Some(committed) = row.committed.as_ref().map(committed) else { continue };
+        if !committed.is_there(&image) {
+            continue;
+        }
+        let Some(one) = partition_state((broker, ranges), committed, until) else {
+            state.rows_left_out += 1;
+            continue;
         };
-        let Some(one) = partition_state(broker, &committed, until) else { continue };
         state.ages_left_out += usize::from(one.lag_seconds.is_none());
         group.partitions.push(one);
     }
     state.groups = groups.into_values().collect();
 }
 
+/// A partition of a group, as its log or its leader tells; the latter knows no ages.
 fn partition_state(
-    broker: &Broker,
-    committed: &Committed,
+    (broker, ranges): (&Broker, &Ranges),
+    committed: Committed,
     until: Instant,
 ) -> Option<GroupPartitionState> {
-    let partition = committed.find(broker)?;
-    let lag = Lag::of(&partition, committed.offset, Isolation::ReadUncommitted);
-    let age = if lag.offsets() == 0 {
-        Some(Duration::ZERO)
-    } else if Instant::now() < until {
-        lag.age(&partition, broker.clock.now()).ok().flatten()
-    } else {
-        None
+    let partition = committed.find(broker);
+    let place = (committed.topic, committed.partition);
+    let lag = match &partition {
+        Some(partition) => Lag::of(partition, committed.offset, Isolation::ReadUncommitted),
+        None => ranges.lag(&place, committed.offset)?,
+    };
+    let age = match partition {
+        _ if lag.offsets() == 0 => Some(Duration::ZERO),
+        Some(partition) if Instant::now() < until => {
+            lag.age(&partition, broker.clock.now()).ok().flatten()
+        }
+        _ => None,
     };
     Some(GroupPartitionState {
-        topic: committed.topic.to_string(),
-        partition: committed.partition,
+        topic: place.0.to_string(),
+        partition: place.1,
         current_offset: committed.offset,
         lag: lag.offsets(),
         lag_seconds: age.map(|age| age.as_secs_f64()),
@@ -160,7 +189,6 @@ fn partition_state(
 
 #[cfg(test)]
 mod tests {
-    use milena_cluster::group::Position;
     use milena_protocol::ids::{Offset, PartitionIndex, Uuid};
 
     use super::*;

@@ -5,8 +5,10 @@ mod additions;
 mod joined;
 mod lanes;
 mod markers;
+mod questions;
 mod ways;
 
 pub use joined::Joined;
 pub use lanes::{Lanes, Silence};
+pub use questions::Questions;
 pub use ways::Colleagues;

@@ -8,6 +8,7 @@ use milena_protocol::ids::NodeId;
 use super::additions::Additions;
 use super::lanes::Lanes;
 use super::markers::Markers;
+use super::questions::Questions;
 use crate::metadata::Published;
 use crate::replicas::fetcher::Wired;
 
@@ -16,6 +17,9 @@ const MARKERS_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a coordinator may take to say what is in a transaction.
 const ADDITIONS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a broker may take to answer a question.
+const QUESTIONS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The ways to other brokers. What waits at the other end has a way of its own.
 #[derive(Debug)]
 pub struct Colleagues {
@@ -23,6 +27,8 @@ pub struct Colleagues {
     pub markers: Lanes<Markers>,
     /// To the coordinators of transactions, with partitions.
     pub additions: Lanes<Additions>,
+    /// To coordinators of groups and leaders of partitions, with what was asked over HTTP.
+    pub questions: Questions,
 }
 
 impl Colleagues {
@@ -36,6 +42,7 @@ impl Colleagues {
         Self {
             markers: Lanes::new(way("markers", MARKERS_TIMEOUT)),
             additions: Lanes::new(way("additions", ADDITIONS_TIMEOUT)),
+            questions: Questions::new(way("questions", QUESTIONS_TIMEOUT)),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use milena_protocol::api::find_coordinator::FindCoordinatorRequest;
 use milena_protocol::api::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -16,16 +15,16 @@ use utoipa::ToSchema;
 use super::found::active;
 use crate::admin::body::Body;
 use crate::admin::call::Call;
+use crate::admin::elsewhere::Asked;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, GroupPath};
 use crate::admin::resource::{List, ResourceMetadata, segment};
-use crate::handlers::{find_coordinator, offset_commit};
+use crate::handlers::offset_commit;
+use crate::security::Operation;
 use crate::timestamp;
 
 /// The last version of OffsetCommit that names topics.
 const NAMES_TOPICS: i16 = 9;
-/// The kind of coordinator that groups have, in FindCoordinator.
-const GROUP: i8 = 0;
 
 /// Where a group shall go on.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -153,17 +152,9 @@ impl Call {
     }
 
     async fn commit(&self, id: &str, topic: &str, to: &BTreeMap<i32, i64>) -> Result<(), Failure> {
-        let request = FindCoordinatorRequest {
-            key_type: GROUP,
-            coordinator_keys: vec![id.into()],
-            ..Default::default()
-        };
         // The first group has a topic made that groups are kept in.
-        let context = self.context::<FindCoordinatorRequest>();
-        let response = find_coordinator::handle(self.broker.clone(), context, request).await;
-        for found in &response.coordinators {
-            Failure::unless_none(found.error_code, None)?;
-        }
+        let made = self.broker.groups.ensure_topic().await;
+        made.map_err(|code| Failure::of_wire(code, None))?;
         let partitions = to.iter().map(|(index, offset)| OffsetCommitRequestPartition {
             partition_index: PartitionIndex(*index),
             committed_offset: Offset(*offset),
@@ -176,8 +167,9 @@ impl Call {
         };
         let request =
             OffsetCommitRequest { group_id: id.into(), topics: vec![topic], ..Default::default() };
-        let context = self.context_in(NAMES_TOPICS);
-        let response = offset_commit::handle(self.broker.clone(), context, request).await;
+        let asked = Asked { request, version: NAMES_TOPICS };
+        let right = (Operation::Read, id);
+        let response = self.coordinate(right, asked, offset_commit::handle).await?;
         for result in response.topics.iter().flat_map(|topic| &topic.partitions) {
             match result.error_code {
                 // Somebody has come meanwhile.

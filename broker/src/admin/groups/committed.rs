@@ -4,9 +4,11 @@ use milena_protocol::api::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestG
 use milena_protocol::ids::{Offset, Uuid};
 
 use crate::admin::call::Call;
+use crate::admin::elsewhere::Asked;
 use crate::admin::error::Failure;
 use crate::handlers::offset_fetch;
 use crate::lag::Committed;
+use crate::security::Operation;
 
 /// The last version that names topics; later ones give their ids, and leave out those that are
 /// gone.
@@ -23,8 +25,9 @@ impl Call {
         }
         let asked = OffsetFetchRequestGroup { group_id: group.into(), ..Default::default() };
         let request = OffsetFetchRequest { groups: vec![asked], ..Default::default() };
-        let context = self.context_in(NAMES_TOPICS);
-        let response = offset_fetch::handle(self.broker.clone(), context, request).await;
+        let asked = Asked { request, version: NAMES_TOPICS };
+        let right = (Operation::Describe, group);
+        let response = self.coordinate(right, asked, offset_fetch::handle).await?;
         let mut committed = Vec::new();
         for group in response.groups {
             Failure::unless_none(group.error_code, None)?;

@@ -15,8 +15,10 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::message::Message;
 
 use crate::admin::call::Call;
+use crate::admin::elsewhere::Asked;
 use crate::admin::error::Failure;
 use crate::handlers::{consumer_group_describe, describe_groups};
+use crate::security::Operation;
 
 /// The type of protocol that consumers speak.
 pub const CONSUMERS: &str = "consumer";
@@ -108,11 +110,11 @@ impl Call {
         if !self.keeps_groups() {
             return Ok(Look::Nothing);
         }
-        let broker = self.broker.clone();
         let group_ids = vec![id.into()];
         let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
-        let context = self.context::<ConsumerGroupDescribeRequest>();
-        let response = consumer_group_describe::handle(broker.clone(), context, request).await;
+        let right = (Operation::Describe, id);
+        let asked = Asked::newest(request);
+        let response = self.coordinate(right, asked, consumer_group_describe::handle).await?;
         match response.groups.into_iter().next() {
             Some(group) if group.error_code != ErrorCode::GROUP_ID_NOT_FOUND => {
                 Failure::unless_none(group.error_code, group.error_message.as_ref())?;
@@ -121,8 +123,8 @@ impl Call {
             _ => {}
         }
         let request = DescribeGroupsRequest { groups: vec![id.into()], ..Default::default() };
-        let context = self.context::<DescribeGroupsRequest>();
-        let response = describe_groups::handle(broker, context, request).await;
+        let asked = Asked::newest(request);
+        let response = self.coordinate(right, asked, describe_groups::handle).await?;
         let found = response.groups.into_iter().next();
         let known = |group: &DescribeGroupsGroup| group.error_code != ErrorCode::GROUP_ID_NOT_FOUND;
         let Some(group) = found.filter(known) else { return Ok(Look::Nothing) };

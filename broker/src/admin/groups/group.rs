@@ -1,20 +1,29 @@
 //! Groups of consumers: listed, shown, forgotten.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
 use milena_protocol::api::delete_groups::DeleteGroupsRequest;
 use milena_protocol::api::list_groups::ListGroupsRequest;
+use milena_protocol::codec::Text;
+use milena_protocol::ids::NodeId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::found::{CONSUMERS, Found};
 use crate::admin::call::Call;
+use crate::admin::elsewhere::Asked;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, ClusterPath, GroupPath};
 use crate::admin::resource::{List, Relationship, ResourceMetadata, segment};
 use crate::handlers::{delete_groups, list_groups};
+use crate::security::{Operation, Resource};
+
+/// Names the brokers whose groups are missing in a list.
+const MISSING_COORDINATORS: HeaderName = HeaderName::from_static("missing-coordinators");
 
 /// A group of consumers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,8 +63,7 @@ impl ConsumerGroup {
             state: screaming(&group.state),
             r#type: group.kind,
             is_mixed_consumer_group: group.is_mixed,
-            // Only the coordinator itself can describe it.
-            coordinator: call.link(&format!("/brokers/{}", call.broker.node_id)),
+            coordinator: call.link(&format!("/brokers/{}", call.coordinator(&group.id))),
             consumers: call.link(&format!("{path}/consumers")),
             lag_summary: call.link(&format!("{path}/lag-summary")),
             consumer_group_id: group.id,
@@ -75,19 +83,57 @@ fn screaming(name: &str) -> String {
     screamed
 }
 
-/// The groups of consumers that this node coordinates.
+/// What all coordinators list.
+#[derive(Debug, Default)]
+struct Listed {
+    /// The groups of consumers.
+    ids: BTreeSet<Text>,
+    /// The brokers that did not tell all of theirs; −1 where nobody coordinates some groups.
+    missing: Vec<NodeId>,
+}
+
+impl Call {
+    async fn listed(&self) -> Listed {
+        let mut listed = Listed::default();
+        let is_of_consumers = |kind: &str| kind.is_empty() || kind == CONSUMERS;
+        for coordinator in self.coordinators() {
+            let (right, asked) = (
+                (Operation::Describe, Resource::Cluster),
+                Asked::newest(ListGroupsRequest::default()),
+            );
+            let response = match self.put(coordinator, right, asked, list_groups::handle).await {
+                Ok(response) => response,
+                Err(_) => {
+                    listed.missing.push(coordinator);
+                    continue;
+                }
+            };
+            if !response.error_code.is_none() {
+                listed.missing.push(coordinator);
+            }
+            let groups = response.groups.into_iter();
+            let groups = groups.filter(|group| is_of_consumers(&group.protocol_type));
+            listed.ids.extend(groups.map(|group| group.group_id));
+        }
+        listed
+    }
+}
+
+/// The groups of consumers, whoever coordinates them.
+///
+/// Where a coordinator does not answer, the groups of the others are listed, and the header
+/// `Missing-Coordinators` names it.
 #[utoipa::path(get, path = "/v3/clusters/{cluster_id}/consumer-groups",
     operation_id = "listConsumerGroups", tag = "Consumer groups", params(ClusterPath),
-    responses((status = 200, description = "The groups.", body = List<ConsumerGroup>), Failure))]
+    responses(
+        (status = 200, description = "The groups.", body = List<ConsumerGroup>,
+            headers(("Missing-Coordinators" = String, description =
+                "Brokers whose groups are not all in the list, with commas; -1 stands for groups \
+                that nobody coordinates now. Left out where all are."))),
+        Failure,
+    ))]
 pub async fn list(at: At<ClusterPath>) -> Result<Response, Failure> {
-    let context = at.context::<ListGroupsRequest>();
-    let request = ListGroupsRequest::default();
-    let response = list_groups::handle(at.broker.clone(), context, request).await;
-    Failure::unless_none(response.error_code, None)?;
-    let is_of_consumers = |kind: &str| kind.is_empty() || kind == CONSUMERS;
-    let listed = response.groups.into_iter().filter(|group| is_of_consumers(&group.protocol_type));
-    let mut ids: Vec<_> = listed.map(|group| group.group_id).collect();
-    ids.sort_unstable();
+    let Listed { ids, missing } = at.listed().await;
     let list = at.list::<ConsumerGroup>("KafkaConsumerGroupList", "/consumer-groups", Vec::new());
     let parts = stream::iter(ids).then(move |id| {
         let call = at.clone();
@@ -96,7 +142,15 @@ pub async fn list(at: At<ClusterPath>) -> Result<Response, Failure> {
             call.group(&id).await.map(|group| ConsumerGroup::of(&call, group)).into_iter().collect()
         }
     });
-    Ok(list.written(parts))
+    let mut response = list.written(parts);
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    match HeaderValue::from_str(&missing.join(", ")) {
+        Ok(named) if !missing.is_empty() => {
+            response.headers_mut().insert(MISSING_COORDINATORS, named);
+        }
+        _ => {}
+    }
+    Ok(response)
 }
 
 /// A group of consumers.
@@ -118,8 +172,8 @@ pub async fn delete(at: At<GroupPath>) -> Result<StatusCode, Failure> {
     let id = at.path.consumer_group_id.as_str();
     at.group(id).await?;
     let request = DeleteGroupsRequest { groups_names: vec![id.into()] };
-    let context = at.context::<DeleteGroupsRequest>();
-    let response = delete_groups::handle(at.broker.clone(), context, request).await;
+    let (right, asked) = ((Operation::Delete, id), Asked::newest(request));
+    let response = at.coordinate(right, asked, delete_groups::handle).await?;
     for result in &response.results {
         Failure::unless_none(result.error_code, None)?;
     }

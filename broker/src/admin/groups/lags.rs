@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
+use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
+use milena_protocol::ids::PartitionIndex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +16,7 @@ use super::found::{Found, Member, Place};
 use crate::admin::call::Call;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, GroupPartitionPath, GroupPath};
+use crate::admin::ranges::Ranges;
 use crate::admin::resource::{List, Relationship, ResourceMetadata, segment};
 use crate::broker::Broker;
 use crate::lag::{Committed, Isolation, Lag};
@@ -44,7 +47,7 @@ pub struct ConsumerLag {
     /// Offsets that are left; none of those before the log's start.
     lag: i64,
     /// How long the oldest record that is left has been there, in seconds by its timestamp; 0 where
-    /// none is left, null where it has no timestamp.
+    /// none is left, null where it has no timestamp or this node has no replica of the partition.
     lag_seconds: Option<f64>,
 }
 
@@ -152,6 +155,28 @@ impl Measured {
 }
 
 impl Call {
+    /// The same in partitions that this node has no replica of, as their leaders tell. How old the
+    /// first record is that is left they do not.
+    async fn measured_elsewhere(
+        &self,
+        committed: Vec<Committed>,
+        isolation: Isolation,
+    ) -> Result<Vec<Measured>, Failure> {
+        let image = self.broker.metadata.image_owned();
+        let there = committed.into_iter().filter(|one| one.is_there(&image));
+        let there: Vec<Committed> = there.collect();
+        let places = there.iter().map(|one| (one.topic.clone(), one.partition)).collect();
+        let ranges = Ranges::ask(&self.broker, places, isolation).await;
+        let measured = there.into_iter().map(|one| {
+            let place = (one.topic, one.partition);
+            let lag = ranges.lag(&place, one.offset).ok_or_else(|| unled(&place))?;
+            let seconds = (lag.offsets() == 0).then_some(0.0);
+            let (topic, PartitionIndex(index)) = place;
+            Ok(Measured { place: (topic, index), current: one.offset.0, lag, seconds })
+        });
+        measured.collect()
+    }
+
     /// A group, and how far it is behind where it has committed an offset of a partition that is
     /// still there, the furthest first.
     ///
@@ -171,15 +196,18 @@ impl Call {
             let (principal, topic) = (&context.peer.principal, Resource::Topic(&one.topic));
             is_asked(one) && self.broker.authorizer.allows(principal, Operation::Describe, topic)
         });
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            committed.into_iter().partition(|one| one.find(&self.broker).is_some());
         let turn = MEASURING.acquire().await.map_err(|_| stopping())?;
         let broker = Arc::clone(&self.broker);
         let measured = tokio::task::spawn_blocking(move || {
             // It goes on when nobody waits for it any more.
             let _turn = turn;
             let measure = |committed| Measured::of(&broker, committed, isolation);
-            committed.into_iter().filter_map(measure).collect::<Vec<_>>()
+            here.into_iter().filter_map(measure).collect::<Vec<_>>()
         });
         let mut measured = measured.await.map_err(|_| stopping())?;
+        measured.extend(self.measured_elsewhere(elsewhere, isolation).await?);
         if measured.is_empty() {
             return Err(Failure::missing(format!("group {id} has committed no such offset")));
         }
@@ -188,6 +216,11 @@ impl Call {
         });
         Ok((group, measured))
     }
+}
+
+fn unled((topic, PartitionIndex(index)): &(Text, PartitionIndex)) -> Failure {
+    let message = Text::from(format!("the leader of {topic}-{index} does not answer"));
+    Failure::of_wire(ErrorCode::BROKER_NOT_AVAILABLE, Some(&message))
 }
 
 fn stopping() -> Failure {

@@ -7,10 +7,12 @@ use milena_protocol::api::offset_delete::{
 use milena_protocol::ids::PartitionIndex;
 
 use crate::admin::call::Call;
+use crate::admin::elsewhere::Asked;
 use crate::admin::error::Failure;
 use crate::admin::path::{At, GroupPartitionPath, GroupTopicPath};
 use crate::handlers::offset_delete;
 use crate::lag::Committed;
+use crate::security::Operation;
 
 impl Call {
     /// Forgets what a group has committed of a topic, as far as `is_asked`.
@@ -39,8 +41,8 @@ impl Call {
             group_id: group.into(),
             topics: vec![OffsetDeleteRequestTopic { name: topic.into(), partitions }],
         };
-        let context = self.context::<OffsetDeleteRequest>();
-        let response = offset_delete::handle(self.broker.clone(), context, request).await;
+        let (right, asked) = ((Operation::Delete, group), Asked::newest(request));
+        let response = self.coordinate(right, asked, offset_delete::handle).await?;
         Failure::unless_none(response.error_code, None)?;
         for result in response.topics.iter().flat_map(|topic| &topic.partitions) {
             Failure::unless_none(result.error_code, None)?;
