@@ -84,7 +84,7 @@ $load produce one -c 6 -p 6 --seconds 10 >/dev/null
 $load produce large -c 6 -p 6 -r 150 --seconds 10 >/dev/null
 "$data/latency" "$bootstrap" warm 5000 10 >/dev/null
 
-for _ in 1 2; do
+for _ in 1 2 3; do
     echo "one record, 6 connections: $($load produce one -c 6 -p 6 --seconds "$seconds")"
     echo "16 kB, 6 connections:      $($load produce large -c 6 -p 6 -r 150 --seconds "$seconds")"
     echo "900 kB, 6 connections:     $($load produce large -c 6 -p 6 -r 8000 --seconds "$seconds")"

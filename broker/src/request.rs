@@ -31,8 +31,8 @@ pub struct Peer {
     pub is_forwarded: bool,
     /// The broker that says over this connection that it lives.
     pub lives_as: OnceLock<(NodeId, BrokerEpoch)>,
-    /// Whether it has asked who leads before.
-    pub has_metadata: OnceLock<()>,
+    /// Since when it is connected.
+    pub since: Instant,
 }
 
 /// Whom a listener is for.
@@ -64,7 +64,7 @@ impl Peer {
             scope,
             is_forwarded: false,
             lives_as: OnceLock::new(),
-            has_metadata: OnceLock::new(),
+            since: Instant::now(),
         }
     }
 }

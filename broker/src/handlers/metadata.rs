@@ -25,6 +25,8 @@ use crate::security::{Operation, Resource};
 
 /// A broken connection is noticed within this time on a busy machine.
 const NEWS: Duration = Duration::from_millis(3);
+/// Clients ask for metadata first of all.
+const BEGINNING: Duration = Duration::from_millis(100);
 
 /// Answers brokers and topics.
 pub async fn handle(
@@ -87,11 +89,11 @@ pub async fn handle(
 
 /// Waits for what this broker is about to hear of leaders. That a leader's process has ended is told
 /// to its clients and to the brokers that follow it in the same moment, and a client asks at once:
-/// named the dead leader, librdkafka asks again only after up to a second. Who asks for the first
-/// time has lost nobody.
+/// named the dead leader, librdkafka asks again only after up to a second. Who has just connected
+/// begins, and has lost nobody.
 async fn hear_news(broker: &Broker, context: &Context) {
-    let asks_again = context.peer.has_metadata.set(()).is_err();
-    if asks_again && broker.replicas.lanes().has_any() {
+    let is_new = context.peer.since.elapsed() < BEGINNING;
+    if !is_new && broker.replicas.lanes().has_any() {
         tokio::time::sleep(NEWS).await;
     }
 }
