@@ -244,6 +244,12 @@ impl LogDirectory {
         &self.registry.environment.root
     }
 
+    /// The disk that it is on.
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.registry.environment.disk
+    }
+
     /// What the previous process left, if there was one.
     #[must_use]
     pub fn previous_witness(&self) -> Option<&Witness> {

@@ -89,6 +89,11 @@ impl FaultDisk {
         state.fault = Some((state.steps + n, fault));
     }
 
+    /// Takes back the fault that was set and has not come.
+    pub fn calm(&self) {
+        self.state.lock().fault = None;
+    }
+
     /// Whether the end of the world has come.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
@@ -101,15 +106,14 @@ impl FaultDisk {
     }
 
     /// Undoes everything below `root` that was not synced, as a power cut would in the worst
-    /// case. Nothing may be open any more.
+    /// case. Nothing may be open any more. What is left survives the next cut too.
     pub fn cut_power(&self, root: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        let files = std::mem::take(&mut state.synced);
-        let names = std::mem::take(&mut state.names);
         std::fs::remove_dir_all(root)?;
         std::fs::create_dir_all(root)?;
-        restore(root, &files, &names)?;
-        *state = State::default();
+        let mut left = State { next_number: state.next_number, ..State::default() };
+        restore(root, &state, &mut left)?;
+        *state = left;
         Ok(())
     }
 
@@ -147,18 +151,20 @@ impl FaultDisk {
     }
 }
 
-fn restore(
-    directory: &Path,
-    files: &HashMap<FileNumber, Vec<u8>>,
-    names: &HashMap<PathBuf, Vec<(String, Option<FileNumber>)>>,
-) -> io::Result<()> {
-    for (name, number) in names.get(directory).into_iter().flatten() {
+/// Makes a directory what it was at its last sync, and takes it over into what is left.
+fn restore(directory: &Path, synced: &State, left: &mut State) -> io::Result<()> {
+    let Some(names) = synced.names.get(directory) else { return Ok(()) };
+    left.names.insert(directory.to_path_buf(), names.clone());
+    for (name, number) in names {
         let path = directory.join(name);
         if let Some(number) = number {
-            std::fs::write(&path, files.get(number).map_or(&[][..], Vec::as_slice))?;
+            let bytes = synced.synced.get(number).cloned().unwrap_or_default();
+            std::fs::write(&path, &bytes)?;
+            left.numbers.insert(std::fs::metadata(&path)?.ino(), *number);
+            left.synced.insert(*number, bytes);
         } else {
             std::fs::create_dir_all(&path)?;
-            restore(&path, files, names)?;
+            restore(&path, synced, left)?;
         }
     }
     Ok(())
