@@ -13,6 +13,10 @@ impl WallClock {
     /// Milliseconds since 1970.
     #[must_use]
     pub fn now(self) -> Timestamp {
+        #[cfg(feature = "simulation")]
+        if let Some(since) = turmoil::since_epoch() {
+            return Timestamp(since.as_millis() as i64);
+        }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(since.as_millis() as i64)
     }

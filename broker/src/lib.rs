@@ -23,6 +23,7 @@ pub mod join;
 pub mod lag;
 pub mod lifecycle;
 pub mod limits;
+pub mod machine;
 pub mod metadata;
 pub mod network;
 pub mod node;

@@ -8,6 +8,7 @@ mod ground;
 mod ports;
 mod seat;
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ use crate::join::{self, Joining};
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
+use crate::machine::{Machine, Threads};
 use crate::metadata::Published;
 use crate::network::listener::{self, Bound};
 use crate::peers::{ActiveController, Peers};
@@ -53,7 +55,7 @@ use ground::{
     Ground, known_node_id, known_property, metadata_directory, open_directories, previous_epoch,
     unanswered_incarnation,
 };
-use ports::{bind_all, bind_http, controller_listener, endpoint, endpoints};
+use ports::{Ports, controller_listener, endpoint, endpoints};
 use seat::{Seat, restore};
 
 pub use error::{ServeError, StartError};
@@ -86,18 +88,41 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub fn start(mut config: Config, began: Instant) -> Result<Self, StartError> {
-        join::listen_towards(&mut config);
-        // Ports first: a node that cannot be reached should not touch its data.
-        let bound = bind_all(&config)?;
-        let http = bind_http(&config)?;
-        let incarnation_id = join_cluster(&mut config, &bound)?;
+        let ports = Ports::take(&mut config)?;
+        let joined = join_cluster(&mut config, &ports.bound);
+        let incarnation_id = tokio::runtime::Handle::current().block_on(joined)?;
+        Self::found(config, began, Machine::real(), ports, incarnation_id)
+    }
+
+    /// The same on another machine, as a task of the current runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_on(
+        machine: Machine,
+        mut config: Config,
+        began: Instant,
+    ) -> Result<Self, StartError> {
+        let ports = Ports::take(&mut config)?;
+        let incarnation_id = join_cluster(&mut config, &ports.bound).await?;
+        Self::found(config, began, machine, ports, incarnation_id)
+    }
+
+    fn found(
+        mut config: Config,
+        began: Instant,
+        machine: Machine,
+        ports: Ports,
+        incarnation_id: Option<Uuid>,
+    ) -> Result<Self, StartError> {
+        let Ports { bound, http } = ports;
         check_roles(&config)?;
         let node_id = config.node_id.unwrap_or_else(|| known_node_id(&config));
         config.settle_node_id(node_id);
-        let (directories, cluster_id) = open_directories(&config, node_id)?;
+        let (directories, cluster_id) = open_directories(&config, node_id, &machine)?;
         let metadata_directory = metadata_directory(&config, &directories)?;
         let ground = Ground { node_id, cluster_id, bound, directories };
-        let mut driver = restore(&config, &ground, &metadata_directory)?;
+        let mut driver = restore(&config, &ground, &metadata_directory, &machine)?;
         let is_new = driver.controller().image().offset() == Offset::NONE;
         // The cluster may have kept the id for this run already.
         let unanswered = || unanswered_incarnation(&ground.directories);
@@ -198,6 +223,9 @@ impl Node {
             clock: WallClock,
             config: config.clone(),
         });
+        if machine.threads == Threads::None {
+            tokio::spawn(housekeeping::keep_up(ground.directories));
+        }
         let bound = ground.bound;
         Ok(Self { broker, lifecycle, seat, bound, http, is_new, began, deleted_topics })
     }
@@ -228,6 +256,19 @@ impl Node {
     /// # Errors
     /// [`ServeError`].
     pub async fn serve(self, on_ready: impl FnOnce(&Screen)) -> Result<(), ServeError> {
+        self.serve_until(wait_for_signal, on_ready).await
+    }
+
+    /// The same until `told` comes to an end. It is asked anew for whoever tells it twice, and
+    /// wants the end now.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn serve_until<F: Future<Output = io::Result<()>>>(
+        self,
+        told: impl Fn() -> F,
+        on_ready: impl FnOnce(&Screen),
+    ) -> Result<(), ServeError> {
         let mut screen = self.screen();
         let Self { broker, lifecycle, seat, bound, http, deleted_topics, began, .. } = self;
         for listener in http {
@@ -244,7 +285,7 @@ impl Node {
         if let Some(lifecycle) = &lifecycle {
             let epoch = tokio::select! {
                 joined = lifecycle.join() => joined.map_err(ServeError::Join)?,
-                stopped = wait_for_signal() => return stopped.map_err(ServeError::System),
+                stopped = told() => return stopped.map_err(ServeError::System),
             };
             registered = Some(epoch);
             tokio::spawn(lifecycle.clone().live(epoch));
@@ -270,7 +311,7 @@ impl Node {
         screen.took = began.elapsed();
         screen.log_ready();
         on_ready(&screen);
-        wait_for_signal().await.map_err(ServeError::System)?;
+        told().await.map_err(ServeError::System)?;
         let leave = async {
             if let (Some(lifecycle), Some(epoch)) = (lifecycle, registered)
                 && broker.config.controlled_shutdown_enable
@@ -284,7 +325,7 @@ impl Node {
         tokio::select! {
             () = leave => Ok(()),
             // Whoever asks twice wants it now.
-            again = wait_for_signal() => again.map_err(ServeError::System),
+            again = told() => again.map_err(ServeError::System),
         }
     }
 }
@@ -369,7 +410,7 @@ fn groups(config: &GroupConfig, ground: coordinator::Ground) -> Shards<group::Co
 
 /// Learns from a cluster that this node is told to be part of what it has to know. Answers the run
 /// as which its broker is registered there, if it is.
-fn join_cluster(config: &mut Config, bound: &[Bound]) -> Result<Option<Uuid>, StartError> {
+async fn join_cluster(config: &mut Config, bound: &[Bound]) -> Result<Option<Uuid>, StartError> {
     let endpoints = endpoints(config, bound, |scope| scope != Scope::Controllers);
     let directory = config.metadata_log_dir.clone();
     let joining = Joining {
@@ -379,8 +420,7 @@ fn join_cluster(config: &mut Config, bound: &[Bound]) -> Result<Option<Uuid>, St
         node_id: known_property(config, "node.id").and_then(|id| id.parse().ok()).map(NodeId),
         directory: &directory,
     };
-    let settled = join::settle(config, joining);
-    tokio::runtime::Handle::current().block_on(settled).map_err(StartError::Join)
+    join::settle(config, joining).await.map_err(StartError::Join)
 }
 
 fn registration(config: &Config, ground: &Ground, incarnation_id: Uuid) -> Registration {

@@ -1,11 +1,11 @@
 //! How long to wait before something is tried again: doubling, bounded, jittered so that many
 //! clients that failed together do not come back together.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use milena_protocol::error_code::ErrorCode;
 
+use crate::entropy::Entropy;
 use crate::error::ClientError;
 
 /// The first wait.
@@ -19,7 +19,7 @@ const LAST: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
-    entropy: RandomState,
+    entropy: Entropy,
 }
 
 impl Backoff {
@@ -27,7 +27,7 @@ impl Backoff {
     pub fn next(&mut self) -> Duration {
         let wait = FIRST.saturating_mul(1 << self.failures.min(10)).min(LAST);
         self.failures += 1;
-        let jitter = (self.entropy.hash_one(self.failures) % 400) as f64 / 1000.0;
+        let jitter = (self.entropy.draw(self.failures.into()) % 400) as f64 / 1000.0;
         wait.mul_f64(0.8 + jitter)
     }
 

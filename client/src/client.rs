@@ -4,7 +4,7 @@
 //! hold back, such as a fetch, would delay everything behind it on its connection; whoever sends
 //! such takes connections of its own with [`Client::apart`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     options: ClientOptions,
     metadata: Mutex<Arc<Metadata>>,
-    connections: Mutex<HashMap<String, Arc<Slot>>>,
+    connections: Mutex<BTreeMap<String, Arc<Slot>>>,
 }
 
 /// A place for one connection: whoever finds it empty dials, the others wait.

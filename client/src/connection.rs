@@ -17,10 +17,10 @@ use milena_protocol::api::{ApiKey, Request, request_header_version, response_hea
 use milena_protocol::codec::{Reader, Writer};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::message::{Message, Versions};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::{ClientError, Refused};
+use crate::tcp::TcpStream;
 use crate::wire::{Outcome, Wire};
 
 /// How a connection behaves.

@@ -8,6 +8,7 @@
 //! | [`group`] | reading topics as a member of a group, and committing how far |
 //! | [`admin`] | topics, configurations, groups, transactions, the cluster |
 //! | [`connection`] | one connection: any request of the protocol, pipelined |
+//! | [`tcp`] | the sockets underneath |
 //!
 //! Everything is `async` on tokio and safe to drop at any await. A request is asked in the highest
 //! version that both sides know. What a broker refuses comes back as [`Refused`], with the
@@ -40,16 +41,35 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// `tokio::select!`, which begins with any of its branches. Within a simulation chance follows from
+/// a seed alone, so there it begins with the first.
+#[cfg(not(feature = "simulation"))]
+#[macro_export]
+macro_rules! select {
+    ($($branch:tt)*) => { ::tokio::select! { $($branch)* } };
+}
+/// `tokio::select!`, which begins with any of its branches. Within a simulation chance follows from
+/// a seed alone, so there it begins with the first.
+#[cfg(feature = "simulation")]
+#[macro_export]
+macro_rules! select {
+    ($($branch:tt)*) => { ::tokio::select! { biased; $($branch)* } };
+}
+
 pub mod admin;
 mod backoff;
 pub mod client;
 pub mod connection;
 pub mod consumer;
+mod entropy;
 pub mod error;
 pub mod group;
 pub mod metadata;
 mod offsets;
 pub mod producer;
+#[cfg(feature = "simulation")]
+pub mod simulation;
+pub mod tcp;
 mod wire;
 
 pub use error::{ClientError, Refused};

@@ -14,12 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::error::ClientError;
+use crate::tcp::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 
 /// Pieces in one vectored write.
 const PIECES: usize = 64;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::call::Call;
 use super::error::Failure;
 use super::state;
+use crate::blocking;
 use crate::telemetry::scrape;
 
 /// How the node is.
@@ -57,7 +58,7 @@ pub async fn metrics(call: Call) -> impl IntoResponse {
     let state = state::of_node(&call).await;
     let metrics = call.broker.metrics.clone();
     // A page of many partitions and groups takes its time to be written.
-    let text = tokio::task::spawn_blocking(move || metrics.encode(state)).await;
+    let text = blocking::spawn(move || metrics.encode(state)).await;
     let text = text.unwrap_or_default();
     ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], text)
 }

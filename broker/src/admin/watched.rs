@@ -14,6 +14,7 @@ use milena_protocol::error_code::ErrorCode;
 use tokio::sync::Semaphore;
 
 use super::ranges::{Place, Ranges};
+use crate::blocking;
 use crate::broker::Broker;
 use crate::lag::{Committed, Isolation, Lag};
 use crate::telemetry::state::{GroupPartitionState, GroupState, GroupsState};
@@ -100,7 +101,7 @@ pub(super) async fn groups(broker: &Arc<Broker>) -> GroupsState {
     let ranges = tokio::time::timeout(LEADERS_TIME, asking).await.unwrap_or_default();
     let Ok(turn) = MEASURING.acquire().await else { return state };
     let broker = Arc::clone(broker);
-    let measured = tokio::task::spawn_blocking(move || {
+    let measured = blocking::spawn(move || {
         // It goes on when nobody waits for it any more.
         let _turn = turn;
         measure((&broker, &ranges), rows.rows, &mut state);

@@ -17,6 +17,7 @@ use milena_storage::{
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
+use crate::blocking;
 use crate::broker::Broker;
 
 /// Most threads that compact.
@@ -109,7 +110,7 @@ async fn work(broker: Arc<Broker>, cleaner: Arc<Cleaner>, number: usize) {
             return;
         }
         let (broker, cleaner) = (broker.clone(), cleaner.clone());
-        let turn = tokio::task::spawn_blocking(move || cleaner.turn(&broker, &settings));
+        let turn = blocking::spawn(move || cleaner.turn(&broker, &settings));
         match turn.await {
             Ok(true) => {}
             Ok(false) => tokio::time::sleep(settings.backoff).await,

@@ -1,16 +1,33 @@
-//! What has to be done from time to time: retention, and opening what had no room before.
+//! What has to be done from time to time: retention, opening what had no room before, and the
+//! upkeep of directories that have no threads.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::group::Request;
 use milena_protocol::codec::Text;
+use milena_storage::LogDirectory;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::blocking;
 use crate::broker::Broker;
 
+/// How often directories without threads are synced, as the threads of others would.
+const KEEP_UP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often logs that had no room are tried again.
 const OPEN_AGAIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Does the work of directories that have no threads of their own, until the runtime ends.
+pub async fn keep_up(directories: Vec<Arc<LogDirectory>>) {
+    loop {
+        tokio::time::sleep(KEEP_UP_INTERVAL).await;
+        for directory in &directories {
+            if let Err(error) = directory.maintain() {
+                tracing::debug!(%error, "the upkeep of a directory failed");
+            }
+        }
+    }
+}
 
 /// Tries again to open logs that could not be opened for want of room, until the runtime ends.
 pub async fn open_again(broker: Arc<Broker>) {
@@ -20,7 +37,7 @@ pub async fn open_again(broker: Arc<Broker>) {
             continue;
         }
         let broker = broker.clone();
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = blocking::spawn(move || {
             broker.replicas.open_again(&broker.metadata.image_owned());
         });
         if let Err(error) = opened.await {
@@ -69,7 +86,7 @@ pub async fn retain(broker: Arc<Broker>) {
     loop {
         tokio::time::sleep(interval).await;
         let broker = broker.clone();
-        let swept = tokio::task::spawn_blocking(move || sweep(&broker)).await;
+        let swept = blocking::spawn(move || sweep(&broker)).await;
         if let Err(error) = swept {
             tracing::error!(%error, "retention stopped");
             return;

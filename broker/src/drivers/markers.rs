@@ -130,7 +130,7 @@ impl Order {
         let asked = self.request(awaited.keys());
         let mut answer = pin!(self.broker.colleagues.markers.ask(leader, asked));
         let answer = loop {
-            tokio::select! {
+            milena_client::select! {
                 answer = &mut answer => break answer,
                 () = self.any_moved(leader, &awaited) => self.leave(leader, &mut awaited).await,
             }

@@ -2,14 +2,17 @@
 //! segments, and `quorum-state`.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::metadata::snapshot::{self, Snapshot};
 use milena_cluster::quorum::{Membership, QuorumState, SnapshotId};
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
+use milena_storage::LogDirectory;
+use milena_storage::disk::{Disk, Mode};
 
 /// The metadata log's name as a topic.
 pub const TOPIC: &str = "__cluster_metadata";
@@ -24,6 +27,7 @@ const KEPT_SNAPSHOTS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct QuorumFiles {
     directory: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl QuorumFiles {
@@ -31,10 +35,12 @@ impl QuorumFiles {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(root: &Path) -> io::Result<Self> {
-        let directory = root.join(DIRECTORY);
-        fs::create_dir_all(&directory)?;
-        Ok(Self { directory })
+    pub fn open(root: &LogDirectory) -> io::Result<Self> {
+        let (directory, disk) = (root.path().join(DIRECTORY), Arc::clone(root.disk()));
+        if !directory.is_dir() {
+            disk.create_directory(&directory)?;
+        }
+        Ok(Self { directory, disk })
     }
 
     /// The persisted quorum state; none on a new node.
@@ -89,7 +95,7 @@ impl QuorumFiles {
         let snapshots = self.snapshots()?;
         let surplus = snapshots.len().saturating_sub(KEPT_SNAPSHOTS);
         for (_, _, path) in snapshots.into_iter().take(surplus) {
-            fs::remove_file(path)?;
+            self.disk.remove_file(&path)?;
         }
         Ok(())
     }
@@ -123,13 +129,10 @@ impl QuorumFiles {
     /// # Errors
     /// When the disk refuses.
     pub fn write_piece(&self, snapshot: SnapshotId, position: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(position == 0)
-            .open(self.download(snapshot))?;
-        file.seek(SeekFrom::Start(position))?;
-        file.write_all(bytes)
+        let path = self.download(snapshot);
+        let is_new = position == 0 || !path.exists();
+        let file = self.disk.open(&path, if is_new { Mode::Replace } else { Mode::Write })?;
+        self.disk.write_at(&file, bytes, position)
     }
 
     /// The snapshot that came in pieces.
@@ -145,7 +148,7 @@ impl QuorumFiles {
     /// # Errors
     /// When the disk refuses.
     pub fn drop_download(&self, snapshot: SnapshotId) -> io::Result<()> {
-        fs::remove_file(self.download(snapshot))
+        self.disk.remove_file(&self.download(snapshot))
     }
 
     /// Makes the snapshot that came in pieces one that counts, durably.
@@ -154,9 +157,9 @@ impl QuorumFiles {
     /// When the disk refuses; it does not count then.
     pub fn keep_download(&self, snapshot: SnapshotId) -> io::Result<()> {
         let from = self.download(snapshot);
-        File::open(&from)?.sync_all()?;
-        fs::rename(&from, self.directory.join(file_name(snapshot)))?;
-        File::open(&self.directory)?.sync_all()
+        self.disk.sync_data(&self.disk.open(&from, Mode::Read)?)?;
+        self.disk.rename(&from, &self.directory.join(file_name(snapshot)))?;
+        self.disk.sync_directory(&self.directory)
     }
 
     fn download(&self, snapshot: SnapshotId) -> PathBuf {
@@ -181,11 +184,11 @@ impl QuorumFiles {
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let target = self.directory.join(name);
         let temporary = self.directory.join(format!("{name}.tmp"));
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &target)?;
-        File::open(&self.directory)?.sync_all()
+        let file = self.disk.open(&temporary, Mode::Replace)?;
+        self.disk.write_at(&file, bytes, 0)?;
+        self.disk.sync_data(&file)?;
+        self.disk.rename(&temporary, &target)?;
+        self.disk.sync_directory(&self.directory)
     }
 }
 

@@ -16,6 +16,7 @@ use milena_protocol::ids::{Offset, Uuid};
 
 use super::error::storage_code;
 use super::resolve;
+use crate::blocking;
 use crate::broker::Broker;
 use crate::replicas::partition::{DeleteRecordsError, Partition};
 use crate::request::Context;
@@ -30,7 +31,7 @@ pub async fn handle(
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let deadline = tokio::time::Instant::now() + timeout;
     // Each offset is written down before it is answered.
-    let deleted = tokio::task::spawn_blocking(move || delete_all(&broker, &context, request));
+    let deleted = blocking::spawn(move || delete_all(&broker, &context, request));
     // It does not end only if the broker does.
     let (mut response, deleted) = deleted.await.unwrap_or_default();
     let results = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);

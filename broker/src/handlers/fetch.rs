@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use super::error::read_code;
 use super::leader_hint::Hints;
 use super::{quorum, resolve};
+use crate::blocking;
 use crate::broker::Broker;
 use crate::endpoints::Endpoint;
 use crate::fetch_session::{Asked, Fetching, Key, News, Said, Session, Wanted};
@@ -303,7 +304,7 @@ impl Look {
         }
         let (look, wanted) = (self.clone(), Arc::clone(targets));
         let read = move || look.read_at(&wanted, turn, Place::Blocking);
-        let read = tokio::task::spawn_blocking(read);
+        let read = blocking::spawn(read);
         read.await.unwrap_or_else(|_| {
             // The broker ends.
             let fault = || Found::fault(self.downgraded(ErrorCode::KAFKA_STORAGE_ERROR));

@@ -15,6 +15,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp, Uuid};
 
 use super::resolve;
+use crate::blocking;
 use crate::broker::Broker;
 use crate::replicas::partition::Partition;
 use crate::request::Context;
@@ -156,7 +157,7 @@ impl Look {
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(none),
             timestamp => {
                 // Looking through segments may touch cold pages.
-                let looked = tokio::task::spawn_blocking(move || match timestamp {
+                let looked = blocking::spawn(move || match timestamp {
                     MAX_TIMESTAMP => partition.reader().max_timestamp_offset(),
                     _ => partition.reader().offset_for_timestamp(Timestamp(timestamp), upper),
                 })

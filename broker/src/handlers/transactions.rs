@@ -131,7 +131,7 @@ async fn ask_there(
     let id = &transaction.transactional_id;
     let moved =
         broker.metadata.until(|image| broker.transactions.leader_in(image, id) != Some(leader));
-    tokio::select! {
+    milena_client::select! {
         answer = broker.colleagues.additions.ask(leader, transaction.clone()) => {
             answer.map_err(|silence| match silence {
                 Silence::NotAsked => ErrorCode::COORDINATOR_NOT_AVAILABLE,

@@ -10,10 +10,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
+use milena_client::tcp::TcpStream;
+use tokio::time::Instant;
 
 use super::frame::{BadFrame, Buffer, IDLE_BYTES};
 use crate::broker::Broker;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use milena_client::tcp::TcpStream;
 
 /// Whether a connection to `HOST:PORT` is refused. Whatever else happens, such as no answer in
 /// time, may be the network.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_client::tcp::{self, TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::connection;
 use crate::broker::Broker;
@@ -30,7 +30,14 @@ pub struct Bound {
     pub scope: Scope,
     /// Where it listens, with the port that was chosen if 0 was asked.
     pub address: SocketAddr,
-    socket: std::net::TcpListener,
+    socket: Listening,
+}
+
+#[derive(Debug)]
+enum Listening {
+    System(std::net::TcpListener),
+    #[cfg(feature = "simulation")]
+    Simulated(TcpListener),
 }
 
 /// Binds a listener.
@@ -38,6 +45,16 @@ pub struct Bound {
 /// # Errors
 /// When the address is taken or not ours.
 pub fn bind(name: &str, scope: Scope, address: SocketAddr, backlog: i32) -> io::Result<Bound> {
+    #[cfg(feature = "simulation")]
+    if let Some(listener) = tcp::listen(address)? {
+        let address = listener.local_addr()?;
+        return Ok(Bound {
+            name: name.into(),
+            scope,
+            address,
+            socket: Listening::Simulated(listener),
+        });
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted broker gets its port back at once, although old connections linger.
     socket.set_reuse_address(true)?;
@@ -45,7 +62,8 @@ pub fn bind(name: &str, scope: Scope, address: SocketAddr, backlog: i32) -> io::
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let socket: std::net::TcpListener = socket.into();
-    Ok(Bound { name: name.into(), scope, address: socket.local_addr()?, socket })
+    let address = socket.local_addr()?;
+    Ok(Bound { name: name.into(), scope, address, socket: Listening::System(socket) })
 }
 
 /// Accepts until the runtime ends.
@@ -53,7 +71,11 @@ pub fn bind(name: &str, scope: Scope, address: SocketAddr, backlog: i32) -> io::
 /// # Errors
 /// When the socket cannot be handed to the runtime.
 pub async fn accept(broker: Arc<Broker>, bound: Bound) -> io::Result<()> {
-    let listener = TcpListener::from_std(bound.socket)?;
+    let listener = match bound.socket {
+        Listening::System(socket) => TcpListener::from_std(socket)?,
+        #[cfg(feature = "simulation")]
+        Listening::Simulated(listener) => listener,
+    };
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => start(&broker, &bound.name, bound.scope, stream, remote).await,
@@ -66,8 +88,9 @@ pub async fn accept(broker: Arc<Broker>, bound: Bound) -> io::Result<()> {
 }
 
 /// A client whose machine died never closes: a long poll for it would wait for nobody.
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL)
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
+    tcp::of_system(stream).map_or(Ok(()), |it| SockRef::from(it).set_tcp_keepalive(&probes))
 }
 
 /// Serves a connection on a task of its own, once there is room for it.
@@ -89,7 +112,7 @@ async fn start(
     };
     let prepared = stream
         .set_nodelay(true)
-        .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive()))
+        .and_then(|()| keep_alive(&stream))
         .and_then(|()| stream.local_addr());
     // The client may be gone already.
     let Ok(local) = prepared else { return };

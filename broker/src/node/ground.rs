@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use milena_protocol::ids::{BrokerEpoch, NodeId, Uuid};
-use milena_storage::{DirectoryOptions, LogDirectory, RealDisk};
+use milena_storage::{DirectoryOptions, LogDirectory};
 
 use super::error::StartError;
 use crate::config::Config;
 use crate::entropy::{new_uuid, uuid_of};
+use crate::machine::{Machine, Threads};
 use crate::network::listener::Bound;
 
 /// The id of a node that is given none.
@@ -44,6 +45,7 @@ pub(super) fn known_node_id(config: &Config) -> NodeId {
 pub(super) fn open_directories(
     config: &Config,
     node_id: NodeId,
+    machine: &Machine,
 ) -> Result<(Vec<Arc<LogDirectory>>, String), StartError> {
     let cluster_id = config
         .cluster_id
@@ -54,7 +56,14 @@ pub(super) fn open_directories(
     let directories = config
         .log_dirs
         .iter()
-        .map(|path| open_directory(path, node_id, &cluster_id, count))
+        .map(|path| {
+            let mut options = DirectoryOptions::new(node_id);
+            options.cluster_id = Some(cluster_id.clone());
+            options.descriptor_budget =
+                descriptor_limit().saturating_sub(RESERVED_DESCRIPTORS).max(64) / count;
+            options.runs_threads = machine.threads == Threads::Own;
+            open_directory(path, options, machine)
+        })
         .collect::<Result<_, _>>()?;
     Ok((directories, cluster_id))
 }
@@ -73,15 +82,10 @@ fn new_cluster_id(config: &Config) -> String {
 
 fn open_directory(
     path: &Path,
-    node_id: NodeId,
-    cluster_id: &str,
-    count: usize,
+    options: DirectoryOptions,
+    machine: &Machine,
 ) -> Result<Arc<LogDirectory>, StartError> {
-    let mut options = DirectoryOptions::new(node_id);
-    options.cluster_id = Some(cluster_id.to_owned());
-    options.descriptor_budget =
-        descriptor_limit().saturating_sub(RESERVED_DESCRIPTORS).max(64) / count;
-    let opened = LogDirectory::open(path, options, Arc::new(RealDisk));
+    let opened = LogDirectory::open(path, options, machine.disk.clone());
     let directory = opened.map_err(StartError::Directory)?;
     for name in directory.quarantined() {
         let path = path.display();

@@ -7,6 +7,7 @@ use milena_cluster::metadata::image::EndpointImage;
 use super::error::StartError;
 use crate::advertised;
 use crate::config::{Config, HostPort};
+use crate::join;
 use crate::network::listener::{self, Bound};
 use crate::request::Scope;
 
@@ -29,7 +30,21 @@ fn scope(config: &Config, listener: &str) -> Scope {
     }
 }
 
-pub(super) fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {
+/// The ports of a node.
+pub(super) struct Ports {
+    pub(super) bound: Vec<Bound>,
+    pub(super) http: Vec<std::net::TcpListener>,
+}
+
+impl Ports {
+    /// Takes them before anything else: a node that cannot be reached should not touch its data.
+    pub(super) fn take(config: &mut Config) -> Result<Self, StartError> {
+        join::listen_towards(config);
+        Ok(Self { bound: bind_all(config)?, http: bind_http(config)? })
+    }
+}
+
+fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {
     config
         .listeners
         .iter()
@@ -49,7 +64,7 @@ pub(super) fn bind_all(config: &Config) -> Result<Vec<Bound>, StartError> {
         .collect()
 }
 
-pub(super) fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
     config
         .http_listeners
         .iter()

@@ -18,6 +18,7 @@ use crate::config::{Config, HostPort};
 use crate::drivers::controller::{self, Beginning, Driver, SnapshotRules};
 use crate::entropy::new_uuid;
 use crate::join::{self, Candidacy};
+use crate::machine::Machine;
 use crate::metadata::Published;
 use crate::peers::ActiveController;
 use crate::request::Scope;
@@ -66,6 +67,7 @@ pub(super) fn restore(
     config: &Config,
     ground: &Ground,
     directory: &Arc<LogDirectory>,
+    machine: &Machine,
 ) -> Result<Driver, StartError> {
     let me = member(config, ground, directory);
     let beginning = Beginning {
@@ -85,6 +87,7 @@ pub(super) fn restore(
             max_interval: config.metadata_log.max_snapshot_interval,
         },
         clock: now,
+        machine: machine.clone(),
     };
     Ok(controller::restore(beginning)?)
 }

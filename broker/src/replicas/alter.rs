@@ -64,7 +64,7 @@ async fn keep_time(replicas: &Replicas) {
                 next = next.min(shared.clock().at(at));
             }
         }
-        tokio::select! {
+        milena_client::select! {
             () = tokio::time::sleep_until(next.max(now + MIN_TICK)) => {}
             () = shared.retried() => {}
         }

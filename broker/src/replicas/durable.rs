@@ -12,6 +12,8 @@ use milena_storage::{FlushHandle, StorageError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::blocking;
+
 /// The syncs of one partition.
 ///
 /// Whoever wants a sync writes `wanted` and then looks at `is_running`; whoever has synced does the
@@ -36,7 +38,7 @@ impl Durable {
         self.wanted.fetch_max(end.0, Ordering::SeqCst);
         let mut running = Running::begin(self)?;
         let (durable, flush) = (Arc::clone(self), handle.clone());
-        Some(tokio::task::spawn_blocking(move || {
+        Some(blocking::spawn(move || {
             loop {
                 let wanted = durable.wanted.load(Ordering::Acquire);
                 // Everything that is in the log by the time the sync begins is covered by it.

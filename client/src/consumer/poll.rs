@@ -219,7 +219,7 @@ impl Consumer {
             // What may not be tried yet is tried as soon as it may.
             let waits = !self.is_refreshing && self.partitions.values().any(|one| one.is_stale);
             let until = if waits { deadline.min(self.refresh_at) } else { deadline };
-            tokio::select! {
+            crate::select! {
                 Some(event) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     // A task that panicked has nothing to say.
                     if let Ok(event) = event {

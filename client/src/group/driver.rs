@@ -3,7 +3,6 @@
 //! is spoken.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::options::{GroupOptions, GroupProtocol, Subscription};
 use super::step::{Input, Notice, Output, Question, Reply, Standing};
 use crate::client::{Client, Topics};
 use crate::connection::Connection;
+use crate::entropy::Entropy;
 use crate::error::ClientError;
 
 /// How long to wait before names or counts are asked for again.
@@ -120,7 +120,7 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
-            let input = tokio::select! {
+            let input = crate::select! {
                 wish = self.wished.recv(), if !is_left => {
                     is_left = matches!(wish, None | Some(Input::Leave));
                     wish.unwrap_or(Input::Leave)
@@ -383,8 +383,8 @@ async fn ask(
 fn fresh_id() -> String {
     loop {
         let mut bytes = [0; 16];
-        for half in bytes.chunks_mut(8) {
-            half.copy_from_slice(&RandomState::new().hash_one(Instant::now()).to_be_bytes());
+        for (place, half) in (0..).zip(bytes.chunks_mut(8)) {
+            half.copy_from_slice(&Entropy::default().draw(place).to_be_bytes());
         }
         if let Some(id) = Uuid::from_random(bytes) {
             return id.to_string();

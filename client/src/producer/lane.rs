@@ -561,6 +561,10 @@ fn leaves_uncertain(error: &ClientError, before: bool) -> bool {
 }
 
 fn now() -> Timestamp {
+    #[cfg(feature = "simulation")]
+    if let Some(since) = turmoil::since_epoch() {
+        return Timestamp(since.as_millis() as i64);
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Timestamp(since.map_or(0, |since| since.as_millis() as i64))
 }

@@ -2,12 +2,12 @@
 //! or without a key the same one for a while, then another (KIP-480, KIP-794).
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use milena_protocol::ids::PartitionIndex;
 
 use super::options::ProducerOptions;
+use crate::entropy::Entropy;
 use crate::metadata::Topic;
 
 /// The partition of a key among `count`: Kafka's murmur2, so that every client agrees.
@@ -43,7 +43,7 @@ pub fn murmur2(bytes: &[u8]) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Sticky {
     topics: HashMap<Arc<str>, Place>,
-    entropy: RandomState,
+    entropy: Entropy,
     draws: u64,
 }
 
@@ -69,7 +69,7 @@ impl Sticky {
             return place.partition;
         }
         self.draws += 1;
-        let draw = self.entropy.hash_one(self.draws) as usize;
+        let draw = self.entropy.draw(self.draws) as usize;
         let led: Vec<_> = topic.partitions.iter().filter(|one| one.leader.is_some()).collect();
         let chosen = match led.len() {
             0 => topic.partitions.get(draw % topic.partitions.len().max(1)),

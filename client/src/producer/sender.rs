@@ -1,7 +1,7 @@
 //! What moves batches: finds each partition's leader, puts what is ready into one request per
 //! leader, and takes the answers apart. One task per producer owns all of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub async fn run(shared: Arc<Shared>) {
     loop {
         let again = sender.send_ready();
         let again_at = again.unwrap_or_else(|| Instant::now() + METADATA_AGE);
-        tokio::select! {
+        crate::select! {
             () = sender.shared.wake.notified() => {}
             Some(event) = sender.tasks.join_next(), if !sender.tasks.is_empty() => {
                 // A task that panicked has dropped its batches, which settles them.
@@ -60,7 +60,7 @@ type Load = Vec<(Key, Batch)>;
 struct Sender {
     shared: Arc<Shared>,
     tasks: JoinSet<Event>,
-    links: HashMap<NodeId, Link>,
+    links: BTreeMap<NodeId, Link>,
     identity: Option<Identity>,
     /// Errands under way.
     identifying: bool,
@@ -97,7 +97,7 @@ impl Sender {
         Self {
             shared,
             tasks: JoinSet::new(),
-            links: HashMap::new(),
+            links: BTreeMap::new(),
             identity: None,
             identifying: false,
             adding: false,
@@ -127,12 +127,12 @@ impl Sender {
     }
 
     /// At most one request for each leader; what is missing to send more is noted.
-    fn collect(&mut self, now: Instant) -> (HashMap<NodeId, Load>, Option<Instant>) {
+    fn collect(&mut self, now: Instant) -> (BTreeMap<NodeId, Load>, Option<Instant>) {
         let shared = Arc::clone(&self.shared);
         let options = &shared.options;
         let metadata = shared.client.metadata();
-        let mut loads: HashMap<NodeId, Load> = HashMap::new();
-        let mut bytes: HashMap<NodeId, usize> = HashMap::new();
+        let mut loads: BTreeMap<NodeId, Load> = BTreeMap::new();
+        let mut bytes: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut missing: BTreeSet<Key> = BTreeSet::new();
         let transaction = self.shared.is_transactional().then(|| shared.transaction());
         if let Some(transaction) = &transaction {

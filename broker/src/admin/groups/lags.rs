@@ -18,6 +18,7 @@ use crate::admin::error::Failure;
 use crate::admin::path::{At, GroupPartitionPath, GroupPath};
 use crate::admin::ranges::Ranges;
 use crate::admin::resource::{List, Relationship, ResourceMetadata, segment};
+use crate::blocking;
 use crate::broker::Broker;
 use crate::lag::{Committed, Isolation, Lag};
 use crate::security::{Operation, Resource};
@@ -200,7 +201,7 @@ impl Call {
             committed.into_iter().partition(|one| one.find(&self.broker).is_some());
         let turn = MEASURING.acquire().await.map_err(|_| stopping())?;
         let broker = Arc::clone(&self.broker);
-        let measured = tokio::task::spawn_blocking(move || {
+        let measured = blocking::spawn(move || {
             // It goes on when nobody waits for it any more.
             let _turn = turn;
             let measure = |committed| Measured::of(&broker, committed, isolation);

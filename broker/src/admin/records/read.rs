@@ -16,6 +16,7 @@ use super::pieces::{Piece, Pieces};
 use super::shown::ShownRecord;
 use crate::admin::call::Call;
 use crate::admin::error::Failure;
+use crate::blocking;
 use crate::handlers::fetch;
 use crate::limits::budget::WAIT_FOR_ROOM;
 
@@ -127,7 +128,7 @@ impl Call {
             // Decompressing takes its time, and pages that are not in memory take theirs.
             let turn = FILLING.acquire().await.map_err(|_| fault("the node is stopping"))?;
             let stored = bytes.clone();
-            let filled = tokio::task::spawn_blocking(move || page.fill(&stored)).await;
+            let filled = blocking::spawn(move || page.fill(&stored)).await;
             drop(turn);
             let needed_bytes =
                 match filled.unwrap_or_else(|_| Err(fault("the node is stopping")))? {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use milena_cluster::controller::{Controller, Decision, Proposal, Sessions, features};
 use milena_cluster::metadata::delta::Changes;
@@ -17,12 +16,16 @@ use milena_protocol::codec::EncodeError;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::Fatal;
 use super::handle::{Authority, ControllerHandle, Finish, Inbox, Job, QuorumView, Work};
 use super::ledger::Ledger;
 use super::news::{News, NewsDesk, Publish};
+use super::queue::{self, Receiver, Waited};
+use crate::machine::Machine;
 
 /// Requests that share one sync.
 const MAX_BATCH: usize = 256;
@@ -74,6 +77,7 @@ pub struct Driver {
     rules: SnapshotRules,
     snapshot_at: Instant,
     clock: fn() -> Timestamp,
+    machine: Machine,
     /// Where the quorum's own clock begins.
     started_at: Instant,
     inbox: Inbox,
@@ -125,8 +129,9 @@ impl Driver {
         ledger: Ledger,
         rules: SnapshotRules,
         clock: fn() -> Timestamp,
+        machine: Machine,
     ) -> Self {
-        let (sender, work) = channel();
+        let (sender, work) = queue::open(machine.threads);
         Self {
             inbox: Inbox(sender),
             work: Some(work),
@@ -142,6 +147,7 @@ impl Driver {
             rules,
             snapshot_at: Instant::now(),
             clock,
+            machine,
             started_at: Instant::now(),
         }
     }
@@ -156,7 +162,7 @@ impl Driver {
     /// # Errors
     /// When the thread cannot be started.
     pub fn publish_to(&mut self, publish: Publish) -> std::io::Result<()> {
-        self.desk = NewsDesk::open(publish)?;
+        self.desk = NewsDesk::open(publish, self.machine.threads)?;
         Ok(())
     }
 
@@ -253,32 +259,62 @@ impl Driver {
         let receiver = self.work.take().expect("a driver is started once");
         let handle =
             ControllerHandle { inbox: self.inbox.clone(), node, view: self.view.subscribe() };
-        std::thread::Builder::new().name("controller".into()).spawn(move || {
-            if let Err(error) = self.run(&receiver) {
-                // Crash-only: a restart recovers from what is on the disk.
-                tracing::error!(%error, "the controller cannot go on; the process ends");
-                std::process::abort();
+        match receiver {
+            Receiver::Thread(work) => {
+                let run = move || self.end(|it| it.run(&work));
+                std::thread::Builder::new().name("controller".into()).spawn(run)?;
             }
-        })?;
+            Receiver::Task(mut work) => drop(tokio::spawn(async move {
+                let ran = self.run_as_task(&mut work).await;
+                self.end(|_| ran);
+                // Nobody is told that this is over: in a process everybody would be, at once.
+                std::future::pending::<()>().await;
+            })),
+        }
         Ok(handle)
     }
 
-    fn run(&mut self, work: &Receiver<Work>) -> Result<(), Fatal> {
-        loop {
-            let first = match work.recv_timeout(self.leisure()) {
-                Ok(work) => Some(work),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            };
-            self.tick()?;
-            self.fence_silent()?;
-            self.do_chores()?;
-            for work in first.into_iter().chain(work.try_iter()).take(MAX_BATCH) {
-                self.take(work)?;
-            }
-            self.commit()?;
-            self.snapshot_if_due()?;
+    fn end(&mut self, run: impl FnOnce(&mut Self) -> Result<(), Fatal>) {
+        if let Err(error) = run(self) {
+            // Crash-only: a restart recovers from what is on the disk.
+            tracing::error!(%error, "the controller cannot go on; the process ends");
+            (self.machine.end)();
         }
+    }
+
+    fn run(&mut self, work: &std::sync::mpsc::Receiver<Work>) -> Result<(), Fatal> {
+        loop {
+            let first = match queue::wait(work, self.leisure()) {
+                Waited::Work(work) => Some(work),
+                Waited::Nothing => None,
+                Waited::Closed => return Ok(()),
+            };
+            self.turn(first.into_iter().chain(work.try_iter()))?;
+        }
+    }
+
+    async fn run_as_task(&mut self, work: &mut UnboundedReceiver<Work>) -> Result<(), Fatal> {
+        loop {
+            let first = match queue::wait_as_task(work, self.leisure()).await {
+                Waited::Work(work) => Some(work),
+                Waited::Nothing => None,
+                Waited::Closed => return Ok(()),
+            };
+            let more = std::iter::from_fn(|| work.try_recv().ok());
+            self.turn(first.into_iter().chain(more))?;
+        }
+    }
+
+    /// Does what is due, then what has come, all of which shares one sync.
+    fn turn(&mut self, work: impl Iterator<Item = Work>) -> Result<(), Fatal> {
+        self.tick()?;
+        self.fence_silent()?;
+        self.do_chores()?;
+        for work in work.take(MAX_BATCH) {
+            self.take(work)?;
+        }
+        self.commit()?;
+        self.snapshot_if_due()
     }
 
     fn take(&mut self, work: Work) -> Result<(), Fatal> {

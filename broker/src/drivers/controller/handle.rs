@@ -1,6 +1,5 @@
 //! The way to the controller and the quorum's member, for everybody else on this node.
 
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use milena_cluster::controller::{Controller, Decision, Sessions};
@@ -12,6 +11,8 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
 use tokio::sync::{oneshot, watch};
+
+use super::queue::Sender;
 
 /// What the active controller decides on.
 pub struct Authority<'a> {
@@ -132,7 +133,7 @@ impl ControllerHandle {
     /// A way that leads to no controller.
     #[cfg(test)]
     pub fn to_nobody(node: NodeId) -> Self {
-        let (work, _) = std::sync::mpsc::channel();
+        let (work, _) = super::queue::open(crate::machine::Threads::Own);
         let (_, view) = watch::channel(QuorumView::unknown());
         Self { inbox: Inbox(work), node, view }
     }

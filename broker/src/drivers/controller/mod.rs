@@ -10,6 +10,7 @@ mod driver;
 mod handle;
 mod ledger;
 mod news;
+mod queue;
 mod recover;
 mod restore;
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! takes its time, and the quorum must go on meanwhile.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::MetadataImage;
 
 use super::handle::Finish;
+use super::queue::{self, Receiver, Sender};
+use crate::machine::Threads;
 
 /// Takes a committed image into effect on this broker.
 pub type Publish = Box<dyn FnMut(&Arc<MetadataImage>, &Changes) + Send>;
@@ -30,11 +31,19 @@ impl NewsDesk {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn open(publish: Publish) -> std::io::Result<Self> {
-        let (sender, news) = channel();
-        std::thread::Builder::new()
-            .name("metadata".into())
-            .spawn(move || take_all(&news, publish))?;
+    pub fn open(mut publish: Publish, threads: Threads) -> std::io::Result<Self> {
+        let (sender, news) = queue::open(threads);
+        match news {
+            Receiver::Thread(news) => {
+                let work = move || news.into_iter().for_each(|news| take(news, &mut publish));
+                std::thread::Builder::new().name("metadata".into()).spawn(work)?;
+            }
+            Receiver::Task(mut news) => drop(tokio::spawn(async move {
+                while let Some(news) = news.recv().await {
+                    take(news, &mut publish);
+                }
+            })),
+        }
         Ok(Self(Some(sender)))
     }
 
@@ -45,17 +54,17 @@ impl NewsDesk {
         }
         match &self.0 {
             // The thread ends only with the process.
-            Some(desk) => drop(desk.send(news)),
+            Some(desk) => {
+                let _ = desk.send(news);
+            }
             None => news.answers.into_iter().for_each(|finish| finish(Ok(()))),
         }
     }
 }
 
-fn take_all(news: &Receiver<News>, mut publish: Publish) {
-    for News { image, answers } in news {
-        if let Some((image, changes)) = image {
-            publish(&image, &changes);
-        }
-        answers.into_iter().for_each(|finish| finish(Ok(())));
+fn take(News { image, answers }: News, publish: &mut Publish) {
+    if let Some((image, changes)) = image {
+        publish(&image, &changes);
     }
+    answers.into_iter().for_each(|finish| finish(Ok(())));
 }

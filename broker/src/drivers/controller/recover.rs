@@ -44,7 +44,7 @@ impl Remains {
         now: Timestamp,
     ) -> Result<Self, Fatal> {
         let mut log = open_log(directory, segment_bytes)?;
-        let files = QuorumFiles::open(directory.path()).map_err(|error| fatal(&error))?;
+        let files = QuorumFiles::open(directory).map_err(|error| fatal(&error))?;
         let state = files.read_state().map_err(|error| fatal(&error))?.unwrap_or_default();
         let snapshot = files.read_snapshot().map_err(|error| fatal(&error))?;
         reconcile(&mut log, &snapshot, now)?;

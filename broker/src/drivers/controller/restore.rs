@@ -20,6 +20,7 @@ use super::driver::{Driver, SnapshotRules};
 use super::ledger::{Ledger, Uncommitted};
 use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::replay::each_batch;
+use crate::machine::Machine;
 
 /// What a driver begins with, besides what is on the disk.
 pub struct Beginning<'a> {
@@ -47,6 +48,8 @@ pub struct Beginning<'a> {
     pub rules: SnapshotRules,
     /// The wall clock.
     pub clock: fn() -> Timestamp,
+    /// What this node runs on.
+    pub machine: Machine,
 }
 
 /// Replays snapshot and log, and restores the quorum's member. The image is that of the snapshot:
@@ -59,7 +62,7 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
     let directory = beginning.directory;
     let mut log = open_log(directory, beginning.segment_bytes)?;
     // The log makes its directory; the small files live in it.
-    let files = QuorumFiles::open(directory.path()).map_err(|error| damaged(&error))?;
+    let files = QuorumFiles::open(directory).map_err(|error| damaged(&error))?;
     let state = files.read_state().map_err(|error| damaged(&error))?.unwrap_or_default();
     let snapshot = files.read_snapshot().map_err(|error| damaged(&error))?;
     let snapshot_id = reconcile(&mut log, &snapshot, (beginning.clock)())?;
@@ -83,7 +86,7 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
     let quorum = Quorum::restore(restored, Now { wall: clock(), ..Now::default() });
     let static_values = beginning.static_values.clone();
     let ledger = Ledger::new(log, files, beginning.node, static_values, image, batches)?;
-    Ok(Driver::new(quorum, ledger, beginning.rules, clock))
+    Ok(Driver::new(quorum, ledger, beginning.rules, clock, beginning.machine))
 }
 
 /// The metadata log of a directory.

@@ -19,6 +19,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::{Beginning, Driver, Outgoing, SnapshotRules, restore};
 use crate::drivers::metadata_log::DIRECTORY;
+use crate::machine::Machine;
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,6 +107,7 @@ impl Cluster {
                 max_interval: Duration::from_secs(3600),
             },
             clock: || Timestamp(1_000),
+            machine: Machine::real(),
         };
         let mut driver = restore(beginning).unwrap();
         let mailbox = Arc::clone(&self.mailbox);

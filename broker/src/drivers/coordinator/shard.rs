@@ -291,7 +291,7 @@ impl<M: Machine> Shard<M> {
                     if effects.is_empty() {
                         return;
                     }
-                    tokio::select! {
+                    milena_client::select! {
                         committed = committed => (effects, committed),
                         () = shard.ended() => return,
                     }
@@ -357,7 +357,7 @@ async fn keep_time<M: Machine>(shard: Arc<Shard<M>>) {
             None => shard.changed.notified().await,
             Some(at) => {
                 let at = shard.surroundings.started_at + Duration::from_millis(at.0);
-                tokio::select! {
+                milena_client::select! {
                     () = tokio::time::sleep_until(at) => {
                         shard.run(|machine, now, outputs| machine.tick(now, outputs));
                     }

@@ -17,6 +17,7 @@ use super::ground::Ground;
 use super::load;
 use super::shard::{Effects, Shard, Surroundings};
 use super::topic::InternalTopic;
+use crate::blocking;
 use crate::replicas::partition::Partition;
 
 /// Makes the machine for a partition, before anything is replayed.
@@ -223,9 +224,8 @@ impl<M: Machine> Shards<M> {
     async fn read(&self, partition: &Arc<Partition>) -> Result<M, String> {
         let mut machine = (self.make)(partition);
         let source = Arc::clone(partition);
-        let loaded = tokio::task::spawn_blocking(move || {
-            load::replay(source.reader(), &mut machine).map(|()| machine)
-        });
+        let loaded =
+            blocking::spawn(move || load::replay(source.reader(), &mut machine).map(|()| machine));
         loaded.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 }

@@ -62,7 +62,7 @@ pub async fn run<N: Network>(
 ) {
     let mut tasks = JoinSet::new();
     loop {
-        let opened = tokio::select! {
+        let opened = milena_client::select! {
             opened = lanes.opened() => opened,
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
@@ -273,7 +273,7 @@ async fn reached(at: Option<tokio::time::Instant>) {
 }
 
 async fn wait(changed: impl Future<Output = ()>, until: Option<tokio::time::Instant>) {
-    tokio::select! {
+    milena_client::select! {
         () = changed => {}
         () = reached(until) => {}
     }

@@ -9,6 +9,7 @@ use milena_protocol::record::Batch;
 
 use super::super::role::{Ask, NextAsk, position};
 use super::*;
+use crate::blocking;
 
 /// What is left to do once an answer is taken, without the partition's lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Partition {
         }
         let Some(start) = after.start_at else { return };
         let handle = self.start.clone();
-        let advanced = tokio::task::spawn_blocking(move || handle.advance(start)).await;
+        let advanced = blocking::spawn(move || handle.advance(start)).await;
         if let Ok(Err(error)) = advanced {
             tracing::warn!(partition = ?self, %error, "a follower cannot move its log's start");
         }
