@@ -255,14 +255,14 @@ impl Work<'_> {
                 tracing::info!(topic = self.log.topic(), partition = self.log.partition().0, %end,
                     "cut to where the leader's log agrees");
                 let cut = self.log.truncate_to(*end, self.now);
-                cut.map_err(|error| self.failed(&error))?;
+                cut.map_err(|error| self.stopped(&error))?;
                 return Ok(Some(follower::Input::Truncated(position(self.log))));
             }
             follower::Output::StartAt(start) => {
                 tracing::info!(topic = self.log.topic(), partition = self.log.partition().0,
                     %start, "begun anew where the leader's log starts");
                 let begun = self.log.truncate_fully_and_start_at(*start, self.now);
-                begun.map_err(|error| self.failed(&error))?;
+                begun.map_err(|error| self.stopped(&error))?;
                 return Ok(Some(follower::Input::Truncated(position(self.log))));
             }
             follower::Output::AdvanceHighWatermark(offset) => {
@@ -296,7 +296,7 @@ impl Work<'_> {
         if start == end && first < end {
             // The leader's log starts within this batch.
             let begun = self.log.truncate_fully_and_start_at(first, self.now);
-            begun.map_err(|error| self.failed(&error))?;
+            begun.map_err(|error| self.stopped(&error))?;
         }
         match self.log.append_as_follower(self.records, self.now) {
             Ok(_) => Ok(()),
@@ -308,16 +308,33 @@ impl Work<'_> {
                     reason,
                     "a leader's answer is damaged; it is asked again"
                 );
-                if let Some(machine) = &self.following.machine {
-                    let troubles = self.following.troubles;
-                    *self.following = Following::begin(self.log, machine.leadership());
-                    self.following.troubles = troubles;
-                }
-                self.following.rest(self.rest.0, self.rest.1);
+                self.begin_again();
                 Err(None)
             }
+            Err(AppendError::Storage(error)) => Err(self.stopped(&error)),
             Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    /// Asks anew from where the log ends, after a rest.
+    fn begin_again(&mut self) {
+        if let Some(machine) = &self.following.machine {
+            let troubles = self.following.troubles;
+            *self.following = Following::begin(self.log, machine.leadership());
+            self.following.troubles = troubles;
+        }
+        self.following.rest(self.rest.0, self.rest.1);
+    }
+
+    /// What the disk refused. Want of room goes away by itself, and nothing was changed.
+    fn stopped(&mut self, error: &StorageError) -> Option<ErrorCode> {
+        if !matches!(error, StorageError::Full | StorageError::Exhausted { .. }) {
+            return self.failed(error);
+        }
+        tracing::warn!(topic = self.log.topic(), partition = self.log.partition().0, %error,
+            "a follower waits until there is room");
+        self.begin_again();
+        None
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Option<ErrorCode> {
