@@ -1,5 +1,5 @@
-//! All simulations of the machines: many seeds of each as a table, or one seed again with all that
-//! happened.
+//! All simulations, of the machines and of whole brokers: many seeds of each as a table, or one seed
+//! again with all that happened.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +8,8 @@ use std::time::Instant;
 /// A simulation: the test that plays it, and what its variables begin with.
 struct Suite {
     name: &'static str,
+    /// The crate that it is in.
+    package: &'static str,
     /// The file of tests that it is in.
     target: &'static str,
     test: &'static str,
@@ -20,6 +22,7 @@ struct Suite {
 const SUITES: &[Suite] = &[
     Suite {
         name: "quorum",
+        package: "milena-cluster",
         target: "quorum_sim",
         test: "nothing_committed_is_lost_whatever_happens",
         prefix: "QUORUM",
@@ -27,6 +30,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "replica",
+        package: "milena-cluster",
         target: "replica_sim",
         test: "nothing_acknowledged_is_lost_whatever_happens",
         prefix: "REPLICA",
@@ -34,6 +38,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "controller",
+        package: "milena-cluster",
         target: "controller_sim",
         test: "partitions_are_led_by_who_has_everything_whatever_happens",
         prefix: "CONTROLLER",
@@ -41,6 +46,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "classic-group",
+        package: "milena-cluster",
         target: "group",
         test: "sim::groups_come_to_rest_with_each_part_given_once",
         prefix: "CLASSIC_GROUP",
@@ -48,6 +54,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "migration",
+        package: "milena-cluster",
         target: "group",
         test: "migration_sim::groups_of_both_protocols_come_to_rest",
         prefix: "MIGRATION",
@@ -55,6 +62,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "consumer-group",
+        package: "milena-cluster",
         target: "consumer_group_sim",
         test: "every_partition_has_one_reader_in_the_end_and_never_two",
         prefix: "CONSUMER_GROUP",
@@ -62,10 +70,19 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "transaction",
+        package: "milena-cluster",
         target: "transaction_sim",
         test: "every_transaction_is_decided_once_whatever_happens",
         prefix: "TRANSACTION",
         seeds: 800,
+    },
+    Suite {
+        name: "brokers",
+        package: "milena-brokers",
+        target: "brokers",
+        test: "nothing_acknowledged_is_lost_whatever_happens",
+        prefix: "BROKERS",
+        seeds: 60,
     },
 ];
 
@@ -164,7 +181,7 @@ fn cargo(root: &Path, suite: &Suite, is_release: bool) -> Command {
     if is_release {
         command.arg("--release");
     }
-    command.args(["-p", "milena-cluster", "--test", suite.target, suite.test]);
+    command.args(["-p", suite.package, "--test", suite.target, suite.test]);
     command.args(["--", "--exact", "--nocapture"]);
     command
 }
