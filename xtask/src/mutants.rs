@@ -7,14 +7,15 @@ use std::process::Command;
 /// Schedules that are tried for each bug.
 const SEEDS: u64 = 1_000;
 
-/// Where bugs are planted: the test, and the prefixes of the variables that it reads.
-const SUITES: &[(&str, &[&str])] = &[
-    ("quorum_sim", &["QUORUM"]),
-    ("group", &["CLASSIC_GROUP", "MIGRATION"]),
-    ("consumer_group_sim", &["CONSUMER_GROUP"]),
-    ("transaction_sim", &["TRANSACTION"]),
-    ("replica_sim", &["REPLICA"]),
-    ("controller_sim", &["CONTROLLER"]),
+/// Where bugs are planted: the test, its crate, and the prefixes of the variables that it reads.
+const SUITES: &[(&str, &str, &[&str])] = &[
+    ("quorum_sim", "milena-cluster", &["QUORUM"]),
+    ("group", "milena-cluster", &["CLASSIC_GROUP", "MIGRATION"]),
+    ("consumer_group_sim", "milena-cluster", &["CONSUMER_GROUP"]),
+    ("transaction_sim", "milena-cluster", &["TRANSACTION"]),
+    ("replica_sim", "milena-cluster", &["REPLICA"]),
+    ("controller_sim", "milena-cluster", &["CONTROLLER"]),
+    ("cluster", "milena-sim", &["CLUSTER"]),
 ];
 
 /// What became of one bug.
@@ -48,9 +49,9 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), String> {
         }
     }
     let mut findings = Vec::new();
-    for (suite, prefixes) in SUITES {
+    for (suite, package, prefixes) in SUITES {
         eprintln!("{suite}: {seeds} schedules for each bug");
-        findings.extend(run(root, suite, prefixes, seeds)?);
+        findings.extend(run(root, (suite, package), prefixes, seeds)?);
     }
     if is_json {
         let shown = serde_json::to_string_pretty(&findings);
@@ -63,10 +64,15 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), String> {
     if missed.is_empty() { Ok(()) } else { Err(format!("not found: {}", missed.join(", "))) }
 }
 
-fn run(root: &Path, suite: &str, prefixes: &[&str], seeds: u64) -> Result<Vec<Finding>, String> {
+fn run(
+    root: &Path,
+    (suite, package): (&str, &str),
+    prefixes: &[&str],
+    seeds: u64,
+) -> Result<Vec<Finding>, String> {
     let mut command = Command::new("cargo");
     command
-        .args(["test", "--release", "-p", "milena-cluster", "--test", suite])
+        .args(["test", "--release", "-p", package, "--test", suite])
         .args(["planted_bugs", "--", "--nocapture", "--test-threads=1"])
         .current_dir(root);
     for prefix in prefixes {

@@ -84,6 +84,14 @@ const SUITES: &[Suite] = &[
         prefix: "BROKERS",
         seeds: 60,
     },
+    Suite {
+        name: "cluster",
+        package: "milena-sim",
+        target: "cluster",
+        test: "nothing_acknowledged_is_lost_whatever_happens_to_the_cluster",
+        prefix: "CLUSTER",
+        seeds: 1000,
+    },
 ];
 
 const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--first S] [--suite NAME] [--release] \

@@ -1,0 +1,94 @@
+//! Those who use the cluster: producers, consumers, and an administrator.
+
+mod administrator;
+mod consumer;
+mod producer;
+
+use milena_cluster::quorum;
+use milena_cluster::replica;
+use milena_protocol::ids::NodeId;
+
+use crate::host::Key;
+use crate::network::FIRST_CLIENT;
+use crate::simulation::rng::Rng;
+use crate::world::{Event, World};
+pub use administrator::Administrator;
+pub use consumer::Consumer;
+pub use producer::Producer;
+
+/// The administrator, as one end of a message's way.
+pub const ADMINISTRATOR: NodeId = NodeId(FIRST_CLIENT);
+/// Milliseconds until a client does not wait for an answer any more.
+pub const PATIENCE: u64 = 400;
+
+/// All clients.
+pub struct Clients {
+    pub administrator: Administrator,
+    pub producers: Vec<Producer>,
+    pub consumers: Vec<Consumer>,
+}
+
+/// A producer's or a consumer's place in the network, and back.
+pub fn address(kind: usize, index: usize) -> NodeId {
+    NodeId(FIRST_CLIENT + 100 * (kind as i32 + 1) + index as i32)
+}
+
+fn index(address: NodeId, kind: usize) -> usize {
+    (address.0 - FIRST_CLIENT - 100 * (kind as i32 + 1)) as usize
+}
+
+impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
+    /// The clients begin.
+    pub fn begin_clients(&mut self) {
+        self.at(300, Event::Administer);
+        for index in 0..self.clients.producers.len() {
+            self.at(1_000, Event::GoOn(address(producer::KIND, index)));
+        }
+        for index in 0..self.clients.consumers.len() {
+            self.at(1_500, Event::GoOn(address(consumer::KIND, index)));
+        }
+    }
+
+    /// A client goes on.
+    pub fn go_on(&mut self, client: NodeId) {
+        let is_producer = client.0 < address(consumer::KIND, 0).0;
+        match is_producer {
+            true => self.produce_next(index(client, producer::KIND)),
+            false => self.consume_next(index(client, consumer::KIND)),
+        }
+    }
+
+    /// Some partition, as somebody knows them, and who leads it as far as that one knows: metadata
+    /// comes from any broker, and may be old.
+    pub fn known_leader(&mut self, key: Key) -> Option<NodeId> {
+        let brokers: Vec<NodeId> = self
+            .hosts
+            .values()
+            .filter(|host| host.broker().is_some_and(|broker| broker.registered.is_some()))
+            .map(|host| host.id)
+            .collect();
+        let asked = *self.rng.pick(&brokers)?;
+        let image = &self.host(asked).broker()?.image;
+        let leader = image.partition(key.0, key.1)?.leader;
+        (leader != NodeId::NONE).then_some(leader)
+    }
+
+    /// Some partition that there is.
+    pub fn any_partition(&mut self) -> Option<Key> {
+        let newest = &self.newest;
+        let keys: Vec<Key> = newest
+            .topics()
+            .flat_map(|topic| topic.partitions().map(|(index, _)| (topic.id(), index)))
+            .collect();
+        self.rng.pick(&keys).copied()
+    }
+}
+
+impl Clients {
+    /// As many as the plan says.
+    pub fn new(producers: usize, consumers: usize, rng: &mut Rng) -> Self {
+        let producers = (0..producers).map(|_| Producer::new(rng.next())).collect();
+        let consumers = (0..consumers).map(|_| Consumer::default()).collect();
+        Self { administrator: Administrator::default(), producers, consumers }
+    }
+}
