@@ -18,6 +18,8 @@ pub enum HostBug {
     /// A broker on the node of the active controller does not note that it registers: killed before
     /// the answer, it is taken for one that has lost records.
     UnnotedRegistration,
+    /// A coordinator answers before what it says is committed.
+    AnswersBeforeCommit,
 }
 
 /// What the hosts do badly.

@@ -4,6 +4,9 @@ use milena_cluster::configs::Values;
 
 use crate::simulation::rng::Rng;
 
+/// The topic of the coordinators of groups.
+pub const GROUPS: &str = "__consumer_offsets";
+
 /// A topic that the administrator makes.
 #[derive(Clone, Debug)]
 pub struct TopicPlan {
@@ -38,6 +41,8 @@ pub struct Plan {
     pub producers: usize,
     pub in_flight: usize,
     pub consumers: usize,
+    /// Those who commit the offsets of a group each.
+    pub committers: usize,
     /// Messages lost, doubled, damaged and that take very long, in a thousand.
     pub loss: u64,
     pub doubled: u64,
@@ -105,10 +110,11 @@ impl Plan {
             is_split,
             kraft_version: of(&[0, 1, 1, 1]) as i16,
             has_eligible: of(&[0, 1, 1, 1, 1]) == 1,
-            topics: (0..of(&[1, 2, 2])).map(|at| topic(at, &mut of)).collect(),
+            topics: topics(&mut of),
             producers: of(&[1, 2, 3]) as usize,
             in_flight: of(&[1, 2, 5]) as usize,
             consumers: 2,
+            committers: 2,
             loss: of(&[0, 10, 50]),
             doubled: of(&[0, 20, 100]),
             damaged: of(&[0, 0, 20]),
@@ -169,6 +175,12 @@ impl Weights {
             reassign: rng.below(3),
         }
     }
+}
+
+fn topics(of: &mut impl FnMut(&[u64]) -> u64) -> Vec<TopicPlan> {
+    let mut topics: Vec<TopicPlan> = (0..of(&[1, 2, 2])).map(|at| topic(at, of)).collect();
+    topics.push(TopicPlan { name: GROUPS.to_owned(), is_durable: false, ..topic(0, of) });
+    topics
 }
 
 fn topic(at: u64, of: &mut impl FnMut(&[u64]) -> u64) -> TopicPlan {

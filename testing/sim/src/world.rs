@@ -43,7 +43,7 @@ const TICK: u64 = 20;
 /// Something that happens at a time.
 #[derive(Clone, Debug)]
 pub enum Event {
-    Deliver(Parcel),
+    Deliver(Box<Parcel>),
     /// A connection broke, and maybe nobody listens there any more.
     Broken {
         node: NodeId,
@@ -115,7 +115,7 @@ impl Event {
     /// Whose it is, and of which run of it.
     fn addressee(&self) -> Option<(NodeId, Option<u64>)> {
         match self {
-            Self::Deliver(Parcel { to, run, .. }) => Some((*to, *run)),
+            Self::Deliver(parcel) => Some((parcel.to, parcel.run)),
             Self::Broken { node, run, .. }
             | Self::Gone { node, run, .. }
             | Self::Synced { node, run, .. }
@@ -167,7 +167,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
         let mut world = Self {
-            clients: Clients::new(plan.producers, plan.consumers, &mut rng),
+            clients: Clients::new(&plan, &mut rng),
             rng,
             bugs,
             now: 0,
@@ -302,7 +302,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             }
         }
         match event {
-            Event::Deliver(parcel) => self.deliver(parcel),
+            Event::Deliver(parcel) => self.deliver(*parcel),
             Event::Broken { node, peer, correlation, is_gone, .. } => {
                 self.step(node, Input::Unanswered(peer, correlation))?;
                 if is_gone { self.step(node, Input::Gone(peer)) } else { Ok(()) }
@@ -354,14 +354,16 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
     /// What the time brings on a node, besides the quorum.
     fn look(&mut self, id: NodeId) -> Result<(), Violation> {
         self.keep_office(id)?;
-        let Some(now) = self.clock(id).map(|now| now.instant) else { return Ok(()) };
+        let Some(now) = self.clock(id) else { return Ok(()) };
         let Some(broker) = self.host(id).broker() else { return Ok(()) };
         let is_due = |key: &&Key| {
             let leading = broker.leading(**key);
-            leading.and_then(|it| it.machine.deadline()).is_some_and(|at| at <= now)
+            leading.and_then(|it| it.machine.deadline()).is_some_and(|at| at <= now.instant)
         };
         let due: Vec<Key> = broker.parts.keys().filter(is_due).copied().collect();
-        due.into_iter().try_for_each(|key| self.lead(id, key, replica::Input::Tick))
+        let led: Vec<Key> = broker.parts.keys().copied().collect();
+        due.into_iter().try_for_each(|key| self.lead(id, key, replica::Input::Tick))?;
+        led.into_iter().try_for_each(|key| self.tick_groups(id, key, now))
     }
 
     /// Somebody hears that the process of a node has ended.

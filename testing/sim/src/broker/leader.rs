@@ -64,14 +64,15 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let mut outputs = Vec::new();
         let machine = Leader::begin(begin, now, &mut outputs);
         let producers = Producers::of(&log.batches);
-        let leading = Leading { machine, producers, waiting: Vec::new() };
+        let leading = Leading { machine, producers, waiting: Vec::new(), groups: None };
         let role = Role::Leader(Box::new(leading));
         if let Some(broker) = host.broker_mut() {
             broker.parts.insert(key, Part { leader: id, epoch, role });
         }
         self.met("partition leader");
         self.note(format_args!("{id} leads {}-{} in epoch {epoch}", key.0, key.1.0));
-        self.carry_out(id, key, outputs)
+        self.carry_out(id, key, outputs)?;
+        self.load_groups(id, key)
     }
 
     /// Lets a leader take an input, and does what follows from it.
@@ -182,7 +183,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         for (Waiting { client, attempt, .. }, result) in answers {
             self.send(id, client, None, Message::Produced { key, attempt, result });
         }
-        Ok(())
+        self.release_groups(id, key)
     }
 
     /// A producer's batch arrives.

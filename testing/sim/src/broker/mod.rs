@@ -6,6 +6,7 @@ mod leader;
 mod lifecycle;
 mod producers;
 mod roles;
+mod shard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerId,
 
 use crate::host::Key;
 pub use producers::{Producers, sent};
+pub use shard::Shard;
 
 /// What a run of a broker knows.
 pub struct Broker<L> {
@@ -62,6 +64,8 @@ pub struct Leading<L> {
     pub machine: Leader<L>,
     pub producers: Producers,
     pub waiting: Vec<Waiting>,
+    /// The coordinator of groups, of a partition of theirs.
+    pub groups: Option<Shard>,
 }
 
 /// A producer that waits until its batch counts.

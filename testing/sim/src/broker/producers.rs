@@ -53,6 +53,9 @@ impl Producers {
 
     /// A batch that was appended.
     pub fn note(&mut self, id: ProducerId, sent: Sent) {
+        if id == ProducerId::NONE {
+            return;
+        }
         let known = self.0.entry(id).or_default();
         known.push(sent);
         if known.len() > WINDOW {

@@ -92,6 +92,8 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         for (key, partition) in partitions(&self.newest) {
             self.check_replicas(key, partition)?;
         }
+        let waits = self.clients.committers.iter().any(|committer| !committer.is_done());
+        require(!waits, || "after healing a commit of offsets waits".to_owned())?;
         for producer in &self.clients.producers {
             require(producer.pending.is_empty(), || {
                 format!("after healing a producer waits for {} batches", producer.pending.len())

@@ -1,6 +1,7 @@
 //! Those who use the cluster: producers, consumers, and an administrator.
 
 mod administrator;
+mod committer;
 mod consumer;
 mod producer;
 
@@ -10,9 +11,11 @@ use milena_protocol::ids::NodeId;
 
 use crate::host::Key;
 use crate::network::FIRST_CLIENT;
+use crate::plan::Plan;
 use crate::simulation::rng::Rng;
 use crate::world::{Event, World};
 pub use administrator::Administrator;
+pub use committer::Committer;
 pub use consumer::Consumer;
 pub use producer::Producer;
 
@@ -26,6 +29,7 @@ pub struct Clients {
     pub administrator: Administrator,
     pub producers: Vec<Producer>,
     pub consumers: Vec<Consumer>,
+    pub committers: Vec<Committer>,
 }
 
 /// A producer's or a consumer's place in the network, and back.
@@ -47,14 +51,19 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         for index in 0..self.clients.consumers.len() {
             self.at(1_500, Event::GoOn(address(consumer::KIND, index)));
         }
+        for index in 0..self.clients.committers.len() {
+            self.at(1_000, Event::GoOn(address(committer::KIND, index)));
+        }
     }
 
     /// A client goes on.
     pub fn go_on(&mut self, client: NodeId) {
-        let is_producer = client.0 < address(consumer::KIND, 0).0;
-        match is_producer {
-            true => self.produce_next(index(client, producer::KIND)),
-            false => self.consume_next(index(client, consumer::KIND)),
+        if client.0 < address(consumer::KIND, 0).0 {
+            self.produce_next(index(client, producer::KIND));
+        } else if client.0 < address(committer::KIND, 0).0 {
+            self.consume_next(index(client, consumer::KIND));
+        } else {
+            self.commit_next(index(client, committer::KIND));
         }
     }
 
@@ -86,9 +95,12 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
 
 impl Clients {
     /// As many as the plan says.
-    pub fn new(producers: usize, consumers: usize, rng: &mut Rng) -> Self {
-        let producers = (0..producers).map(|_| Producer::new(rng.next())).collect();
-        let consumers = (0..consumers).map(|_| Consumer::default()).collect();
-        Self { administrator: Administrator::default(), producers, consumers }
+    pub fn new(plan: &Plan, rng: &mut Rng) -> Self {
+        Self {
+            administrator: Administrator::default(),
+            producers: (0..plan.producers).map(|_| Producer::new(rng.next())).collect(),
+            consumers: (0..plan.consumers).map(|_| Consumer::default()).collect(),
+            committers: (0..plan.committers).map(|_| Committer::default()).collect(),
+        }
     }
 }

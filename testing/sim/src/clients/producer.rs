@@ -12,6 +12,7 @@ use milena_protocol::record::{BatchBuilder, BatchOptions};
 use super::{PATIENCE, address, index};
 use crate::host::Key;
 use crate::network::Message;
+use crate::plan::GROUPS;
 use crate::quorum_checks::Violation;
 use crate::world::{Event, World};
 
@@ -105,6 +106,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             let newest = &self.newest;
             let keys: Vec<Key> = newest
                 .topics()
+                .filter(|topic| topic.name().as_str() != GROUPS)
                 .flat_map(|topic| topic.partitions().map(|(index, _)| (topic.id(), index)))
                 .collect();
             let choice = self.clients.producers[at].choice % keys.len().max(1) as u64;

@@ -8,6 +8,7 @@ use milena_cluster::controller::heartbeats::{Heartbeat, HeartbeatAnswer};
 use milena_cluster::controller::isr::{Altered, IsrChange};
 use milena_cluster::controller::reassign::Reassignment;
 use milena_cluster::controller::topics::NewTopic;
+use milena_cluster::group;
 use milena_cluster::quorum::{Batch, Envelope};
 use milena_cluster::replica::Fetch;
 use milena_cluster::replica::follower::Answer;
@@ -81,6 +82,17 @@ pub enum Message {
         attempt: u64,
         result: Result<Vec<Batch>, ErrorCode>,
     },
+    /// To the coordinator of a group, and its answer.
+    AskGroup {
+        key: Key,
+        attempt: u64,
+        request: group::Request,
+    },
+    GroupTold {
+        key: Key,
+        attempt: u64,
+        result: Result<group::Answer, ErrorCode>,
+    },
 }
 
 /// What the active controller is asked.
@@ -115,12 +127,13 @@ impl Message {
             Self::Ask { ask: Ask::Register(_), .. }
                 | Self::Told { told: Ok(Told::Registered(_)), .. }
                 | Self::Produce { .. }
+                | Self::AskGroup { .. }
         )
     }
 
     /// Whether a client sends it, whose connection keeps the order.
     pub fn is_of_client(&self) -> bool {
-        matches!(self, Self::Produce { .. } | Self::Consume { .. })
+        matches!(self, Self::Produce { .. } | Self::Consume { .. } | Self::AskGroup { .. })
     }
 }
 
@@ -143,6 +156,12 @@ impl fmt::Display for Message {
                 write!(f, "has produced {} {attempt}: {result:?}", Place(key))
             }
             Self::Consume { key, from, .. } => write!(f, "consumes {} at {from}", Place(key)),
+            Self::AskGroup { key, attempt, request } => {
+                write!(f, "asks {} {attempt}: {request:?}", Place(key))
+            }
+            Self::GroupTold { key, attempt, result } => {
+                write!(f, "answers of {} {attempt}: {result:?}", Place(key))
+            }
             Self::Consumed { key, result, .. } => {
                 let count = result.as_ref().map(Vec::len);
                 write!(f, "shows of {}: {count:?}", Place(key))

@@ -37,7 +37,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let sender_run = self.hosts.get(&from).map_or(0, |host| host.run);
         let parcel = Parcel { from, sender_run, to, run, message };
         if from == to {
-            return self.at(0, Event::Deliver(parcel));
+            return self.at(0, Event::Deliver(Box::new(parcel)));
         }
         let (mut loss, mut doubled, mut late) = (0, 0, 0);
         if !self.is_calm {
@@ -63,7 +63,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             };
             let mut copy = parcel.clone();
             self.damage(&mut copy.message);
-            self.at(delay, Event::Deliver(copy));
+            self.at(delay, Event::Deliver(Box::new(copy)));
         }
     }
 
@@ -142,6 +142,10 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
                 self.consume(to, from, key, attempt, offset)
             }
             Message::Produced { key, attempt, result } => self.produced(to, key, attempt, result),
+            Message::AskGroup { key, attempt, request } => {
+                self.ask_group(to, (from, attempt), key, request)
+            }
+            Message::GroupTold { attempt, result, .. } => self.group_told(to, attempt, result),
             Message::Consumed { key, attempt, result } => {
                 debug_assert!(run.is_none());
                 self.consumed(to, key, attempt, result)
