@@ -107,7 +107,7 @@ impl Lifecycle {
     }
 
     async fn register(&self) -> Result<BrokerEpoch, JoinError> {
-        if !self.local().is_active() {
+        if !self.is_alone().await {
             // Should the answer not find it alive, the next run takes the registration up again.
             for directory in &self.directories {
                 let noted = directory.witness_incarnation(self.registration.incarnation_id);
@@ -141,6 +141,17 @@ impl Lifecycle {
                 });
             }
         }
+    }
+
+    /// Whether this node's own controller decides, and knows no other broker: nobody would lead in
+    /// its place then, and its start is a sync shorter.
+    async fn is_alone(&self) -> bool {
+        let id = self.registration.id;
+        let look = move |controller: &Controller, _| {
+            let is_alone = controller.image().brokers().all(|broker| broker.id == id);
+            Decision { records: Vec::new(), answer: is_alone }
+        };
+        self.local().is_active() && self.local().call(look).await.unwrap_or(false)
     }
 
     async fn try_register(&self) -> Result<BrokerEpoch, ErrorCode> {

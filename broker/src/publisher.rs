@@ -10,7 +10,7 @@ use milena_cluster::configs::{Resolver, Values};
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage};
 use milena_protocol::codec::Text;
-use milena_protocol::ids::{NodeId, Uuid};
+use milena_protocol::ids::{BrokerEpoch, NodeId, Uuid};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::limits::Limits;
@@ -48,10 +48,23 @@ impl Publisher {
         } else if self.knows_this_run(image) {
             self.has_begun = true;
             if let Some(broker) = image.broker(self.node) {
+                self.witness(broker.epoch);
                 self.replicas.shared().register(broker.epoch);
             }
             self.publish(image, &Changes::between(&MetadataImage::default(), image));
             self.replicas.put_strays_aside(image);
+        }
+    }
+
+    /// Before any role: a run that led, and left the next one only the incarnation id that it had
+    /// asked with, would be taken for one that never knew its epoch. The next run would take the
+    /// registration up again and lead in the same leader epoch, with other records.
+    fn witness(&self, epoch: BrokerEpoch) {
+        for directory in self.replicas.directories() {
+            if let Err(error) = directory.witness_broker_epoch(epoch) {
+                // The directory is offline now, and with it whatever could have had a role there.
+                tracing::error!(%error, "cannot keep the broker's epoch");
+            }
         }
     }
 

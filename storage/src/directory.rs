@@ -277,7 +277,7 @@ impl LogDirectory {
     }
 
     /// Leaves the broker's epoch for the next process. To be called when the broker is registered
-    /// and before it serves.
+    /// and before any of its partitions has a role under it; a second call changes nothing.
     ///
     /// # Errors
     /// When it cannot be made durable.
@@ -285,6 +285,9 @@ impl LogDirectory {
         let mut witness = self.witness.lock();
         // A failure took the witness back for good.
         self.registry.environment.health.check()?;
+        if witness.broker_epoch == broker_epoch && witness.incarnation_id.is_none() {
+            return Ok(());
+        }
         witness.broker_epoch = broker_epoch;
         witness.incarnation_id = None;
         let written = self.write_witness(&witness);

@@ -50,7 +50,8 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         process.office = leads_in.map(|epoch| Office { epoch, sessions, chores_at });
         let is_bare = controller.image().feature(features::METADATA_VERSION) == 0;
         if leads_in.is_some() && is_bare {
-            return self.propose(id, features::bootstrap());
+            // The administrator raises it where the plan says so.
+            return self.propose(id, features::bootstrap_without_eligible());
         }
         Ok(())
     }
