@@ -87,10 +87,10 @@ pub async fn handle(
     }
 }
 
-/// Waits for what this broker is about to hear of leaders. That a leader's process has ended is told
-/// to its clients and to the brokers that follow it in the same moment, and a client asks at once:
-/// named the dead leader, librdkafka asks again only after up to a second. Who has just connected
-/// begins, and has lost nobody.
+/// Waits for what this broker is about to hear of leaders. That a leader's process has ended is
+/// told to its clients and to the brokers that follow it in the same moment, and a client asks at
+/// once: named the dead leader, librdkafka asks again only after up to a second. Who has just
+/// connected begins, and has lost nobody.
 async fn hear_news(broker: &Broker, context: &Context) {
     let is_new = context.peer.since.elapsed() < BEGINNING;
     if !is_new && broker.replicas.lanes().has_any() {

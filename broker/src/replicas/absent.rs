@@ -2,9 +2,9 @@
 //!
 //! When a leader's process ends, its clients ask another broker at once who leads now, and that
 //! broker may know no better than they. Told the old leader again, librdkafka does not ask before
-//! its next look at all topics, up to a second later; told that the leader is not available, it asks
-//! again within `topic.metadata.refresh.fast.interval.ms`. So a broker whose own connection to the
-//! leader has broken says that.
+//! its next look at all topics, up to a second later; told that the leader is not available, it
+//! asks again within `topic.metadata.refresh.fast.interval.ms`. So a broker whose own connection to
+//! the leader has broken says that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
