@@ -32,7 +32,7 @@ pub struct Peer {
     /// The broker that says over this connection that it lives.
     pub lives_as: OnceLock<(NodeId, BrokerEpoch)>,
     /// Since when it is connected.
-    pub since: Instant,
+    pub since: tokio::time::Instant,
 }
 
 /// Whom a listener is for.
@@ -64,7 +64,7 @@ impl Peer {
             scope,
             is_forwarded: false,
             lives_as: OnceLock::new(),
-            since: Instant::now(),
+            since: tokio::time::Instant::now(),
         }
     }
 }
