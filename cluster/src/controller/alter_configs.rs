@@ -19,8 +19,20 @@ use crate::metadata::image::ConfigResource;
 const MAX_VALUE_BYTES: usize = 32_767;
 /// Replicas that must be in sync; eligible leaders depend on it (KIP-966).
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
-/// Keys that exist for each listener and can be changed only there.
-const PER_LISTENER_PREFIXES: [&str; 3] = ["ssl.", "sasl.", "principal.builder."];
+/// What a listener reads anew while it runs: changed only for a listener, by its prefix. Other keys
+/// of listeners may be changed with and without one.
+const ONLY_PER_LISTENER: [&str; 10] = [
+    "ssl.key.password",
+    "ssl.keystore.certificate.chain",
+    "ssl.keystore.key",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.keystore.type",
+    "ssl.truststore.certificates",
+    "ssl.truststore.location",
+    "ssl.truststore.password",
+    "ssl.truststore.type",
+];
 
 /// What to do to one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,7 +403,7 @@ fn check_dynamic(
     match declaration.scope {
         Scope::ReadOnly | Scope::Internal => refused("is read only at start"),
         Scope::PerBroker if resource.name.is_empty() => refused("belongs to one broker"),
-        Scope::PerBroker if PER_LISTENER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => {
+        Scope::PerBroker if ONLY_PER_LISTENER.contains(&name) => {
             refused("needs the prefix listener.name.<listener>.")
         }
         Scope::PerBroker | Scope::Cluster => Ok(()),
