@@ -6,7 +6,7 @@
 //! | the high watermark is over everyone that the controller may count as in sync | those that it does, as far as is known, and those of every proposal that may be accepted yet (KIP-497, fact R1) |
 //! | it moves only while enough are in sync | `min.insync.replicas` of the committed ISR, for any acks (P3, P4, KIP-966), and it never falls |
 //! | one proposal is under way at a time | and it names the epochs that it was made on (R4, KIP-903) |
-//! | who joins has everything that may be acknowledged | up to the high watermark, and to where this epoch began (R2) |
+//! | who joins has everything that may be acknowledged | up to the high watermark, and to where this epoch began (R2); and it has fetched since it was let go |
 //! | fetches count in their epoch and incarnation | the same offset is another record in another epoch, and what an earlier incarnation had may be lost |
 
 use std::collections::BTreeMap;
@@ -238,7 +238,8 @@ impl<R: Rules> Leader<R> {
                 self.followers.entry(*id).or_default();
             }
             self.proposals.end();
-            self.standing = learned;
+            let before = std::mem::replace(&mut self.standing, learned);
+            self.note_let_go(&before.isr);
         } else {
             self.standing.peers = learned.peers;
         }
@@ -255,7 +256,8 @@ impl<R: Rules> Leader<R> {
             }
             Ok(decided) if decided.partition_epoch > self.standing.partition_epoch => {
                 self.standing.partition_epoch = decided.partition_epoch;
-                self.standing.isr = decided.isr;
+                let before = std::mem::replace(&mut self.standing.isr, decided.isr);
+                self.note_let_go(&before);
                 self.standing.is_recovering = decided.is_recovering;
                 self.proposals.end();
             }
@@ -268,6 +270,16 @@ impl<R: Rules> Leader<R> {
             }
             Ok(_) => self.fail(now, is_awaited, ErrorCode::INVALID_UPDATE_VERSION),
             Err(code) => self.fail(now, is_awaited, code),
+        }
+    }
+
+    /// Whoever is in sync no longer joins again by a fetch: what it has may still be enough, and it
+    /// would be let go and taken back as fast as the controller answers.
+    fn note_let_go(&mut self, before: &[NodeId]) {
+        for id in before.iter().filter(|id| !self.standing.isr.contains(id)) {
+            if let Some(progress) = self.followers.get_mut(id) {
+                progress.let_go();
+            }
         }
     }
 
@@ -323,7 +335,10 @@ impl<R: Rules> Leader<R> {
         let has_enough = progress
             .end_offset
             .is_some_and(|end| R::may_join(end, self.high_watermark, self.epoch_start));
-        has_enough && progress.is_fetching(now, self.settings.max_lag) && self.is_eligible(id, now)
+        has_enough
+            && progress.has_fetched_since
+            && progress.is_fetching(now, self.settings.max_lag)
+            && self.is_eligible(id, now)
     }
 
     /// Whether the controller would let it join, as far as is known: it is active, and is the

@@ -41,6 +41,8 @@ pub struct Progress {
     pub fetched_at: Option<Instant>,
     /// When it last had everything that its leader had at that time.
     pub caught_up_at: Option<Instant>,
+    /// Whether it has fetched since it was last let go from the ISR, or at all.
+    pub has_fetched_since: bool,
     /// Where the leader's log ended at its last fetch.
     leader_end_offset: Offset,
 }
@@ -71,6 +73,12 @@ impl Progress {
         self.log_start_offset = fetch.log_start_offset;
         self.leader_end_offset = self.leader_end_offset.max(fetch.leader_end_offset);
         self.fetched_at = Some(now);
+        self.has_fetched_since = true;
+    }
+
+    /// It is in sync no longer. Only its next fetch says that it goes on.
+    pub fn let_go(&mut self) {
+        self.has_fetched_since = false;
     }
 
     /// Its broker has registered anew: what was known is of an incarnation that is gone.

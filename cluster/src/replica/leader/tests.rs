@@ -199,6 +199,26 @@ fn who_lags_is_let_go_once_the_controller_agrees() {
     assert_eq!(case.answer(&proposal, Ok(decided(&[1, 2], 10))), Offset(9));
 }
 
+/// A follower that stands still would be let go and taken back as fast as the controller answers:
+/// the high watermark has waited for it, so what it has is enough.
+#[test]
+fn who_was_let_go_joins_again_by_a_fetch() {
+    let mut case = Case::begin(&[1, 2, 3], 1);
+    case.fetched(2, 5);
+    case.fetched(3, 5);
+    case.appended(9);
+    case.later(MAX_LAG / 2);
+    case.fetched(3, 7);
+    case.fetched(2, 9);
+    case.later(MAX_LAG / 2 + Duration::from_millis(1));
+    let proposal = case.proposed().unwrap();
+    assert_eq!(proposal.isr.len(), 2);
+    assert_eq!(case.answer(&proposal, Ok(decided(&[1, 2], 10))), Offset(9));
+    assert_eq!(case.proposed_isr(), None, "nothing new is known of it");
+    case.fetched(3, 9);
+    assert_eq!(case.proposed_isr(), Some(vec![1, 2, 3]));
+}
+
 /// A follower that is one fetch behind a busy leader would be taken for one that stands still.
 #[test]
 fn who_has_what_there_was_at_its_fetch_before_was_caught_up_then() {
