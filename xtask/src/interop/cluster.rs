@@ -39,6 +39,7 @@ impl Cluster {
                 format!("controller.quorum.voters={}", voters.join(",")),
                 "default.replication.factor=3".to_owned(),
                 "min.insync.replicas=2".to_owned(),
+                format!("broker.rack=RACK{id}"),
             ];
             let mut all: Vec<&str> = own.iter().map(String::as_str).collect();
             all.extend(settings);

@@ -22,6 +22,7 @@ pub mod operator;
 pub mod packages;
 pub mod place;
 pub mod program;
+pub mod rdkafka;
 pub mod records;
 pub mod server;
 pub mod suite;

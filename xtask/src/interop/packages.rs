@@ -54,11 +54,22 @@ pub fn python(place: &Place) -> Outcome<PathBuf> {
 /// When it cannot be installed.
 pub fn kcat() -> Outcome {
     let is_there = Program::new("kcat", LIMIT).arg("-V").words().is_ok_and(|it| it.is_success);
-    if is_there {
-        return Ok(());
-    }
+    if is_there { Ok(()) } else { distributed("kcat") }
+}
+
+/// The headers of RapidJSON, without which some of librdkafka's tests are left out.
+///
+/// # Errors
+/// When they cannot be installed.
+pub fn rapidjson() -> Outcome {
+    let is_there = Path::new("/usr/include/rapidjson/rapidjson.h").exists();
+    if is_there { Ok(()) } else { distributed("rapidjson-dev") }
+}
+
+/// A package of the distribution.
+fn distributed(package: &str) -> Outcome {
     Program::new("apt-get", LIMIT).args(["update", "-qq"]).out()?;
-    Program::new("apt-get", LIMIT).args(["install", "-y", "-qq", "kcat"]).out()?;
+    Program::new("apt-get", LIMIT).args(["install", "-y", "-qq", package]).out()?;
     Ok(())
 }
 

@@ -32,6 +32,14 @@ pub struct Words {
     pub err: String,
 }
 
+impl std::ops::AddAssign for Words {
+    fn add_assign(&mut self, later: Self) {
+        self.is_success &= later.is_success;
+        self.out += &later.out;
+        self.err += &later.err;
+    }
+}
+
 impl Words {
     /// What it said, cut to what can be read.
     #[must_use]

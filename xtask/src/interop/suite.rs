@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::{Checks, Failure, Outcome};
 use super::place::Place;
 use super::server::Subject;
-use super::{client, clients, connect, copies, files, franz, mixed, operator, tools};
+use super::{client, clients, connect, copies, files, franz, mixed, operator, rdkafka, tools};
 
 /// How the command is called.
 const USAGE: &str = "usage: cargo xtask interop [--list] [--on milena|cluster|kafka] [NAME…]";
@@ -139,6 +139,12 @@ pub const SUITES: &[Suite] = &[
         about: "franz-go's own integration tests: groups of both protocols, transactions",
         runs_on_kafka: true,
         run: franz::run,
+    },
+    Suite {
+        name: "librdkafka-own",
+        about: "librdkafka's own tests: three nodes, both kinds of groups",
+        runs_on_kafka: false,
+        run: rdkafka::run,
     },
 ];
 
