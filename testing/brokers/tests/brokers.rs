@@ -10,8 +10,8 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// A seed that is played in a process of its own, as a person plays it again: within one process
-/// the numbers of tokio's tasks go on, and with them the order in which the sockets of a killed host
-/// close.
+/// the numbers of tokio's tasks go on, and with them the order in which the sockets of a killed
+/// host close.
 fn played(seed: u64) -> Vec<String> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([ONE, "--exact", "--nocapture"])
