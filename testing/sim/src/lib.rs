@@ -7,16 +7,16 @@
 //!
 //! | module | |
 //! | --- | --- |
-//! | [`plan`] | what a seed draws: nodes, topics, how bad it gets |
-//! | [`world`] | the run: events in the order of time |
-//! | [`network`] | messages, lost, late, doubled, damaged, cut off |
-//! | [`host`], [`disk`], [`recovery`], [`clock`] | a machine, what outlives its processes, its clock |
-//! | [`quorum`], [`ledger`] | the driver of the quorum, and the metadata that it replicates |
-//! | [`controller`] | the active controller's work |
-//! | [`broker`] | registration, roles, leaders and followers of partitions |
-//! | [`clients`] | idempotent producers, consumers, an administrator |
-//! | [`faults`] | what goes wrong |
-//! | [`checks`] | what has to hold |
+//! | `plan` | what a seed draws: nodes, topics, how bad it gets |
+//! | `world` | the run: events in the order of time |
+//! | `network` | messages, lost, late, doubled, damaged, cut off |
+//! | `host`, `disk`, `recovery`, `clock` | a machine, what outlives its processes, its clock |
+//! | `quorum`, `ledger` | the driver of the quorum, and the metadata that it replicates |
+//! | `controller` | the active controller's work |
+//! | `broker` | registration, roles, leaders and followers of partitions |
+//! | `clients` | idempotent producers, consumers, an administrator |
+//! | `faults` | what goes wrong |
+//! | `checks` | what has to hold |
 
 mod broker;
 pub mod bugs;
