@@ -40,6 +40,8 @@ const PACE: Duration = Duration::from_millis(30);
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The rest between two looks.
 const REST: Duration = Duration::from_millis(200);
+/// Polls of half a second that find nothing, until a reader believes that there is nothing more.
+const SILENCES: u32 = 10;
 
 /// How far the run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -271,6 +273,7 @@ pub async fn read(reader: usize, progress: Progress, history: History) -> turmoi
     let client = connect().await;
     let options = || ConsumerOptions { reset: Reset::Fail, ..ConsumerOptions::default() };
     let mut next = [0; PARTITIONS as usize];
+    let mut silences = 0;
     'anew: loop {
         let mut consumer = Consumer::new(&client, options());
         for (partition, offset) in (0..).zip(next) {
@@ -286,7 +289,10 @@ pub async fn read(reader: usize, progress: Progress, history: History) -> turmoi
                     continue 'anew;
                 }
             };
-            if records.is_empty() && was_well && consumer.is_at_end() {
+            // The end that it knows may be that of a leader which is gone.
+            let is_over = records.is_empty() && was_well && consumer.is_at_end();
+            silences = if is_over { silences + 1 } else { 0 };
+            if silences == SILENCES {
                 return Ok(());
             }
             for record in records {

@@ -80,6 +80,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         key: Key,
         request: group::Request,
     ) -> Result<(), Violation> {
+        if !self.may_come(caller.0, caller.1) {
+            return Ok(());
+        }
         let leading = self.host_mut(id).broker_mut().and_then(|it| it.leading_mut(key));
         let Some(shard) = leading.and_then(|leading| leading.groups.as_mut()) else {
             self.answer_group(id, key, caller, Err(ErrorCode::NOT_COORDINATOR));

@@ -34,6 +34,9 @@ pub struct Committer {
     committed: i64,
     pub asked: i64,
     attempts: u64,
+    /// The newest attempt that a coordinator has heard of. An older one came over a connection that
+    /// is gone by then; nothing else keeps a commit outside of a generation from coming late.
+    heard: u64,
     /// The attempt that it waits for, what was committed when it asked, and until when it waits.
     waiting: Option<(u64, i64, u64)>,
 }
@@ -112,6 +115,13 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
     fn partition_of(&self, group: &str) -> Option<Key> {
         let topic = self.newest.topic(GROUPS)?;
         Some((topic.id(), partition_for(group, topic.partitions().len())))
+    }
+
+    /// Whether a request may still come.
+    pub fn may_come(&mut self, client: NodeId, attempt: u64) -> bool {
+        let committer = &mut self.clients.committers[index(client, KIND)];
+        committer.heard = committer.heard.max(attempt);
+        committer.heard == attempt
     }
 
     /// A coordinator answers.
