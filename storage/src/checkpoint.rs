@@ -19,20 +19,18 @@ use crate::disk::{Disk, Mode};
 
 /// How much a replaced file must survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Survives {
+pub enum Survives {
     /// The end of the process.
     Process,
     /// The end of the machine.
     Power,
 }
 
-/// Replaces a file atomically.
-pub(crate) fn replace(
-    disk: &dyn Disk,
-    path: &Path,
-    content: &[u8],
-    survives: Survives,
-) -> io::Result<()> {
+/// Replaces a file atomically: its `.tmp` is written, and takes its place.
+///
+/// # Errors
+/// When the disk refuses; the old file is there then, whole.
+pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8], survives: Survives) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);

@@ -23,7 +23,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod admission;
-mod checkpoint;
+pub mod checkpoint;
 mod compaction;
 mod config;
 mod damage;

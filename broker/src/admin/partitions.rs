@@ -16,13 +16,10 @@ use super::call::Call;
 use super::elsewhere::Asked;
 use super::error::Failure;
 use super::path::{At, BrokerPath, PartitionPath, ReplicaPath, TopicPath};
+use super::ranges::{EARLIEST, LATEST};
 use super::resource::{List, Relationship, ResourceMetadata};
 use crate::handlers::list_offsets;
 use crate::security::{Operation, Resource};
-
-/// The offset of the first record, and of the next one.
-const EARLIEST: Timestamp = Timestamp(-2);
-const LATEST: Timestamp = Timestamp(-1);
 
 /// A partition.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,9 +13,10 @@ use milena_protocol::message::Message;
 use crate::broker::Broker;
 use crate::lag::{Isolation, Lag};
 
-/// What ListOffsets calls the first record, and the end.
-const EARLIEST: Timestamp = Timestamp(-2);
-const LATEST: Timestamp = Timestamp(-1);
+/// What ListOffsets calls the first record.
+pub const EARLIEST: Timestamp = Timestamp(-2);
+/// The end.
+pub const LATEST: Timestamp = Timestamp(-1);
 
 /// A partition.
 pub type Place = (Text, PartitionIndex);

@@ -12,6 +12,7 @@ use milena_cluster::metadata::snapshot::{self, Snapshot};
 use milena_cluster::quorum::{Membership, QuorumState, SnapshotId};
 use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp};
 use milena_storage::LogDirectory;
+use milena_storage::checkpoint::{Survives, replace};
 use milena_storage::disk::{Disk, Mode};
 
 /// The metadata log's name as a topic.
@@ -182,13 +183,7 @@ impl QuorumFiles {
 
     /// Temporary file, sync, rename, sync of the directory: old or new, never neither.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let target = self.directory.join(name);
-        let temporary = self.directory.join(format!("{name}.tmp"));
-        let file = self.disk.open(&temporary, Mode::Replace)?;
-        self.disk.write_at(&file, bytes, 0)?;
-        self.disk.sync_data(&file)?;
-        self.disk.rename(&temporary, &target)?;
-        self.disk.sync_directory(&self.directory)
+        replace(&*self.disk, &self.directory.join(name), bytes, Survives::Power)
     }
 }
 

@@ -46,7 +46,10 @@ pub async fn handle(
         let names = asked.iter().filter(|topic| !is_by_id(topic)).filter_map(|t| t.name.as_ref());
         auto_create::create_missing(&broker, &context, names).await;
     }
-    hear_news(&broker, &context).await;
+    // Who asks for brokers alone is told of no leader.
+    if all || !asked.is_empty() {
+        hear_news(&broker, &context).await;
+    }
     let image = broker.metadata.image_owned();
     let look = Look {
         broker: &broker,

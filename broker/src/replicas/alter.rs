@@ -3,16 +3,17 @@
 //! One request is under way at a time; what is proposed meanwhile goes with the next one. When to
 //! propose, and what to make of an answer or of none, is the leaders' to decide.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_cluster::controller::isr::IsrChange;
+use milena_cluster::controller::isr::{Altered, IsrChange};
 use milena_cluster::replica::Decided;
-use milena_cluster::wire::{AlteredPartition, alter_partition_request, altered};
+use milena_cluster::wire::{alter_partition_request, altered};
 use milena_protocol::api::alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::BrokerEpoch;
+use milena_protocol::ids::{BrokerEpoch, PartitionIndex, Uuid};
 
 use super::Replicas;
 use super::shared::{Proposed, Shared};
@@ -41,7 +42,7 @@ async fn carry<C: ControllerChannel>(replicas: &Replicas, controller: &C) {
         let broker_epoch = shared.broker_epoch().await;
         let request = request(shared, broker_epoch, &proposals);
         let answer = controller.alter_partition(request).await;
-        let answer = answer.and_then(|response| altered(&response));
+        let answer = answer.and_then(|response| answers(&response));
         if let Err(code) = &answer {
             tracing::debug!(%code, proposals = proposals.len(), "no answer of the controller");
         }
@@ -89,15 +90,20 @@ fn change(proposed: &Proposed) -> IsrChange {
     }
 }
 
-/// What became of one proposal, of all that the controller answers.
-fn verdict(
-    proposed: &Proposed,
-    answer: &Result<Vec<AlteredPartition>, ErrorCode>,
-) -> Result<Decided, ErrorCode> {
+/// What the controller answers, by partition: a broker that comes back proposes for all at once.
+type Answers = BTreeMap<(Uuid, PartitionIndex), Result<Altered, ErrorCode>>;
+
+fn answers(response: &AlterPartitionResponse) -> Result<Answers, ErrorCode> {
+    let by_partition = |(topic_id, index, outcome)| ((topic_id, index), outcome);
+    Ok(altered(response)?.into_iter().map(by_partition).collect())
+}
+
+/// What became of one proposal.
+fn verdict(proposed: &Proposed, answer: &Result<Answers, ErrorCode>) -> Result<Decided, ErrorCode> {
     let answered = answer.as_ref().map_err(|code| *code)?;
-    let is_meant = |it: &&AlteredPartition| it.0 == proposed.topic_id && it.1 == proposed.index;
-    let found = answered.iter().find(is_meant).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
-    let altered = found.2.as_ref().map_err(|code| *code)?;
+    let found = answered.get(&(proposed.topic_id, proposed.index));
+    let found = found.ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
+    let altered = found.as_ref().map_err(|code| *code)?;
     Ok(Decided {
         leader_epoch: altered.leader_epoch,
         partition_epoch: altered.partition_epoch,

@@ -292,7 +292,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
 
     /// A process starts, from what is on the disk.
     pub fn start(&mut self, id: NodeId) -> Result<(), Violation> {
-        let (values, timing, seed) = (self.plan.values(), self.timing(), self.rng.next());
+        let (values, timing, seed) = (self.plan.values(), self.timing(), self.rng.draw());
         let clock = Clock::draw(&mut self.rng, self.plan.drifts);
         let now = clock.at(self.now);
         let host = self.host_mut(id);

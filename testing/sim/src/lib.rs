@@ -35,8 +35,6 @@ mod quorum;
 #[path = "../../../cluster/tests/quorum_sim/checks.rs"]
 mod quorum_checks;
 mod recovery;
-// Its generator is no iterator: it never ends.
-#[allow(clippy::should_implement_trait)]
 #[path = "../../../cluster/tests/simulation/mod.rs"]
 pub mod simulation;
 mod world;

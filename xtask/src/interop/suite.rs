@@ -20,11 +20,10 @@ pub struct Suite {
     pub about: &'static str,
     /// Whether it means something against Apache Kafka too.
     pub runs_on_kafka: bool,
+    /// Whether it runs only where it is named: it takes as long as all others, and installs packages.
+    pub is_on_request: bool,
     run: fn(&Place, Subject, &mut Checks) -> Outcome,
 }
-
-/// The suite that runs only when it is named.
-const LONG: &str = "librdkafka-own";
 
 /// All suites, in the order in which they run.
 pub const SUITES: &[Suite] = &[
@@ -32,121 +31,147 @@ pub const SUITES: &[Suite] = &[
         name: "client",
         about: "our own client and command line",
         runs_on_kafka: true,
+        is_on_request: false,
         run: client::run,
     },
     Suite {
         name: "client-groups",
         about: "our own client's groups of both protocols, and its transactions",
         runs_on_kafka: true,
+        is_on_request: false,
         run: client::groups,
     },
     Suite {
         name: "kcat",
         about: "kcat (librdkafka): every codec, kill -9",
         runs_on_kafka: false,
+        is_on_request: false,
         run: clients::kcat,
     },
     Suite {
         name: "java",
         about: "Apache Kafka's Java producer, consumer (assign) and Admin",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::java,
     },
     Suite {
         name: "java-groups",
         about: "the Java consumer in classic and consumer groups, and the Admin",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::java_groups,
     },
     Suite {
         name: "java-transactions",
         about: "the Java producer's transactions, and the Admin",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::java_transactions,
     },
     Suite {
         name: "java-copies",
         about: "exactly-once copies by Java copiers that die in the middle",
         runs_on_kafka: true,
+        is_on_request: false,
         run: copies::run,
     },
     Suite {
         name: "java-copies-kill9",
         about: "the same while the broker is killed every few seconds",
         runs_on_kafka: false,
+        is_on_request: false,
         run: copies::run_with_kills,
     },
     Suite {
         name: "streams",
         about: "Kafka Streams: exactly-once word count, stores restored after a wipe",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::streams,
     },
     Suite {
         name: "schemas",
         about: "what a schema registry asks: its topic, and a leader by a group of its own type",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::schemas,
     },
     Suite {
         name: "connect",
         about: "Kafka Connect standalone: a file through a topic into a file",
         runs_on_kafka: true,
+        is_on_request: false,
         run: connect::standalone,
     },
     Suite {
         name: "connect-group",
         about: "Kafka Connect distributed: workers that come, go and die",
         runs_on_kafka: true,
+        is_on_request: false,
         run: connect::distributed,
     },
     Suite {
         name: "tools",
         about: "Apache Kafka's command-line tools",
         runs_on_kafka: true,
+        is_on_request: false,
         run: tools::run,
     },
     Suite {
         name: "operator",
         about: "Apache Kafka's tools on groups at work and transactions that were left open",
         runs_on_kafka: true,
+        is_on_request: false,
         run: operator::run,
     },
     Suite {
         name: "files",
         about: "our files in Apache Kafka, and its files here",
         runs_on_kafka: false,
+        is_on_request: false,
         run: files::run,
     },
     Suite {
         name: "mixed",
         about: "Apache Kafka's nodes and ours in one quorum and one cluster, kill -9 of each",
         runs_on_kafka: false,
+        is_on_request: false,
         run: mixed::run,
     },
     Suite {
         name: "python",
         about: "kafka-python and confluent-kafka",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::python,
     },
     Suite {
         name: "aiokafka",
         about: "aiokafka: producer, groups, transactions",
         runs_on_kafka: true,
+        is_on_request: false,
         run: clients::aiokafka,
     },
-    Suite { name: "go", about: "franz-go", runs_on_kafka: true, run: clients::go },
+    Suite {
+        name: "go",
+        about: "franz-go",
+        runs_on_kafka: true,
+        is_on_request: false,
+        run: clients::go,
+    },
     Suite {
         name: "go-own",
         about: "franz-go's own integration tests: groups of both protocols, transactions",
         runs_on_kafka: true,
+        is_on_request: false,
         run: franz::run,
     },
     Suite {
-        name: LONG,
+        name: "librdkafka-own",
         about: "librdkafka's own tests: three nodes, both kinds of groups",
         runs_on_kafka: false,
+        is_on_request: true,
         run: rdkafka::run,
     },
 ];
@@ -222,12 +247,11 @@ impl Request {
             return Err(Failure::new(format!("no suite {name}; there are {}", names.join(", "))));
         }
         let asked = |suite: &&Suite| {
-            self.names.is_empty() || self.names.iter().any(|name| name == suite.name)
+            let is_named = self.names.iter().any(|name| name == suite.name);
+            is_named || self.names.is_empty() && !suite.is_on_request
         };
         // What means nothing to Apache Kafka kills its own node, or looks at its files.
         let can_run = |suite: &&Suite| self.subject == Subject::Milena || suite.runs_on_kafka;
-        // What takes as long as all others together, and installs packages, wants to be named.
-        let is_short = |suite: &&Suite| !self.names.is_empty() || suite.name != LONG;
-        Ok(SUITES.iter().filter(asked).filter(can_run).filter(is_short).copied().collect())
+        Ok(SUITES.iter().filter(asked).filter(can_run).copied().collect())
     }
 }

@@ -98,7 +98,7 @@ impl<R: Rules> World<R> {
 
     pub(super) fn start(&mut self, id: NodeId) {
         let now = self.clock();
-        let seed = self.rng.next();
+        let seed = self.rng.draw();
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.machine.is_none()) else {
             return;
         };

@@ -98,7 +98,7 @@ impl Clients {
     pub fn new(plan: &Plan, rng: &mut Rng) -> Self {
         Self {
             administrator: Administrator::default(),
-            producers: (0..plan.producers).map(|_| Producer::new(rng.next())).collect(),
+            producers: (0..plan.producers).map(|_| Producer::new(rng.draw())).collect(),
             consumers: (0..plan.consumers).map(|_| Consumer::default()).collect(),
             committers: (0..plan.committers).map(|_| Committer::default()).collect(),
         }
