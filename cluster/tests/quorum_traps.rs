@@ -236,6 +236,32 @@ fn votes_of_others_do_not_lead_back_to_a_dead_leader() {
     assert_eq!(member.role(), "prospective", "one refusal of three decides nothing");
 }
 
+/// Where the first to notice that the leader is gone is refused by one that has not noticed yet, and
+/// that one's log is the shorter, nobody would be elected until the trial's time is over.
+#[test]
+fn who_still_heard_of_the_leader_is_asked_again_before_the_next_turn() {
+    let (mut member, fetch) = follower();
+    member.answer(&fetch, 5, 1, ErrorCode::NONE, batches(10, Vec::new()));
+    member.step(Input::Gone(NodeId(1)));
+    let slot = Timing::default().slot();
+    let mut asked = votes(&member.wait(slot * 3));
+    asked.retain(|(to, _)| *to == NodeId(3));
+    assert_eq!(member.role(), "prospective");
+    let no = || ResponseBody::Vote { granted: false };
+    assert!(member.answer(asked.last().unwrap(), 5, 1, ErrorCode::NONE, no()).is_empty());
+    let mut again = votes(&member.wait(slot * 3 / 4));
+    again.retain(|(to, _)| *to == NodeId(3));
+    assert_eq!(again.len(), 1, "it is asked again, once so far");
+    let yes = ResponseBody::Vote { granted: true };
+    let mut asked = votes(&member.answer(&again[0], 5, -1, ErrorCode::NONE, yes));
+    assert_eq!(member.role(), "candidate");
+    asked.retain(|(to, _)| *to == NodeId(3));
+    member.answer(&asked[0], 6, -1, ErrorCode::NONE, no());
+    let mut again = votes(&member.wait(slot * 3 / 4));
+    again.retain(|(to, _)| *to == NodeId(3));
+    assert!(again.is_empty(), "a vote was given to another, and is not given twice");
+}
+
 /// A broker would never hear of metadata again after its leader died.
 #[test]
 fn an_observer_looks_for_the_leader_that_it_lost() {

@@ -200,8 +200,13 @@ impl<R: Rules> Machine<R> {
         if self.learn(now, &response, outputs) {
             return;
         }
+        // Whoever still heard of the leader may have lost it a moment later. A trial binds nobody,
+        // so it is asked again; a vote was given to another, and is not given twice.
+        let is_trial = matches!(self.role, Role::Prospective(_));
+        let again_at = is_trial.then(|| now.instant.plus(self.timing.trial_rest()));
         if let Some(tally) = self.tally_mut() {
-            tally.answer(caller.peer, granted && response.error == ErrorCode::NONE);
+            let is_granted = granted && response.error == ErrorCode::NONE;
+            tally.answer(caller.peer, is_granted, again_at);
         }
         self.conclude_election(now, outputs);
     }

@@ -229,11 +229,15 @@ impl Tally {
         self.asked.get(&voter)?.awaited
     }
 
-    /// A voter answered.
-    pub fn answer(&mut self, voter: NodeId, is_granted: bool) {
+    /// A voter answered. A refusal holds until it is asked again, at this instant, if ever.
+    pub fn answer(&mut self, voter: NodeId, is_granted: bool, again_at: Option<Instant>) {
         self.asked.remove(&voter);
+        self.refused.retain(|refusing| *refusing != voter);
         let side = if is_granted { &mut self.granted } else { &mut self.refused };
         side.push(voter);
+        if let Some(repeat_at) = again_at.filter(|_| !is_granted) {
+            self.asked.insert(voter, Ask { awaited: None, repeat_at });
+        }
     }
 
     /// When something has to be done.

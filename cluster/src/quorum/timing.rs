@@ -47,6 +47,13 @@ impl Timing {
         self.election_timeout / 10
     }
 
+    /// A voter that would not have elected is asked again after this time: before the next rank's
+    /// turn comes.
+    #[must_use]
+    pub fn trial_rest(&self) -> Duration {
+        self.slot() / 2
+    }
+
     /// A leader that no majority has fetched from for this long steps down (Q4).
     #[must_use]
     pub fn leadership(&self) -> Duration {
