@@ -236,8 +236,8 @@ fn votes_of_others_do_not_lead_back_to_a_dead_leader() {
     assert_eq!(member.role(), "prospective", "one refusal of three decides nothing");
 }
 
-/// Where the first to notice that the leader is gone is refused by one that has not noticed yet, and
-/// that one's log is the shorter, nobody would be elected until the trial's time is over.
+/// Where the first to notice that the leader is gone is refused by one that has not noticed yet,
+/// and that one's log is the shorter, nobody would be elected until the trial's time is over.
 #[test]
 fn who_still_heard_of_the_leader_is_asked_again_before_the_next_turn() {
     let (mut member, fetch) = follower();
