@@ -11,15 +11,15 @@ use milena_cluster::metadata::image::BrokerImage;
 use milena_cluster::wire::broker_epoch;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::BrokerEpoch;
+use milena_protocol::ids::{BrokerEpoch, NodeId};
 use milena_storage::{LogDirectory, StorageError};
 use tokio::time::Instant;
 
-use crate::drivers::controller::ControllerHandle;
+use crate::drivers::controller::{ControllerHandle, QuorumView};
 use crate::metadata::Published;
 use crate::peers::ActiveController;
 
-/// How long to wait for the image before the next heartbeat of one who is not let in.
+/// How long to wait before the next heartbeat of one who is not let in, or got no answer.
 const RETRY: Duration = Duration::from_millis(100);
 /// How often a broker that stops asks whether it may.
 const HAND_OVER_INTERVAL: Duration = Duration::from_millis(20);
@@ -188,17 +188,35 @@ impl Lifecycle {
         registered
     }
 
-    /// Says from time to time that it lives, as long as it does.
+    /// Says from time to time that it lives, as long as it does; to another controller at once, for
+    /// that one notices the end of a process by the connection of its heartbeats.
     pub async fn live(self: Arc<Self>, epoch: BrokerEpoch) {
-        let mut ticks = tokio::time::interval(self.heartbeat_interval);
+        let mut view = self.local().watch();
+        let mut told = (view.borrow().leader, view.borrow().epoch);
         loop {
-            ticks.tick().await;
-            match self.beat(epoch, false).await {
-                Ok(answer) if answer.is_fenced => {
-                    tracing::warn!("this broker is fenced: it leads nothing until it is let in");
+            let rest = match self.beat(epoch, false).await {
+                Ok(answer) => {
+                    if answer.is_fenced {
+                        tracing::warn!(
+                            "this broker is fenced: it leads nothing until it is let in"
+                        );
+                    }
+                    self.heartbeat_interval
                 }
-                Ok(_) => {}
-                Err(code) => tracing::debug!(%code, "no answer to a heartbeat"),
+                Err(code) => {
+                    tracing::debug!(%code, "no answer to a heartbeat");
+                    self.heartbeat_interval.min(RETRY)
+                }
+            };
+            let is_news = |view: &QuorumView| {
+                view.leader != NodeId::NONE && (view.leader, view.epoch) != told
+            };
+            // Whatever comes first: another controller, or the time.
+            match tokio::time::timeout(rest, view.wait_for(is_news)).await {
+                Ok(Ok(news)) => told = (news.leader, news.epoch),
+                // The controller's thread ends only with the process.
+                Ok(Err(_)) => return,
+                Err(_) => {}
             }
         }
     }

@@ -105,6 +105,26 @@ fn a_paused_controller_holds_nobody_up() {
     drop(held);
 }
 
+/// A controller notices the end of a process by the connection of its heartbeats. Would a broker
+/// not send one to a new controller at once, its partitions would wait for its session after all.
+#[test]
+fn a_new_controller_notices_at_once_that_a_process_has_ended() {
+    const LONG: [&str; 2] =
+        ["broker.heartbeat.interval.ms=300000", "broker.session.timeout.ms=600000"];
+    let mut cluster = Cluster::start(3, &LONG);
+    cluster.until_live(&[1, 2, 3]);
+    let first = cluster.controller();
+    cluster.node(first).kill();
+    let second = cluster.controller();
+    cluster.node(first).start();
+    cluster.until_live(&[1, 2, 3]);
+    let third = 6 - first - second;
+    cluster.node(third).kill();
+    let mut others = [first, second];
+    others.sort_unstable();
+    cluster.until_live(&others);
+}
+
 /// A client whose leader has died asks another broker at once, and would not ask again before long
 /// if it were told of the dead one.
 #[test]

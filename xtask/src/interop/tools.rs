@@ -409,11 +409,8 @@ impl<'s> Session<'s> {
         // The nodes of a cluster are in racks (see `cluster`); one node is in none.
         let rack = if self.copies == 1 { "null" } else { "RACK1" };
         let first = format!("(id: 1 rack: {rack} isFenced: false)");
-        let expected = [
-            first.as_str(),
-            "Produce(0): 0 to 13 [usable: 13]",
-            "Fetch(1): 4 to 18 [usable: 18]",
-        ];
+        let expected =
+            [first.as_str(), "Produce(0): 0 to 13 [usable: 13]", "Fetch(1): 4 to 18 [usable: 18]"];
         self.checks.says("kafka-broker-api-versions", &expected, &said)
     }
 
