@@ -15,8 +15,9 @@ pub type Violation = String;
 pub struct Checks {
     leaders: BTreeMap<LeaderEpoch, NodeId>,
     votes: BTreeMap<(LeaderEpoch, NodeId), ReplicaKey>,
-    /// Every batch that anybody saw committed.
-    committed: Vec<Batch>,
+    /// Every batch that anybody saw committed, and the epoch of the first who did: the leader's
+    /// that committed it.
+    committed: Vec<(Batch, LeaderEpoch)>,
 }
 
 fn require(holds: bool, violation: impl FnOnce() -> Violation) -> Result<(), Violation> {
@@ -26,11 +27,12 @@ fn require(holds: bool, violation: impl FnOnce() -> Violation) -> Result<(), Vio
 impl Checks {
     /// Everything below was seen committed by somebody.
     pub fn committed_end(&self) -> Offset {
-        self.committed.last().map_or(Offset::ZERO, |last| last.end_offset)
+        self.committed.last().map_or(Offset::ZERO, |(last, _)| last.end_offset)
     }
 
     /// One leader per epoch, elected by a majority of its voters, and it has everything that was
-    /// committed.
+    /// committed in earlier epochs. What a later one has committed by now it may lack: its votes
+    /// came late, and none of its records will ever be committed.
     pub fn leads(
         &mut self,
         node: NodeId,
@@ -46,8 +48,9 @@ impl Checks {
         })?;
         let known = *self.leaders.entry(epoch).or_insert(node);
         require(known == node, || format!("{known} and {node} both lead epoch {epoch}"))?;
-        let from = self.committed.partition_point(|batch| batch.base_offset < log.start());
-        for batch in &self.committed[from..] {
+        let from = self.committed.partition_point(|(batch, _)| batch.base_offset < log.start());
+        let earlier = self.committed[from..].iter().filter(|(_, committed)| *committed < epoch);
+        for (batch, _) in earlier {
             let held = log.ending_at(batch.end_offset);
             require(held == Some(batch), || {
                 format!(
@@ -78,13 +81,18 @@ impl Checks {
     }
 
     /// Logs are equal below the high watermarks, and what is committed stays.
-    pub fn commits(&mut self, node: NodeId, batch: &Batch) -> Result<(), Violation> {
+    pub fn commits(
+        &mut self,
+        node: NodeId,
+        epoch: LeaderEpoch,
+        batch: &Batch,
+    ) -> Result<(), Violation> {
         if batch.base_offset == self.committed_end() {
-            self.committed.push(batch.clone());
+            self.committed.push((batch.clone(), epoch));
             return Ok(());
         }
-        let index = self.committed.partition_point(|known| known.end_offset < batch.end_offset);
-        let known = self.committed.get(index);
+        let below = |(known, _): &(Batch, LeaderEpoch)| known.end_offset < batch.end_offset;
+        let known = self.committed.get(self.committed.partition_point(below)).map(|known| &known.0);
         require(known == Some(batch), || {
             format!("{node} commits at {} what others did not", batch.base_offset)
         })
@@ -108,8 +116,8 @@ impl Checks {
 
     /// A snapshot holds what is committed.
     pub fn snapshot(&self, node: NodeId, id: SnapshotId) -> Result<(), Violation> {
-        let known = self.committed.iter().find(|batch| batch.end_offset == id.end_offset);
-        require(known.is_some_and(|batch| batch.epoch == id.epoch), || {
+        let known = self.committed.iter().find(|(batch, _)| batch.end_offset == id.end_offset);
+        require(known.is_some_and(|(batch, _)| batch.epoch == id.epoch), || {
             format!("{node} has a snapshot of what is not committed, {}", id.end_offset)
         })
     }

@@ -46,6 +46,16 @@ fn nothing_committed_is_lost_whatever_happens() {
     simulation::holds("QUORUM", SEEDS, run::<Kraft>(DriverBug::None), &expected);
 }
 
+/// What was found once could come back. 2015172: a candidate hears of its last vote when a leader
+/// of a later epoch has long committed records; it leads without them, and can commit nothing.
+#[test]
+fn seeds_that_failed_hold() {
+    let found: &[u64] = &[2_015_172];
+    for seed in found {
+        assert_eq!(run::<Kraft>(DriverBug::None)(*seed, false).1, None, "seed {seed}");
+    }
+}
+
 /// A violation could not be looked at again.
 #[test]
 fn a_seed_gives_the_same_run_again() {

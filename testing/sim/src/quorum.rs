@@ -153,7 +153,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         self.checks.quorum.rises(id, applied, end)?;
         let batches = log.read(applied, end, usize::MAX);
         for batch in &batches {
-            self.checks.quorum.commits(id, batch)?;
+            self.checks.quorum.commits(id, process.quorum.epoch(), batch)?;
         }
         if batches.last().is_none_or(|last| last.end_offset != end) {
             return Err(format!("{id} commits {end}, which is no end of a batch"));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use milena_cluster::quorum::{
-    Envelope, Fetched, Input, Message, Output, Response, ResponseBody, Rules, SnapshotId,
+    Envelope, Fetched, Input, Machine, Message, Output, Response, ResponseBody, Rules, SnapshotId,
 };
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Offset};
@@ -186,8 +186,9 @@ impl<R: Rules> World<R> {
         }
         self.checks.rises(id, applied, end)?;
         let batches = node.disk.cached.read(applied, end, usize::MAX);
+        let epoch = node.machine.as_ref().map(Machine::epoch).ok_or("who commits runs")?;
         for batch in &batches {
-            self.checks.commits(id, batch)?;
+            self.checks.commits(id, epoch, batch)?;
         }
         if batches.last().is_none_or(|last| last.end_offset != end) {
             return Err(format!("{id} commits {end}, which is no end of a batch"));
