@@ -16,7 +16,7 @@ use super::settings::Settings;
 use super::{expression, topics};
 use crate::group::assignor::{Assignment, Kind, Partitions, Spec, Subscriber};
 use crate::metadata::image::MetadataImage;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 
 /// The epoch of a group that nobody has joined yet, as Kafka counts: the first is 2.
 const UNUSED_EPOCH: i32 = 1;
@@ -85,7 +85,14 @@ impl<R: Rules> Group<R> {
     fn wants_assignment(&self, scene: &Scene<'_>) -> bool {
         self.epoch > self.assignment_epoch
             && !self.members.is_empty()
-            && self.soft.pace.next_at() <= scene.now.instant
+            && self.assigns_at() <= scene.now.instant
+    }
+
+    /// From when on it may be assigned. The first time at once, even where the group of this name
+    /// before it changed quickly: in epoch 0 a member would ask as if it had not joined, without
+    /// what it has to say then, and be refused for good.
+    pub(super) fn assigns_at(&self) -> Instant {
+        if self.assignment_epoch == 0 { Instant(0) } else { self.soft.pace.next_at() }
     }
 
     /// Looks up expressions and topics, lets the group epoch grow if anything has changed, and
@@ -130,7 +137,7 @@ impl<R: Rules> Group<R> {
             item_count: 0,
             member_count,
         };
-        let is_due = self.soft.pace.next_at() <= scene.now.instant;
+        let is_due = self.assigns_at() <= scene.now.instant;
         if epoch > assignment_epoch && member_count > 0 && is_due {
             let members = self.members_after(change);
             self.assign(scene, change, &members, &mut plan, records);

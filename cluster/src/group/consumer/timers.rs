@@ -72,7 +72,7 @@ impl<R: Rules> Group<R> {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let waits = self.epoch > self.assignment_epoch && !self.members.is_empty();
-        let assigns_at = waits.then(|| self.soft.pace.next_at());
+        let assigns_at = waits.then(|| self.assigns_at());
         self.soft.earliest_at.into_iter().chain(assigns_at).min()
     }
 
