@@ -219,10 +219,13 @@ impl Declaration {
     }
 }
 
-/// A partition and a broker: two numbers with a colon between.
+/// A partition and a broker: two numbers with a colon between. Kafka lets commas stand behind each
+/// other.
 fn is_throttled_replica(word: &str) -> bool {
-    let is_number = |text: &str| text.parse::<i32>().is_ok_and(|number| number >= 0);
-    word.split_once(':').is_some_and(|(index, id)| is_number(index) && is_number(id))
+    let is_number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i32>().is_ok();
+    word.is_empty()
+        || word.split_once(':').is_some_and(|(index, id)| is_number(index) && is_number(id))
 }
 
 fn is_reset_strategy(word: &str) -> bool {
@@ -255,7 +258,14 @@ mod tests {
         assert!(topic_takes("retention.ms", "-1") && !topic_takes("retention.ms", "-2"));
         assert!(!topic_takes("segment.bytes", "1048575"));
         assert!(topic_takes("follower.replication.throttled.replicas", "0:1,1:2"));
-        assert!(!topic_takes("follower.replication.throttled.replicas", "0-1"));
+        for wrong in
+            ["0-1", "0:1,*", "**", "0:-1", "+0:1", "0", "0:", ":1", "0:1:2", "0:3000000000"]
+        {
+            assert!(!topic_takes("leader.replication.throttled.replicas", wrong), "{wrong}");
+        }
+        for right in ["*", "", "0:1,,", " 0:1 , 2:3 "] {
+            assert!(topic_takes("leader.replication.throttled.replicas", right), "{right}");
+        }
         assert!(!topic_takes("min.cleanable.dirty.ratio", "1.5"));
         let message = broker("num.partitions").unwrap().check_value("x").unwrap_err();
         assert!(message.contains("num.partitions") && message.contains("at least 1"), "{message}");

@@ -450,6 +450,12 @@ impl<R: Rules> Leader<R> {
         self.standing.replicas.iter().filter(counted).copied().collect()
     }
 
+    /// Whether a follower is in sync, or proposed to be: what is acknowledged waits for it.
+    #[must_use]
+    pub fn is_waited_for(&self, follower: NodeId) -> bool {
+        self.is_counted(follower)
+    }
+
     /// The followers, in sync or not.
     pub fn followers(&self) -> impl Iterator<Item = (NodeId, &Progress)> {
         self.followers.iter().map(|(id, progress)| (*id, progress))
