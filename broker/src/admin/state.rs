@@ -47,7 +47,9 @@ fn without_groups(call: &Call) -> NodeState {
     let broker = &call.broker;
     let image = broker.metadata.image_owned();
     let quorum = broker.controller.quorum();
-    let isr_changes = broker.replicas.shared().isr_changes();
+    let shared = broker.replicas.shared();
+    let (isr_changes, throttles, now) =
+        (shared.isr_changes(), shared.throttles(), shared.clock().now());
     let min_isr = usize::try_from(broker.config.min_insync_replicas).unwrap_or(1);
     let partitions: Vec<PartitionState> = broker
         .replicas
@@ -121,6 +123,8 @@ fn without_groups(call: &Call) -> NodeState {
         isr_shrinks: isr_changes.shrinks.load(Ordering::Relaxed),
         isr_expands: isr_changes.expands.load(Ordering::Relaxed),
         failed_isr_updates: isr_changes.failures.load(Ordering::Relaxed),
+        leader_throttled_byte_rate: throttles.leader.rate(now),
+        follower_throttled_byte_rate: throttles.follower.rate(now),
         groups: GroupsState::default(),
         fetch_sessions: broker.sessions.count(),
         request_bytes_held: broker.request_budget.held_bytes(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_cluster::replica::Fetch as Fetched;
+use milena_cluster::replica::quota::Allowance;
 use milena_cluster::replica::read_replica::rack_aware;
 use milena_protocol::api::fetch::{
     FetchAbortedTransaction, FetchCurrentLeader, FetchEpochEndOffset, FetchNodeEndpoint,
@@ -163,6 +164,8 @@ struct Found {
     preferred: Option<NodeId>,
     /// The high watermark is news that should not wait.
     has_moved: bool,
+    /// It counts against what a throttle leaves.
+    is_throttled: bool,
 }
 
 impl Found {
@@ -199,6 +202,32 @@ enum Turn {
     First,
     /// One that comes after a wait.
     Later,
+}
+
+/// What an answer may still hold.
+#[derive(Clone, Copy)]
+struct Left {
+    bytes: usize,
+    /// Nothing is in it yet: a batch that is larger than the limits goes all the same.
+    is_first: bool,
+    /// What throttled partitions have put into it.
+    throttled_bytes: u64,
+}
+
+/// What a throttle makes of what may be read.
+enum Throttled {
+    /// Nothing else.
+    No,
+    /// So much, which counts.
+    Within(ReadLimit),
+    /// Nothing for now.
+    Withheld,
+}
+
+impl Left {
+    fn all(bytes: usize) -> Self {
+        Self { bytes, is_first: true, throttled_bytes: 0 }
+    }
 }
 
 /// How the log may be read.
@@ -248,22 +277,60 @@ impl Look {
         }
         let waiting = Waiting::on(targets.iter().flat_map(|target| self.moves(target)));
         loop {
+            let resumes_at = self.resumes_at(targets);
             if targets.iter().any(|target| self.has_news(target)) {
                 let results = self.read(targets, Turn::Later).await;
                 if self.is_enough(&results, deadline) {
                     return results;
                 }
             }
-            if tokio::time::timeout_at(deadline, waiting.moved()).await.is_err() {
+            let until = resumes_at.map_or(deadline, |at| at.min(deadline));
+            let has_moved = tokio::time::timeout_at(until, waiting.moved()).await.is_ok();
+            if !has_moved && until == deadline {
                 return self.read(targets, Turn::Later).await;
             }
         }
+    }
+
+    /// What a throttle leaves of a partition for a follower that is not in sync (KIP-73).
+    fn allowance(&self, partition: &Partition) -> Allowance {
+        match self.asker {
+            Asker::Follower(follower, _) => partition.allowance(follower),
+            Asker::Consumer | Asker::Tool => Allowance::Unlimited,
+        }
+    }
+
+    fn is_withheld(&self, partition: &Partition) -> bool {
+        matches!(self.allowance(partition), Allowance::NothingUntil(_))
+    }
+
+    /// When something that is withheld is worth another look.
+    fn resumes_at(&self, targets: &[Target]) -> Option<Instant> {
+        let Asker::Follower(..) = self.asker else { return None };
+        let clock = self.broker.replicas.shared().clock();
+        let resumes_at = |target: &Target| {
+            let partition = target.partition.as_ref().ok()?;
+            match self.allowance(partition) {
+                Allowance::NothingUntil(at) if self.is_there(partition, target.wanted) => {
+                    Some(clock.at(at))
+                }
+                _ => None,
+            }
+        };
+        targets.iter().filter_map(resumes_at).min()
+    }
+
+    fn is_there(&self, partition: &Partition, wanted: Wanted) -> bool {
+        wanted.fetch_offset < self.upper(partition, partition.reader().offsets())
     }
 
     /// Whether a partition is worth another look: of many that are waited for, few have moved.
     fn has_news(&self, target: &Target) -> bool {
         let Ok(partition) = &target.partition else { return true };
         let (offsets, wanted) = (partition.reader().offsets(), target.wanted);
+        if self.is_withheld(partition) {
+            return self.check(partition, wanted).is_err();
+        }
         let is_there = wanted.fetch_offset < self.upper(partition, offsets)
             || wanted.fetch_offset > offsets.log_end_offset
             || wanted.fetch_offset < offsets.log_start_offset;
@@ -315,7 +382,7 @@ impl Look {
     fn may_block(&self, target: &Target) -> bool {
         target.partition.as_ref().is_ok_and(|partition| {
             let offsets = partition.reader().offsets();
-            let left = (self.limits.max_bytes, true);
+            let left = Left::all(self.limits.max_bytes);
             let limit = self.limit(partition, offsets, target.wanted, left);
             partition.reader().may_block(target.wanted.fetch_offset, limit)
         })
@@ -327,14 +394,32 @@ impl Look {
         partition: &Partition,
         offsets: LogOffsets,
         wanted: Wanted,
-        (bytes_left, first): (usize, bool),
+        left: Left,
     ) -> ReadLimit {
         let upper = self.upper(partition, offsets);
         ReadLimit {
             upper,
-            max_bytes: bytes_left.min(wanted.max_bytes.max(0) as usize),
-            at_least_one_batch: first,
+            max_bytes: left.bytes.min(wanted.max_bytes.max(0) as usize),
+            at_least_one_batch: left.is_first,
         }
+    }
+
+    /// What a throttle leaves of that. A batch that is larger than the room goes whole, for it would
+    /// not go ever.
+    fn throttled(&self, partition: &Partition, limit: ReadLimit, left: Left) -> Throttled {
+        let bytes = match self.allowance(partition) {
+            Allowance::Unlimited => return Throttled::No,
+            Allowance::NothingUntil(_) => return Throttled::Withheld,
+            Allowance::Bytes(bytes) => bytes,
+        };
+        if left.throttled_bytes > bytes {
+            return Throttled::Withheld;
+        }
+        let room = usize::try_from(bytes - left.throttled_bytes).unwrap_or(usize::MAX);
+        if limit.max_bytes <= room {
+            return Throttled::Within(limit);
+        }
+        Throttled::Within(ReadLimit { max_bytes: room, at_least_one_batch: true, ..limit })
     }
 
     /// Where reading ends.
@@ -349,20 +434,19 @@ impl Look {
     }
 
     fn read_at(&self, targets: &[Target], turn: Turn, place: Place) -> Vec<Found> {
-        let mut left = self.limits.max_bytes;
-        let mut first = true;
+        let mut left = Left::all(self.limits.max_bytes);
         targets
             .iter()
             .map(|target| {
                 let found = match &target.partition {
-                    Ok(partition) => {
-                        let left = (left, first);
-                        self.read_one(partition, target.wanted, left, (turn, place))
-                    }
+                    Ok(partition) => self.read_one(partition, target.wanted, left, (turn, place)),
                     Err(code) => Found::fault(self.downgraded(*code)),
                 };
-                left = left.saturating_sub(found.records.len());
-                first &= found.records.is_empty();
+                left.bytes = left.bytes.saturating_sub(found.records.len());
+                left.is_first &= found.records.is_empty();
+                if found.is_throttled {
+                    left.throttled_bytes += found.records.len() as u64;
+                }
                 found
             })
             .collect()
@@ -372,7 +456,7 @@ impl Look {
         &self,
         partition: &Partition,
         wanted: Wanted,
-        left: (usize, bool),
+        left: Left,
         (turn, place): (Turn, Place),
     ) -> Found {
         if let Err(code) = self.check(partition, wanted) {
@@ -406,7 +490,16 @@ impl Look {
             }
             return found;
         }
-        let limit = self.limit(partition, offsets, wanted, left);
+        let mut limit = self.limit(partition, offsets, wanted, left);
+        match self.throttled(partition, limit, left) {
+            Throttled::No => {}
+            Throttled::Within(less) => {
+                limit = less;
+                found.is_throttled = true;
+            }
+            // It has not got what is news to it either.
+            Throttled::Withheld => return Found { has_moved: false, ..found },
+        }
         let read = match place {
             Place::Reactor => reader.read(wanted.fetch_offset, limit),
             Place::Blocking => reader.read_blocking(wanted.fetch_offset, limit),
@@ -546,6 +639,9 @@ impl Look {
             let is_news = session.as_mut().is_none_or(|session| session.is_news(&target.key, news));
             if only_news && !is_news {
                 continue;
+            }
+            if let (Ok(partition), Asker::Follower(..)) = (&target.partition, self.asker) {
+                partition.given(found.records.len());
             }
             if let Ok(partition) = &target.partition
                 && self.asker == Asker::Consumer

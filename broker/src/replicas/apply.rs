@@ -11,6 +11,7 @@ use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::{ConfigResource, MetadataImage, PartitionImage, TopicImage};
 use milena_cluster::replica::Standing;
 use milena_cluster::replica::follower::Leadership;
+use milena_cluster::replica::quota::Windows;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use milena_storage::{LogDirectory, OpenLogError, RecordValidation, StorageError};
@@ -18,9 +19,11 @@ use parking_lot::{Mutex, RwLock};
 
 use super::fetcher::Lanes;
 use super::log_config::{TopicConfig, resolve};
+use super::partition::throttled::Throttling;
 use super::partition::{Identity, Partition};
 use super::registry::Registry;
 use super::shared::Shared;
+use super::throttle::Rates;
 
 /// The log of the metadata, which is no topic's.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -77,6 +80,21 @@ fn fetchers(resolver: &Resolver<'_>) -> u32 {
     u32::try_from(resolver.broker_number("num.replica.fetchers")).unwrap_or(1)
 }
 
+/// What rates of throttled replicas are measured over.
+fn windows(resolver: &Resolver<'_>) -> Windows {
+    let number = |name: &str| resolver.broker_number(name).max(1).unsigned_abs();
+    let size = Duration::from_secs(number("replication.quota.window.size.seconds"));
+    let count = u32::try_from(number("replication.quota.window.num")).unwrap_or(u32::MAX);
+    Windows { count, size }
+}
+
+fn throttled_rates(resolver: &Resolver<'_>) -> Rates {
+    Rates {
+        leader: resolver.broker_number("leader.replication.throttled.rate"),
+        follower: resolver.broker_number("follower.replication.throttled.rate"),
+    }
+}
+
 impl Replicas {
     /// No partitions yet.
     #[must_use]
@@ -90,12 +108,14 @@ impl Replicas {
             Resolver { node, static_values: &static_values, image: &MetadataImage::default() };
         let fetchers = u32::try_from(resolver.broker_number("num.replica.fetchers")).unwrap_or(1);
         let lag_ms = resolver.broker_number("replica.lag.time.max.ms");
+        let shared = Shared::new(node, windows(&resolver));
+        shared.throttles().set_limits(throttled_rates(&resolver));
         Self {
             node,
             record_validation,
             directories,
             registry: Registry::default(),
-            shared: Arc::new(Shared::new(node)),
+            shared: Arc::new(shared),
             lanes: Arc::new(Lanes::new(fetchers)),
             max_lag: Duration::from_millis(u64::try_from(lag_ms).unwrap_or(0)),
             image: ArcSwap::default(),
@@ -312,7 +332,9 @@ impl Replicas {
     ) -> Result<(), StorageError> {
         let Opening { image, topic, index, partition, config } = opening;
         let (leader, epoch) = (partition.leader, partition.leader_epoch);
+        self.throttle(hosted, config);
         if leader != self.node {
+            hosted.stand_in_sync(partition.isr.contains(&self.node));
             if hosted.follow(Leadership { leader, epoch })? {
                 self.lanes.assign(hosted, leader);
             }
@@ -446,6 +468,17 @@ impl Replicas {
         }
     }
 
+    fn throttle(&self, partition: &Partition, config: &TopicConfig) {
+        let (topic_id, index) = (partition.topic_id(), partition.index());
+        let is_news = partition.throttle(Throttling {
+            as_leader: config.throttled_as_leader.contains(index),
+            as_follower: config.throttled_as_follower.contains(index),
+        });
+        if is_news {
+            self.lanes.reconsider(topic_id, index);
+        }
+    }
+
     fn configure(&self, image: &MetadataImage, changes: &Changes) {
         let brokers_changed =
             changes.configs.iter().any(|resource| resource.kind == ConfigResource::BROKER);
@@ -462,12 +495,19 @@ impl Replicas {
                 self.lanes.assign(partition, partition.leader());
             }
         }
+        if brokers_changed {
+            let is_news = self.shared.throttles().set_limits(throttled_rates(&resolver));
+            if is_news {
+                self.lanes.reconsider_all();
+            }
+        }
         for topic in image.topics().filter(|topic| changed(topic)) {
             let config = self.config(image, topic.name());
             for partition in self.registry.of_topic(topic.id()) {
                 partition.configure(config.log.clone(), config.leader);
                 // Who wants every record on stable storage is fetched for apart.
                 self.lanes.assign_anew(&partition);
+                self.throttle(&partition, &config);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milena_cluster::configs::Resolver;
-use milena_cluster::replica::Settings;
+use milena_cluster::replica::{Settings, Throttled};
 use milena_protocol::record::Compression;
 use milena_storage::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
 
@@ -14,6 +14,10 @@ pub struct TopicConfig {
     pub log: LogConfig,
     /// For the leader.
     pub leader: Settings,
+    /// The partitions from which followers are let fetch only so much.
+    pub throttled_as_leader: Throttled,
+    /// The partitions that are fetched only so fast.
+    pub throttled_as_follower: Throttled,
 }
 
 /// Resolves a topic's configuration.
@@ -70,7 +74,13 @@ pub fn resolve(
         min_insync_replicas: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
         max_lag: Duration::from_millis(lag_ms),
     };
-    TopicConfig { log, leader }
+    let throttled = |name: &str| Throttled::on(resolver.node, &resolver.topic_text(topic, name));
+    TopicConfig {
+        log,
+        leader,
+        throttled_as_leader: throttled("leader.replication.throttled.replicas"),
+        throttled_as_follower: throttled("follower.replication.throttled.replicas"),
+    }
 }
 
 fn compression(resolver: &Resolver<'_>, topic: &str) -> LogCompression {

@@ -11,6 +11,7 @@ pub mod progress;
 pub mod registry;
 pub mod role;
 pub mod shared;
+pub mod throttle;
 mod undecided;
 pub mod verification;
 mod waits;

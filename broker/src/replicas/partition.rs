@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use milena_cluster::coordinator::Producer;
 use milena_cluster::replica::follower::{Follower, Leadership};
 use milena_cluster::replica::{Begin, Input, Leader, Output, Settings, Standing};
+use milena_cluster::time::Instant;
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{
@@ -31,6 +32,7 @@ use super::waits::Waits;
 
 pub mod follow;
 pub mod lead;
+pub mod throttled;
 
 /// What `acks` says of appends that count when every replica in sync has them.
 const ALL_REPLICAS: i16 = -1;
@@ -63,6 +65,7 @@ pub struct Partition {
     open_from: AtomicI64,
     /// Whether every record is to be on stable storage before it counts.
     is_durable: AtomicBool,
+    throttled: throttled::Throttled,
     reader: Arc<LogReader>,
     state: Mutex<State>,
     flush: FlushHandle,
@@ -203,6 +206,7 @@ impl Partition {
             epoch_start: AtomicI64::new(0),
             open_from: AtomicI64::new(NOTHING.0),
             is_durable: AtomicBool::new(is_durable(&log.config())),
+            throttled: throttled::Throttled::default(),
             reader: log.reader(),
             flush: log.flush_handle(),
             compaction: log.compaction(),
@@ -228,7 +232,8 @@ impl Partition {
     pub(crate) fn led_alone(directory_id: Uuid, log: Log) -> Self {
         let (topic, topic_id, index) = (log.topic().into(), log.topic_id(), log.partition());
         let identity = Identity { topic, topic_id, index, directory_id };
-        let partition = Self::host(identity, log, Arc::new(Shared::new(NodeId(1))));
+        let partition =
+            Self::host(identity, log, Arc::new(Shared::new(NodeId(1), Default::default())));
         let standing = Standing {
             leader_epoch: LeaderEpoch(0),
             partition_epoch: 0,

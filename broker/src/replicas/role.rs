@@ -72,6 +72,11 @@ pub enum NextAsk {
         /// Whether that must not wait for others, who have something under way.
         is_urgent: bool,
     },
+    /// Not before a throttle lets it; what others have under way goes on.
+    Withheld {
+        /// When it may, unless others took what there was.
+        at: Instant,
+    },
     /// Once the controller says something new.
     Never,
 }
@@ -123,6 +128,12 @@ impl Following {
     pub(super) fn resume(&mut self) {
         self.paused_until = None;
         self.troubles = 0;
+    }
+
+    /// How many acknowledged offsets of its leader a log lacks that ends here; nothing where it has
+    /// not heard of it yet.
+    pub(super) fn lag(&self, end: Offset) -> Option<i64> {
+        Some(self.leader_high_watermark?.0.saturating_sub(end.0).max(0))
     }
 
     /// What to do now.

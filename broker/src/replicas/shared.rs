@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use milena_cluster::replica::Proposal;
+use milena_cluster::replica::quota::Windows;
 use milena_protocol::ids::{BrokerEpoch, NodeId, PartitionIndex, Uuid};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::absent::Absent;
+use super::throttle::Throttles;
 use crate::clock::SteadyClock;
 
 /// A broker that is not registered, so that it neither fetches nor proposes.
@@ -37,6 +39,7 @@ pub struct Shared {
     leadership: watch::Sender<u64>,
     isr_changes: IsrChanges,
     absent: Absent,
+    throttles: Throttles,
 }
 
 /// How often who is in sync has changed.
@@ -51,9 +54,9 @@ pub struct IsrChanges {
 }
 
 impl Shared {
-    /// Of a broker that is not registered yet.
+    /// Of a broker that is not registered yet, which measures what it throttles over these windows.
     #[must_use]
-    pub fn new(node: NodeId) -> Self {
+    pub fn new(node: NodeId, windows: Windows) -> Self {
         Self {
             node,
             clock: SteadyClock::default(),
@@ -65,6 +68,7 @@ impl Shared {
             leadership: watch::Sender::new(0),
             isr_changes: IsrChanges::default(),
             absent: Absent::default(),
+            throttles: Throttles::new(windows),
         }
     }
 
@@ -139,6 +143,12 @@ impl Shared {
     #[must_use]
     pub fn absent(&self) -> &Absent {
         &self.absent
+    }
+
+    /// What throttled replicas may take.
+    #[must_use]
+    pub fn throttles(&self) -> &Throttles {
+        &self.throttles
     }
 
     /// How often who is in sync has changed.

@@ -2,6 +2,7 @@
 //! anybody has something to do.
 
 mod cluster;
+mod throttle;
 
 use std::time::Duration;
 

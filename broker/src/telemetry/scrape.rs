@@ -128,6 +128,20 @@ impl Scrape {
         ] {
             page.counter(&format!("{prefix}_{name}"), help, count)?;
         }
+        for (name, help, rate) in [
+            (
+                "leaderreplication",
+                "Bytes a second that followers take of throttled partitions",
+                state.leader_throttled_byte_rate,
+            ),
+            (
+                "followerreplication",
+                "Bytes a second that this node takes of throttled partitions",
+                state.follower_throttled_byte_rate,
+            ),
+        ] {
+            page.gauge(&format!("kafka_server_{name}_byte_rate"), help, rate)?;
+        }
         let prefix = "kafka_server_replicafetchermanager";
         let lags = state.partitions.iter().filter_map(|partition| partition.fetch_lag);
         let help = "How far this node is behind a leader, at most";

@@ -41,6 +41,10 @@ pub struct NodeState {
     pub isr_expands: u64,
     /// How often the controller refused either, or did not answer.
     pub failed_isr_updates: u64,
+    /// Bytes a second that followers take of throttled partitions.
+    pub leader_throttled_byte_rate: f64,
+    /// Bytes a second that this node takes of throttled partitions.
+    pub follower_throttled_byte_rate: f64,
     /// The groups that this node coordinates.
     pub groups: GroupsState,
     /// Incremental fetch sessions.

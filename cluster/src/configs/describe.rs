@@ -297,6 +297,28 @@ mod tests {
         assert_eq!((broker.value, broker.synonyms.len()), (None, 0), "fact D26");
     }
 
+    /// Brokers that nobody throttles would show rates, which Apache Kafka's do not.
+    #[test]
+    fn what_is_only_dynamic_is_shown_where_it_is_set() {
+        let rate = "leader.replication.throttled.rate";
+        let static_values = Values::new();
+        let shown = |image: &MetadataImage, only_defaults| {
+            let resolver = Resolver { node: NodeId(7), static_values: &static_values, image };
+            let all = describe_broker(&resolver, only_defaults, None);
+            let named = all.into_iter().filter(|entry| entry.name.contains("throttled"));
+            named.map(|entry| (entry.value, entry.source, entry.is_read_only)).collect::<Vec<_>>()
+        };
+        assert!(shown(&MetadataImage::default(), false).is_empty());
+        let one = image(&[(4, "7", rate, "5"), (4, "8", rate, "6")]);
+        let expected = [(Some("5".to_owned()), Source::DynamicBroker, false)];
+        assert_eq!(shown(&one, false), expected);
+        assert!(shown(&one, true).is_empty());
+        let all = image(&[(4, "", rate, "4")]);
+        let expected = [(Some("4".to_owned()), Source::DynamicDefaultBroker, false)];
+        assert_eq!(shown(&all, false), expected);
+        assert_eq!(shown(&all, true), expected);
+    }
+
     /// A password would leave the broker.
     #[test]
     fn secrets_and_unknown_keys_are_hidden() {

@@ -79,10 +79,12 @@ impl Quota {
         Self { windows, ..Self::default() }
     }
 
-    /// So many bytes a second from now on. `i64::MAX`, the default of the rates, means any number.
-    pub fn set_limit(&mut self, bytes_per_second: i64) {
+    /// So many bytes a second from now on; whether that is news. `i64::MAX`, the default of the
+    /// rates, means any number.
+    pub fn set_limit(&mut self, bytes_per_second: i64) -> bool {
         let limit = u64::try_from(bytes_per_second).unwrap_or(0);
-        self.limit = (bytes_per_second != i64::MAX).then_some(limit);
+        let limit = (bytes_per_second != i64::MAX).then_some(limit);
+        std::mem::replace(&mut self.limit, limit) != limit
     }
 
     /// Whether there is a limit.

@@ -143,6 +143,20 @@ impl Lanes {
         }
     }
 
+    /// A partition may be asked for sooner, or only later: it is throttled otherwise.
+    pub fn reconsider(&self, topic_id: Uuid, index: PartitionIndex) {
+        let places = self.places.lock();
+        let key = places.of.get(&(topic_id, index));
+        if let Some(lane) = key.and_then(|key| places.lanes.get(key)) {
+            lane.mark();
+        }
+    }
+
+    /// Whatever is throttled may be asked for sooner, or only later.
+    pub fn reconsider_all(&self) {
+        self.places.lock().lanes.values().for_each(|lane| lane.mark());
+    }
+
     /// Whether anything is fetched from anybody.
     #[must_use]
     pub fn has_any(&self) -> bool {

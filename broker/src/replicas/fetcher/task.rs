@@ -111,6 +111,14 @@ struct Due {
     next_at: Option<tokio::time::Instant>,
     /// When that must not wait for the answer of others.
     urgent_at: Option<tokio::time::Instant>,
+    /// Whether something is left out because it is throttled.
+    has_withheld: bool,
+}
+
+impl Due {
+    fn not_before(&mut self, at: tokio::time::Instant) {
+        self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
+    }
 }
 
 impl<N: Network> Fetcher<N> {
@@ -124,8 +132,10 @@ impl<N: Network> Fetcher<N> {
                     self.shared.absent().found(self.leader());
                     return;
                 }
-                // Nothing is asked: the leader need not remember anything.
-                self.hang_up();
+                if !due.has_withheld {
+                    // Nothing is asked: the leader need not remember anything.
+                    self.hang_up();
+                }
                 wait(changed, due.next_at).await;
                 continue;
             }
@@ -153,10 +163,14 @@ impl<N: Network> Fetcher<N> {
                 }
                 NextAsk::Later { at, is_urgent } => {
                     let at = self.clock.at(at);
-                    due.next_at = Some(due.next_at.map_or(at, |next| next.min(at)));
+                    due.not_before(at);
                     if is_urgent {
                         due.urgent_at = Some(due.urgent_at.map_or(at, |next| next.min(at)));
                     }
+                }
+                NextAsk::Withheld { at } => {
+                    due.not_before(self.clock.at(at));
+                    due.has_withheld = true;
                 }
                 NextAsk::Now(_) | NextAsk::Never => {}
             }

@@ -81,11 +81,16 @@ impl Partition {
     pub fn next_ask(&self) -> NextAsk {
         let now = self.shared.clock().now();
         let offsets = self.reader.offsets();
-        let next = match &self.state.lock().role {
-            Role::Following(following) => following.next(now),
-            Role::Leading(_) | Role::Retired => NextAsk::Never,
+        let (next, lag) = match &self.state.lock().role {
+            Role::Following(following) => {
+                (following.next(now), following.lag(offsets.log_end_offset))
+            }
+            Role::Leading(_) | Role::Retired => (NextAsk::Never, None),
         };
         match next {
+            NextAsk::Now(_) if let Some(at) = self.withheld_until(now, lag) => {
+                NextAsk::Withheld { at }
+            }
             // The log's start moves without the machine.
             NextAsk::Now(ask) => {
                 NextAsk::Now(Ask { log_start_offset: offsets.log_start_offset, ..ask })
@@ -145,6 +150,7 @@ impl Partition {
         let end = state.log.log_end_offset();
         let has_moved = state.log.high_watermark() != high_watermark_before;
         drop(state);
+        self.taken(records.len());
         if self.is_durable() && self.flush.flushed_offset() < end {
             after.sync_to = Some(end);
         }
@@ -194,8 +200,7 @@ impl Partition {
     pub fn fetch_lag(&self) -> Option<i64> {
         let state = self.state.lock();
         let Role::Following(following) = &state.role else { return None };
-        let lag = following.leader_high_watermark?.0 - state.log.log_end_offset().0;
-        Some(lag.max(0))
+        following.lag(state.log.log_end_offset())
     }
 
     /// Why it does not follow its leader, where it cannot.

@@ -69,6 +69,8 @@ pub struct World {
     controller: Mutex<Controller>,
     /// How many answers to come are damaged.
     pub damaged: Mutex<usize>,
+    /// How often each node has asked a leader.
+    fetches: Mutex<BTreeMap<NodeId, usize>>,
 }
 
 /// A cluster.
@@ -115,6 +117,11 @@ impl World {
         }
     }
 
+    /// How often a node has asked a leader.
+    pub fn fetches(&self, node: i32) -> usize {
+        self.fetches.lock().get(&NodeId(node)).copied().unwrap_or_default()
+    }
+
     pub fn image(&self) -> MetadataImage {
         self.controller.lock().image().clone()
     }
@@ -159,6 +166,7 @@ impl Call {
 
 impl Channel for Call {
     async fn fetch(&self, request: &FetchRequest) -> Result<FetchResponse, Lost> {
+        *self.world.fetches.lock().entry(self.from).or_default() += 1;
         let mut response = fetch(self.broker()?, request.clone()).await;
         let partitions = response.responses.iter_mut().flat_map(|topic| &mut topic.partitions);
         for partition in partitions {
@@ -286,6 +294,7 @@ impl Cluster {
             cut_off: Mutex::default(),
             controller: Mutex::new(controller),
             damaged: Mutex::new(0),
+            fetches: Mutex::default(),
         };
         let mut cluster = Self {
             root: tempfile::tempdir().unwrap(),

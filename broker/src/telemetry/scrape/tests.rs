@@ -53,6 +53,7 @@ fn node() -> NodeState {
             replica_lags: vec![(NodeId(2), 3)],
             ..PartitionState::default()
         }],
+        leader_throttled_byte_rate: 512.5,
         groups: GroupsState {
             groups: vec![
                 GroupState { group: "billing".to_owned(), members: 2, partitions: progress() },
@@ -123,6 +124,8 @@ fn the_names_are_those_of_the_dashboards() {
         "milena_quorum_replica_lag{node=\"4\",role=\"observer\"} 5",
         "milena_partition_eligible_leaders{topic=\"orders\",partition=\"0\"} 1",
         "kafka_server_replicamanager_reassigningpartitions 1",
+        "kafka_server_leaderreplication_byte_rate 512.5",
+        "kafka_server_followerreplication_byte_rate 0.0",
         "kafka_topic_partitions{topic=\"orders\"} 1",
         "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"} 9",
         "kafka_topic_partition_oldest_offset{topic=\"orders\",partition=\"0\"} 5",

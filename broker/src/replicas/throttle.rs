@@ -1,0 +1,70 @@
+//! What this broker lets throttled replicas take (KIP-73): one quota for what followers fetch from
+//! it, one for what it fetches itself. Partitions that nobody throttles never come here.
+
+use milena_cluster::replica::quota::{Allowance, Quota, Windows};
+use milena_cluster::time::Instant;
+use parking_lot::Mutex;
+
+/// A quota that many fetches share.
+#[derive(Debug)]
+pub struct Throttle(Mutex<Quota>);
+
+impl Throttle {
+    fn new(windows: Windows) -> Self {
+        Self(Mutex::new(Quota::new(windows)))
+    }
+
+    /// What may go now.
+    #[must_use]
+    pub fn allowance(&self, now: Instant) -> Allowance {
+        self.0.lock().allowance(now)
+    }
+
+    /// Counts what went.
+    pub fn record(&self, now: Instant, bytes: usize) {
+        self.0.lock().record(now, u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Bytes a second of late.
+    #[must_use]
+    pub fn rate(&self, now: Instant) -> f64 {
+        self.0.lock().rate(now)
+    }
+
+    fn set_limit(&self, bytes_per_second: i64) -> bool {
+        self.0.lock().set_limit(bytes_per_second)
+    }
+}
+
+/// Both quotas of a broker.
+#[derive(Debug)]
+pub struct Throttles {
+    /// Of what followers fetch here.
+    pub leader: Throttle,
+    /// Of what is fetched from leaders.
+    pub follower: Throttle,
+}
+
+/// `leader.replication.throttled.rate` and `follower.replication.throttled.rate`, in bytes a
+/// second; `i64::MAX` is without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Of what followers fetch here.
+    pub leader: i64,
+    /// Of what is fetched from leaders.
+    pub follower: i64,
+}
+
+impl Throttles {
+    /// Without limits.
+    #[must_use]
+    pub fn new(windows: Windows) -> Self {
+        Self { leader: Throttle::new(windows), follower: Throttle::new(windows) }
+    }
+
+    /// From now on it is so much; whether that is news.
+    pub fn set_limits(&self, rates: Rates) -> bool {
+        let is_news_to_leaders = self.leader.set_limit(rates.leader);
+        self.follower.set_limit(rates.follower) || is_news_to_leaders
+    }
+}
