@@ -78,7 +78,9 @@ fn broker_synonyms(resolver: &Resolver<'_>, name: &str) -> Vec<Synonym> {
             Some(Synonym { name: name.to_owned(), value: Some(value), source })
         }));
     }
-    synonyms.extend(family().filter_map(|name| {
+    // What is only dynamic is no key of a broker's file, where defaults are from.
+    let is_dynamic_only = DYNAMIC_ONLY.iter().any(|declaration| declaration.name == name);
+    synonyms.extend(family().filter(|_| !is_dynamic_only).filter_map(|name| {
         let value = broker(name)?.default?.to_owned();
         Some(Synonym { name: name.to_owned(), value: Some(value), source: Source::Default })
     }));
@@ -306,15 +308,18 @@ mod tests {
             let resolver = Resolver { node: NodeId(7), static_values: &static_values, image };
             let all = describe_broker(&resolver, only_defaults, None);
             let named = all.into_iter().filter(|entry| entry.name.contains("throttled"));
-            named.map(|entry| (entry.value, entry.source, entry.is_read_only)).collect::<Vec<_>>()
+            let facts = |entry: Described| {
+                (entry.value, entry.source, entry.is_read_only, entry.synonyms.len())
+            };
+            named.map(facts).collect::<Vec<_>>()
         };
         assert!(shown(&MetadataImage::default(), false).is_empty());
         let one = image(&[(4, "7", rate, "5"), (4, "8", rate, "6")]);
-        let expected = [(Some("5".to_owned()), Source::DynamicBroker, false)];
+        let expected = [(Some("5".to_owned()), Source::DynamicBroker, false, 1)];
         assert_eq!(shown(&one, false), expected);
         assert!(shown(&one, true).is_empty());
         let all = image(&[(4, "", rate, "4")]);
-        let expected = [(Some("4".to_owned()), Source::DynamicDefaultBroker, false)];
+        let expected = [(Some("4".to_owned()), Source::DynamicDefaultBroker, false, 1)];
         assert_eq!(shown(&all, false), expected);
         assert_eq!(shown(&all, true), expected);
     }

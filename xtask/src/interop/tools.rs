@@ -175,9 +175,33 @@ impl<'s> Session<'s> {
         )?;
         let expected = ["log.retention.ms=86400000", "node.id=1", "num.partitions=1"];
         self.checks.says("kafka-configs shows a broker", &expected, &said)?;
-        let wrong = ["--alter", "--add-config", "retention.ms=soon"];
-        let said = self.refused(CONFIGS, &[&topic[..], &wrong].concat())?;
-        self.checks.says("a wrong value is refused", &["InvalidConfigurationException"], &said)
+        self.rates()?;
+        for (name, wrong) in [
+            ("a wrong value is refused", "retention.ms=soon"),
+            ("and a wrong replica", "leader.replication.throttled.replicas=[0:1,1-2]"),
+        ] {
+            let alter = ["--alter", "--add-config", wrong];
+            let said = self.refused(CONFIGS, &[&topic[..], &alter].concat())?;
+            self.checks.says(name, &["InvalidConfigurationException"], &said)?;
+        }
+        Ok(())
+    }
+
+    /// Rates of throttled replicas are there only while somebody has set them.
+    fn rates(&mut self) -> Outcome {
+        let broker = ["--entity-type", "brokers", "--entity-name", "1"];
+        let shown = || self.run(CONFIGS, &[&broker[..], &["--describe", "--all"]].concat());
+        let before = shown()?;
+        let rate = "leader.replication.throttled.rate";
+        let add = format!("{rate}=5000000");
+        self.run(CONFIGS, &[&broker[..], &["--alter", "--add-config", &add]].concat())?;
+        let set = shown()?;
+        self.run(CONFIGS, &[&broker[..], &["--alter", "--delete-config", rate]].concat())?;
+        let after = shown()?;
+        let all = [before, after].concat();
+        self.checks.same("rates are hidden", false, all.contains("throttled"))?;
+        let expected = format!("{add} sensitive=false synonyms={{DYNAMIC_BROKER_CONFIG:{add}}}");
+        self.checks.says("until they are set", &[&expected], &set)
     }
 
     fn console(&mut self) -> Outcome {
@@ -257,7 +281,61 @@ impl<'s> Session<'s> {
             let said = self.run(REASSIGNMENT, &[&["--verify"], &which[..]].concat())?;
             Ok(said.lines().find(|line| line.contains("perf-0")).unwrap_or_default().to_owned())
         });
-        self.checks.same("kafka-reassign-partitions verifies", expected, found.trim())
+        self.checks.same("kafka-reassign-partitions verifies", expected, found.trim())?;
+        match self.copies {
+            3 => self.throttled_move(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves a copy, only so fast; the throttle is there until the tool sees that the move is over.
+    fn throttled_move(&mut self) -> Outcome {
+        self.run(TOPICS, &["--create", "--topic", "moved", "--replica-assignment", "1:2"])?;
+        let load = ["--topic", "moved", "--num-records", "20000", "--record-size", "200"];
+        self.run(PERFORMANCE, &[&load[..], &["--throughput", "-1"]].concat())?;
+        let json =
+            r#"{"version":1,"partitions":[{"topic":"moved","partition":0,"replicas":[3,2]}]}"#;
+        let file = self.file("move.json", json)?;
+        let which = ["--reassignment-json-file", &file];
+        let execute = ["--execute", "--throttle", "2000000"];
+        let said = self.run(REASSIGNMENT, &[&execute[..], &which].concat())?;
+        let expected = [
+            "Warning: You must run --verify periodically, until the reassignment completes, to \
+             ensure the throttle is removed.",
+            "The inter-broker throttle limit was set to 2000000 B/s",
+            "Successfully started partition reassignment for moved-0",
+        ];
+        self.checks.says("kafka-reassign-partitions --throttle", &expected, &said)?;
+        let topic = ["--entity-type", "topics", "--entity-name", "moved", "--describe"];
+        let said = self.run(CONFIGS, &topic)?;
+        let expected = [
+            "leader.replication.throttled.replicas=0:1,0:2 sensitive",
+            "follower.replication.throttled.replicas=0:3 sensitive",
+        ];
+        self.checks.says("throttles who gives and who takes", &expected, &said)?;
+        let broker = ["--entity-type", "brokers", "--entity-name", "3", "--describe"];
+        let said = self.run(CONFIGS, &broker)?;
+        let expected = [
+            "leader.replication.throttled.rate=2000000 sensitive",
+            "follower.replication.throttled.rate=2000000 sensitive",
+        ];
+        self.checks.says("on every broker", &expected, &said)?;
+        let expected = "Status of partition reassignment: \
+             Reassignment of partition moved-0 is completed. \
+             Clearing broker-level throttles on brokers 1,2,3 \
+             Clearing topic-level throttles on topic moved";
+        let found = awaited(expected, PATIENCE, || {
+            let said = self.run(REASSIGNMENT, &[&["--verify"], &which[..]].concat())?;
+            Ok(words(&said))
+        });
+        self.checks.same("until the move is verified", expected, found)?;
+        let said = [self.run(CONFIGS, &topic)?, self.run(CONFIGS, &broker)?].concat();
+        self.checks.same("and no longer", false, said.contains("throttled"))?;
+        let said = self.run(TOPICS, &["--describe", "--topic", "moved"])?;
+        let expected = ["Replicas: 3,2\tIsr: "];
+        self.checks.says("the copy has moved", &expected, &said)?;
+        self.run(TOPICS, &["--delete", "--topic", "moved"])?;
+        Ok(())
     }
 
     fn groups(&mut self) -> Outcome {

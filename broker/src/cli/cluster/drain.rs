@@ -12,6 +12,7 @@ use milena_protocol::ids::{NodeId, PartitionIndex};
 use serde_json::json;
 
 use super::moves::{self, Plan};
+use super::throttle::Throttle;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::{CliError, write_json};
 
@@ -30,6 +31,10 @@ pub struct Leaving {
     /// Lets partitions have fewer replicas where there is no other live broker for them.
     #[arg(long)]
     pub fewer_replicas: bool,
+    /// Lets each broker send, and take, only so many bytes a second of what moves, until all of it
+    /// has moved.
+    #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = clap::value_parser!(i64).range(1..))]
+    pub throttle: Option<i64>,
     #[command(flatten)]
     pub connect: Connect,
     /// Prints JSON.
@@ -42,7 +47,7 @@ pub fn run(arguments: &Leaving, out: &mut impl Write) -> Result<(), CliError> {
     let moved = block_on(async {
         let admin = Admin::new(arguments.connect.client().await?);
         let mut tell = progress(arguments.json, out);
-        drain(&admin, node, arguments.fewer_replicas, &mut tell).await
+        drain(&admin, arguments, &mut tell).await
     })?;
     if arguments.json {
         return Ok(write_json(&json!({ "node_id": node.0, "moved": moved }), out)?);
@@ -63,10 +68,25 @@ pub fn progress<W: Write>(is_json: bool, out: &mut W) -> impl FnMut(&str) + '_ {
 /// Moves every replica off a broker, and waits until that is done. Answers how many there were.
 pub async fn drain(
     admin: &Admin,
-    node: NodeId,
-    may_shrink: bool,
+    leaving: &Leaving,
     tell: &mut impl FnMut(&str),
 ) -> Result<usize, CliError> {
+    let mut throttle = leaving.throttle.map(Throttle::new);
+    let moved = empty(admin, leaving, &mut throttle, tell).await;
+    let lifted = match &throttle {
+        Some(throttle) => throttle.lift(admin).await,
+        None => Ok(()),
+    };
+    moved.and_then(|moved| lifted.map(|()| moved))
+}
+
+async fn empty(
+    admin: &Admin,
+    leaving: &Leaving,
+    throttle: &mut Option<Throttle>,
+    tell: &mut impl FnMut(&str),
+) -> Result<usize, CliError> {
+    let node = NodeId(leaving.node);
     let cluster = admin.describe_cluster().await?;
     if cluster.brokers.iter().all(|broker| broker.node_id != node) {
         let known: Vec<String> =
@@ -91,8 +111,11 @@ pub async fn drain(
             begun.contains(place) && (is_moving || idle_looks < PATIENT_LOOKS)
         };
         let plan = moves::empty(node, &topics, &cluster.brokers, is_settled);
-        check(node, &plan, may_shrink)?;
+        check(node, &plan, leaving.fewer_replicas)?;
         let due: Vec<Move> = plan.moves.into_iter().chain(plan.shrinking).collect();
+        if let Some(throttle) = throttle {
+            throttle.hold(admin, &topics, &due, &cluster.brokers).await?;
+        }
         for steps in due.chunks(MOVES_AT_ONCE) {
             begin(admin, steps).await?;
         }

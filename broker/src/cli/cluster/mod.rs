@@ -6,6 +6,7 @@ mod info;
 mod moves;
 mod quorum;
 mod remove;
+mod throttle;
 mod voters;
 
 use std::io::Write;

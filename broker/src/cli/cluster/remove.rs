@@ -24,7 +24,7 @@ pub fn run(arguments: &Leaving, out: &mut impl Write) -> Result<(), CliError> {
     let done = block_on(async {
         let admin = Admin::new(arguments.connect.client().await?);
         let mut tell = progress(arguments.json, out);
-        remove(&admin, node, arguments.fewer_replicas, &mut tell).await
+        remove(&admin, arguments, &mut tell).await
     })?;
     if arguments.json {
         let told = json!({ "node_id": node.0, "moved": done.moved,
@@ -39,10 +39,10 @@ pub fn run(arguments: &Leaving, out: &mut impl Write) -> Result<(), CliError> {
 
 async fn remove(
     admin: &Admin,
-    node: NodeId,
-    may_shrink: bool,
+    leaving: &Leaving,
     tell: &mut impl FnMut(&str),
 ) -> Result<Done, CliError> {
+    let node = NodeId(leaving.node);
     let mut done = Done::default();
     let cluster = admin.describe_cluster().await?;
     let quorum = admin.describe_quorum().await?;
@@ -60,7 +60,7 @@ async fn remove(
         )));
     }
     if done.was_broker {
-        done.moved = drain(admin, node, may_shrink, tell).await?;
+        done.moved = drain(admin, leaving, tell).await?;
         tell(&format!("broker {node}: {} partitions were moved", done.moved));
     }
     if let Some(vote) = vote {
