@@ -404,8 +404,8 @@ impl Look {
         }
     }
 
-    /// What a throttle leaves of that. A batch that is larger than the room goes whole, for it would
-    /// not go ever.
+    /// What a throttle leaves of that. A batch that is larger than the room goes whole, for it
+    /// would not go ever.
     fn throttled(&self, partition: &Partition, limit: ReadLimit, left: Left) -> Throttled {
         let bytes = match self.allowance(partition) {
             Allowance::Unlimited => return Throttled::No,

@@ -19,11 +19,10 @@ use parking_lot::{Mutex, RwLock};
 
 use super::fetcher::Lanes;
 use super::log_config::{TopicConfig, resolve};
-use super::partition::throttled::Throttling;
 use super::partition::{Identity, Partition};
 use super::registry::Registry;
 use super::shared::Shared;
-use super::throttle::Rates;
+use super::throttle::{Rates, Throttling};
 
 /// The log of the metadata, which is no topic's.
 const METADATA_TOPIC: &str = "__cluster_metadata";

@@ -26,6 +26,7 @@ use super::durable::Durable;
 use super::progress::Progress;
 use super::role::{Following, Leading, Role};
 use super::shared::{Proposed, Shared};
+use super::throttle::Throttled;
 use super::undecided::{NOTHING, Undecided};
 use super::verification::{Guard, Start, Verifications};
 use super::waits::Waits;
@@ -65,7 +66,7 @@ pub struct Partition {
     open_from: AtomicI64,
     /// Whether every record is to be on stable storage before it counts.
     is_durable: AtomicBool,
-    throttled: throttled::Throttled,
+    throttled: Throttled,
     reader: Arc<LogReader>,
     state: Mutex<State>,
     flush: FlushHandle,
@@ -206,7 +207,7 @@ impl Partition {
             epoch_start: AtomicI64::new(0),
             open_from: AtomicI64::new(NOTHING.0),
             is_durable: AtomicBool::new(is_durable(&log.config())),
-            throttled: throttled::Throttled::default(),
+            throttled: Throttled::default(),
             reader: log.reader(),
             flush: log.flush_handle(),
             compaction: log.compaction(),

@@ -1,6 +1,8 @@
 //! What this broker lets throttled replicas take (KIP-73): one quota for what followers fetch from
 //! it, one for what it fetches itself. Partitions that nobody throttles never come here.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use milena_cluster::replica::quota::{Allowance, Quota, Windows};
 use milena_cluster::time::Instant;
 use parking_lot::Mutex;
@@ -66,5 +68,55 @@ impl Throttles {
     pub fn set_limits(&self, rates: Rates) -> bool {
         let is_news_to_leaders = self.leader.set_limit(rates.leader);
         self.follower.set_limit(rates.follower) || is_news_to_leaders
+    }
+}
+
+/// Whether a partition is throttled on this broker, by the role that it has here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttling {
+    /// Where this broker leads.
+    pub as_leader: bool,
+    /// Where it follows.
+    pub as_follower: bool,
+}
+
+/// What is known of a partition without its lock.
+#[derive(Debug, Default)]
+pub struct Throttled {
+    as_leader: AtomicBool,
+    as_follower: AtomicBool,
+    is_in_sync: AtomicBool,
+}
+
+impl Throttled {
+    /// Throttles it otherwise; answers how it was.
+    pub fn swap(&self, throttling: Throttling) -> Throttling {
+        Throttling {
+            as_leader: self.as_leader.swap(throttling.as_leader, Ordering::AcqRel),
+            as_follower: self.as_follower.swap(throttling.as_follower, Ordering::AcqRel),
+        }
+    }
+
+    /// Whether it is throttled where this broker leads it.
+    #[must_use]
+    pub fn as_leader(&self) -> bool {
+        self.as_leader.load(Ordering::Acquire)
+    }
+
+    /// Whether it is throttled where this broker follows.
+    #[must_use]
+    pub fn as_follower(&self) -> bool {
+        self.as_follower.load(Ordering::Acquire)
+    }
+
+    /// Notes whether this broker is in sync by the controller's books.
+    pub fn stand_in_sync(&self, is_in_sync: bool) {
+        self.is_in_sync.store(is_in_sync, Ordering::Release);
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn is_in_sync(&self) -> bool {
+        self.is_in_sync.load(Ordering::Acquire)
     }
 }

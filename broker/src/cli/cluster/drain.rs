@@ -33,7 +33,8 @@ pub struct Leaving {
     pub fewer_replicas: bool,
     /// Lets each broker send, and take, only so many bytes a second of what moves, until all of it
     /// has moved.
-    #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "BYTES_PER_SECOND")]
+    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     pub throttle: Option<i64>,
     #[command(flatten)]
     pub connect: Connect,

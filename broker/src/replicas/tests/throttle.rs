@@ -2,7 +2,7 @@
 
 use milena_cluster::metadata::image::ConfigResource;
 use milena_protocol::ids::NodeId;
-use milena_protocol::metadata_record::ConfigRecord;
+use milena_protocol::metadata_record::{ConfigRecord, PartitionRecord, TopicRecord};
 use tokio::time::{Instant, interval_at};
 
 use super::*;
@@ -150,4 +150,38 @@ async fn who_is_not_named_is_not_held_back() {
     let before = Instant::now();
     eventually("it is in sync", || cluster.isr() == [1, 2, 3]).await;
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+}
+
+/// One replica that is moved would slow down everything that its broker has from the same leader.
+#[tokio::test(start_paused = true)]
+async fn other_partitions_of_a_lane_go_on() {
+    let cluster = filled(&[], 100).await;
+    let (other, nodes) = (Uuid::from_u128(11 << 64), [1, 2, 3].map(NodeId).to_vec());
+    let partition = PartitionRecord {
+        partition_id: PARTITION,
+        topic_id: other,
+        replicas: nodes.clone(),
+        directories: vec![Uuid::UNASSIGNED_DIRECTORY; 3],
+        isr: nodes,
+        leader: NodeId(1),
+        ..Default::default()
+    };
+    let topic = TopicRecord { name: "other".into(), topic_id: other };
+    cluster.world.write(&[topic.into(), partition.into()]);
+    for (name, replicas) in OF_ALL {
+        set_for_topic(&cluster, name, Some(replicas));
+    }
+    set_for_all_brokers(&cluster, LEADER_RATE, Some("20000"));
+    have_replicas(&cluster, &[1, 2, 3], None);
+    eventually("it is being copied", || copied_bytes(&cluster) > 0.0).await;
+    let partition = cluster.broker(1).replicas.leading(&other, PARTITION).unwrap();
+    let before = Instant::now();
+    for _ in 0..50 {
+        let placed = partition.append_as_leader(&batch("value"), -1, Timestamp(1)).unwrap();
+        partition.acknowledged(placed.acknowledgement).await.unwrap();
+    }
+    assert!(before.elapsed() < Duration::from_millis(500), "{:?}", before.elapsed());
+    assert_eq!(cluster.isr(), [1, 2], "the throttled replica is not there yet");
+    set_for_all_brokers(&cluster, LEADER_RATE, None);
+    eventually("it is in sync", || cluster.isr() == [1, 2, 3]).await;
 }
