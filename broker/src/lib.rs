@@ -14,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod colleagues;
 pub mod config;
+pub mod diagnosis;
 pub mod drivers;
 pub mod endpoints;
 pub mod entropy;

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
 use milena_cluster::quorum::{ReplicaDescription, Request, Response, ResponseBody};
-use milena_protocol::ids::NodeId;
+use milena_protocol::ids::{LeaderEpoch, NodeId};
 
+use crate::diagnosis::Standing;
 use crate::drivers::controller::QuorumView;
 use crate::telemetry::state::{
     GroupsState, LogDirectoryState, NodeState, PartitionState, QuorumReplicaState, QuorumState,
@@ -50,7 +51,7 @@ fn without_groups(call: &Call) -> NodeState {
     let shared = broker.replicas.shared();
     let (isr_changes, throttles, now) =
         (shared.isr_changes(), shared.throttles(), shared.clock().now());
-    let min_isr = usize::try_from(broker.config.min_insync_replicas).unwrap_or(1);
+    let default_min_in_sync = usize::try_from(broker.config.min_insync_replicas).unwrap_or(1);
     let partitions: Vec<PartitionState> = broker
         .replicas
         .all()
@@ -60,18 +61,17 @@ fn without_groups(call: &Call) -> NodeState {
             let described = topic.and_then(|topic| topic.partition(partition.index()));
             let offsets = partition.reader().offsets();
             let lead = partition.lead_view();
+            let min_in_sync = lead.as_ref().map_or(default_min_in_sync, |lead| lead.min_in_sync);
             PartitionState {
                 topic: partition.topic().to_string(),
                 partition: partition.index(),
                 leader: partition.leader(),
                 is_leader: partition.is_leading(),
+                leader_epoch: described.map_or(LeaderEpoch::NONE, |d| d.leader_epoch),
                 leader_is_preferred: described
                     .is_some_and(|d| d.replicas.first() == Some(&partition.leader())),
-                replicas: described.map_or(1, |d| d.replicas.len()),
-                in_sync_replicas: described.map_or(1, |d| d.isr.len()),
+                standing: described.map(|d| Standing::of(d, min_in_sync)).unwrap_or_default(),
                 eligible_leaders: described.map_or(0, |d| d.elr.len()),
-                is_moving: described.is_some_and(PartitionImage::is_moving),
-                min_in_sync_replicas: lead.as_ref().map_or(min_isr, |lead| lead.min_in_sync),
                 log_start_offset: offsets.log_start_offset,
                 high_watermark: offsets.high_watermark,
                 log_bytes: partition.reader().size_bytes(),
@@ -157,7 +157,7 @@ fn role(quorum: &QuorumView, node: NodeId) -> &'static str {
 mod tests {
     use milena_cluster::metadata::delta::Delta;
     use milena_cluster::quorum::{ReplicaKey, Voter};
-    use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
+    use milena_protocol::ids::{Offset, PartitionIndex, Uuid};
     use milena_protocol::metadata_record::{PartitionRecord, TopicRecord};
 
     use super::*;

@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use super::metrics::{ApiCounts, Count, DURATION_BOUNDS_US, Metrics, TopicCounts};
 use super::process::ProcessFigures;
 use super::state::{NodeState, PartitionState};
+use crate::diagnosis::Standing;
 
 /// The media type of what [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -99,22 +100,22 @@ impl Scrape {
             (
                 "underreplicatedpartitions",
                 "Led partitions with replicas out of sync",
-                led().filter(|partition| is_under_replicated(partition)).count(),
+                led().filter(|partition| partition.standing.is_under_replicated()).count(),
             ),
             (
                 "underminisrpartitioncount",
                 "Led partitions with too few replicas in sync for acks=all",
-                led().filter(|partition| is_under_min_isr(partition)).count(),
+                led().filter(|partition| partition.standing.is_under_min_isr()).count(),
             ),
             (
                 "atminisrpartitioncount",
                 "Led partitions with just enough replicas in sync for acks=all",
-                led().filter(|partition| is_at_min_isr(partition)).count(),
+                led().filter(|partition| partition.standing.is_at_min_isr()).count(),
             ),
             (
                 "reassigningpartitions",
                 "Led partitions whose replicas are being moved",
-                led().filter(|partition| partition.is_moving).count(),
+                led().filter(|partition| partition.standing.is_moving).count(),
             ),
         ];
         for (name, help, value) in figures {
@@ -308,23 +309,18 @@ impl Scrape {
             let labels = [("topic", topic.as_str())];
             family.encode_family(&labels)?.encode_gauge(partitions)?;
         }
+        self.standings(page)?;
+        let told = self.state.partitions.iter().take(MAX_PARTITIONS);
         type Figure = fn(&PartitionState) -> i64;
-        let families: [(&str, &str, Figure); 13] = [
-            ("kafka_cluster_partition_replicascount", "Replicas", |p| p.replicas as i64),
-            ("kafka_cluster_partition_insyncreplicascount", "Replicas in sync", |p| {
-                p.in_sync_replicas as i64
-            }),
-            ("kafka_cluster_partition_underreplicated", "Replicas are out of sync", |p| {
-                is_under_replicated(p).into()
-            }),
-            ("kafka_cluster_partition_underminisr", "Too few replicas in sync", |p| {
-                is_under_min_isr(p).into()
-            }),
+        let families: [(&str, &str, Figure); 10] = [
             ("milena_partition_eligible_leaders", "Out of sync, with every record", |p| {
                 p.eligible_leaders as i64
             }),
-            ("kafka_cluster_partition_atminisr", "Just enough replicas in sync", |p| {
-                is_at_min_isr(p).into()
+            ("milena_partition_leader_epoch", "Grows with every election", |p| {
+                p.leader_epoch.0.into()
+            }),
+            ("milena_partition_reassigning", "Replicas are being moved", |p| {
+                p.standing.is_moving.into()
             }),
             ("kafka_log_log_size", "Bytes on disk", |p| p.log_bytes as i64),
             ("kafka_topic_partition_current_offset", "What consumers may read, exclusive", |p| {
@@ -337,12 +333,11 @@ impl Scrape {
             ("kafka_topic_partition_leader_is_preferred", "The first replica leads", |p| {
                 p.leader_is_preferred.into()
             }),
-            ("kafka_topic_partition_replicas", "Replicas", |p| p.replicas as i64),
+            ("kafka_topic_partition_replicas", "Replicas", |p| p.standing.replicas as i64),
             ("kafka_topic_partition_in_sync_replica", "Replicas in sync", |p| {
-                p.in_sync_replicas as i64
+                p.standing.in_sync as i64
             }),
         ];
-        let told = self.state.partitions.iter().take(MAX_PARTITIONS);
         for (name, help, figure) in families {
             let mut family = page.family(name, help, MetricType::Gauge)?;
             for state in told.clone() {
@@ -352,11 +347,38 @@ impl Scrape {
         let name = "kafka_topic_partition_under_replicated_partition";
         let mut family = page.family(name, "Replicas are out of sync", MetricType::Gauge)?;
         for state in told {
-            partition_gauge(&mut family, state, is_under_replicated(state).into())?;
+            partition_gauge(&mut family, state, state.standing.is_under_replicated().into())?;
         }
         self.lags(page)?;
         let left_out = self.state.partitions.len().saturating_sub(MAX_PARTITIONS);
         page.gauge("milena_partitions_left_out", "Partitions not told one by one", left_out)
+    }
+
+    /// Kafka tells these only where the partition is led: their sums are the cluster's.
+    fn standings(&self, page: &mut Page<'_>) -> fmt::Result {
+        let led: [(&str, &str, fn(&Standing) -> i64); 5] = [
+            ("replicascount", "Replicas, at the leader", |it| it.wanted() as i64),
+            ("insyncreplicascount", "Replicas in sync, at the leader", |it| it.in_sync as i64),
+            ("underreplicated", "Replicas are out of sync, at the leader", |it| {
+                it.is_under_replicated().into()
+            }),
+            ("underminisr", "Too few replicas in sync, at the leader", |it| {
+                it.is_under_min_isr().into()
+            }),
+            ("atminisr", "Just enough replicas in sync, at the leader", |it| {
+                it.is_at_min_isr().into()
+            }),
+        ];
+        let told = self.state.partitions.iter().take(MAX_PARTITIONS);
+        for (name, help, figure) in led {
+            let name = format!("kafka_cluster_partition_{name}");
+            let mut family = page.family(&name, help, MetricType::Gauge)?;
+            for state in told.clone() {
+                let value = if state.is_leader { figure(&state.standing) } else { 0 };
+                partition_gauge(&mut family, state, value)?;
+            }
+        }
+        Ok(())
     }
 
     fn lags(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -444,18 +466,6 @@ impl Scrape {
         }
         Ok(())
     }
-}
-
-fn is_under_replicated(partition: &PartitionState) -> bool {
-    partition.in_sync_replicas < partition.replicas
-}
-
-fn is_under_min_isr(partition: &PartitionState) -> bool {
-    partition.in_sync_replicas < partition.min_in_sync_replicas
-}
-
-fn is_at_min_isr(partition: &PartitionState) -> bool {
-    partition.in_sync_replicas == partition.min_in_sync_replicas
 }
 
 /// The page that is being written.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
 
+use crate::diagnosis::Standing;
+
 /// The state of a node at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct NodeState {
@@ -109,18 +111,14 @@ pub struct PartitionState {
     pub leader: NodeId,
     /// Whether it is this node.
     pub is_leader: bool,
+    /// The leader's epoch.
+    pub leader_epoch: LeaderEpoch,
     /// Whether the leader is the first of the replicas.
     pub leader_is_preferred: bool,
-    /// How many replicas there are.
-    pub replicas: usize,
-    /// How many of them are in sync.
-    pub in_sync_replicas: usize,
+    /// How safe it is.
+    pub standing: Standing,
     /// How many that are not in sync hold every acknowledged record all the same (KIP-966).
     pub eligible_leaders: usize,
-    /// Whether its replicas are being moved.
-    pub is_moving: bool,
-    /// How many of them must be in sync for acks=all.
-    pub min_in_sync_replicas: usize,
     /// First readable offset.
     pub log_start_offset: Offset,
     /// What consumers may read, exclusive.

@@ -1,13 +1,15 @@
 //! The cluster: its brokers, its metadata quorum, its disks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use milena_protocol::api::describe_cluster::DescribeClusterRequest;
 use milena_protocol::api::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResult};
 use milena_protocol::api::describe_quorum::{
     DescribeQuorumListener, DescribeQuorumNode, DescribeQuorumPartition,
-    DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumTopic,
+    DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumResponse, DescribeQuorumTopic,
 };
+use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, Uuid};
 
 use super::ask::Admin;
@@ -118,6 +120,62 @@ pub struct ReplicaSize {
     pub offset_lag: i64,
 }
 
+impl QuorumStatus {
+    /// What asks for it.
+    #[must_use]
+    pub fn request() -> DescribeQuorumRequest {
+        let partition = DescribeQuorumPartition { partition_index: PartitionIndex(0) };
+        DescribeQuorumRequest {
+            topics: vec![DescribeQuorumTopic {
+                topic_name: "__cluster_metadata".into(),
+                partitions: vec![partition],
+            }],
+        }
+    }
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// When it is a refusal: who is asked does not lead, or the caller may not know.
+    pub fn read(response: &DescribeQuorumResponse) -> Result<Self, Refused> {
+        Refused::check(response.error_code, response.error_message.as_deref())?;
+        let partition = response.topics.first().and_then(|topic| topic.partitions.first());
+        let missing = || Refused { code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message: None };
+        let partition = partition.ok_or_else(missing)?;
+        Refused::check(partition.error_code, partition.error_message.as_deref())?;
+        Ok(Self {
+            leader_id: partition.leader_id,
+            leader_epoch: partition.leader_epoch,
+            high_watermark: partition.high_watermark,
+            voters: partition.current_voters.iter().map(replica).collect(),
+            observers: partition.observers.iter().map(replica).collect(),
+            listeners: response.nodes.iter().map(listeners).collect(),
+        })
+    }
+
+    /// How many records a replica of the metadata log is behind the one that has most.
+    #[must_use]
+    pub fn lag(&self, replica: &QuorumReplica) -> i64 {
+        let ends = self.voters.iter().chain(&self.observers).map(|one| one.log_end_offset.0);
+        ends.max().unwrap_or(0) - replica.log_end_offset.0.max(0)
+    }
+
+    /// The voters that did not have everything for longer than this, as the leader sees it.
+    #[must_use]
+    pub fn behind(&self, patience: Duration) -> Vec<NodeId> {
+        let leader = self.voters.iter().find(|voter| voter.node_id == self.leader_id);
+        // The leader has everything at the moment it is asked.
+        let now = leader.map_or(-1, |leader| leader.last_caught_up.0);
+        let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+        let is_behind = |voter: &&QuorumReplica| {
+            let since = now.saturating_sub(voter.last_caught_up.0);
+            voter.last_caught_up.0 < 0 || since > patience
+        };
+        let others = self.voters.iter().filter(|voter| voter.node_id != self.leader_id);
+        others.filter(is_behind).map(|voter| voter.node_id).collect()
+    }
+}
+
 impl Admin {
     /// The cluster and its brokers, fenced ones too where the broker tells of them.
     ///
@@ -148,31 +206,8 @@ impl Admin {
     /// # Errors
     /// When there is no answer, or no leader.
     pub async fn describe_quorum(&self) -> Result<QuorumStatus, ClientError> {
-        let partition = DescribeQuorumPartition { partition_index: PartitionIndex(0) };
-        let request = DescribeQuorumRequest {
-            topics: vec![DescribeQuorumTopic {
-                topic_name: "__cluster_metadata".into(),
-                partitions: vec![partition],
-            }],
-        };
-        let response = self.client.ask_any(&request).await?;
-        let refused = |refused: Refused| refused.of("the metadata quorum");
-        Refused::check(response.error_code, response.error_message.as_deref()).map_err(refused)?;
-        let partition = response.topics.first().and_then(|topic| topic.partitions.first());
-        let partition = partition.ok_or_else(|| {
-            let code = milena_protocol::error_code::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            refused(Refused { code, message: None })
-        })?;
-        Refused::check(partition.error_code, partition.error_message.as_deref())
-            .map_err(refused)?;
-        Ok(QuorumStatus {
-            leader_id: partition.leader_id,
-            leader_epoch: partition.leader_epoch,
-            high_watermark: partition.high_watermark,
-            voters: partition.current_voters.iter().map(replica).collect(),
-            observers: partition.observers.iter().map(replica).collect(),
-            listeners: response.nodes.iter().map(listeners).collect(),
-        })
+        let response = self.client.ask_any(&QuorumStatus::request()).await?;
+        QuorumStatus::read(&response).map_err(|refused| refused.of("the metadata quorum"))
     }
 
     /// The directories of a broker with what they hold.

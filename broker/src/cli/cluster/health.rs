@@ -6,13 +6,12 @@ use std::io::Write;
 
 use clap::Args;
 use milena_client::admin::{Admin, ClusterDescription, QuorumStatus, Reassignment};
-use milena_client::metadata::{Partition, Topic};
-use serde::Serialize;
-use serde_json::json;
+use milena_client::metadata::Topic;
+use milena_protocol::ids::PartitionIndex;
 
-use super::quorum;
 use crate::cli::connect::{Connect, block_on};
 use crate::cli::output::{CliError, shown_count, write_json};
+use crate::diagnosis::{Diagnosis, Examination, Fenced, Finding, Standing};
 
 /// Topics whose settings are asked for at once.
 const TOPICS_AT_ONCE: usize = 500;
@@ -31,33 +30,15 @@ pub struct Health {
     json: bool,
 }
 
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
-    /// What kind of thing.
-    kind: &'static str,
-    /// How many there are.
-    count: usize,
-    /// Which ones.
-    which: Vec<String>,
-    /// What it means, and what to do.
-    advice: &'static str,
-}
-
 pub fn run(arguments: &Health, out: &mut impl Write) -> Result<(), CliError> {
     let seen = block_on(Seen::ask(&arguments.connect))?;
-    let findings = seen.findings();
+    let diagnosis = seen.diagnosis();
     if arguments.json {
-        let told = json!({
-            "healthy": findings.is_empty(),
-            "findings": findings,
-            "reassignments": seen.moves.len(),
-        });
-        write_json(&told, out)?;
+        write_json(&diagnosis, out)?;
     } else {
-        seen.write(&findings, out)?;
+        seen.write(&diagnosis, out)?;
     }
-    if findings.is_empty() { Ok(()) } else { Err(CliError::Partly) }
+    if diagnosis.healthy { Ok(()) } else { Err(CliError::Partly) }
 }
 
 /// What there is to judge.
@@ -66,7 +47,8 @@ struct Seen {
     quorum: Option<QuorumStatus>,
     topics: Vec<std::sync::Arc<Topic>>,
     min_insync: BTreeMap<String, usize>,
-    moves: Vec<Reassignment>,
+    /// Partitions that move, and how many replicas they get.
+    adding: BTreeMap<(String, PartitionIndex), usize>,
 }
 
 impl Seen {
@@ -80,76 +62,48 @@ impl Seen {
             let read = |(name, value): (String, String)| Some((name, value.parse().ok()?));
             min_insync.extend(values.into_iter().filter_map(read));
         }
+        let moved = |one: Reassignment| ((one.topic, one.partition), one.adding.len());
         Ok(Self {
             cluster: admin.describe_cluster().await?,
             quorum: admin.describe_quorum().await.ok(),
-            moves: admin.reassignments().await.unwrap_or_default(),
+            adding: admin
+                .reassignments()
+                .await
+                .unwrap_or_default()
+                .into_iter()
+                .map(moved)
+                .collect(),
             topics,
             min_insync,
         })
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        let fenced = self.cluster.brokers.iter().filter(|broker| broker.is_fenced);
-        let mut found = vec![
-            Finding::of(
-                "fenced brokers",
-                fenced.map(|broker| format!("{} at {}", broker.node_id, broker.address)).collect(),
-                "start them, or take them out with `milena cluster remove NODE`",
-            ),
-            Finding::of(
-                "partitions without a leader",
-                self.places(|_, one| one.leader.is_none()),
-                "nothing can be written or read: bring back a broker that has a replica",
-            ),
-            Finding::of(
-                "partitions under min.insync.replicas",
-                self.places(|topic, one| one.leader.is_some() && self.is_under_min(topic, one)),
-                "writes with acks=all are refused until more replicas are in sync",
-            ),
-            Finding::of(
-                "under-replicated partitions",
-                self.places(|topic, one| {
-                    one.leader.is_some()
-                        && one.isr.len() < one.replicas.len()
-                        && !self.is_under_min(topic, one)
-                }),
-                "fewer brokers have everything than shall: they catch up, or are missing",
-            ),
-        ];
-        match &self.quorum {
-            None => found.push(Finding::of(
-                "the metadata quorum",
-                vec!["no leader answers".to_owned()],
-                "start voters until a majority runs; `milena quorum recover` is the last resort",
-            )),
-            Some(quorum) => found.push(Finding::of(
-                "voters behind",
-                quorum::behind(quorum).into_iter().map(|voter| voter.node_id.to_string()).collect(),
-                "with a majority of the voters gone, nothing can be changed any more",
-            )),
+    fn diagnosis(&self) -> Diagnosis {
+        let mut examination = Examination::default();
+        for topic in &self.topics {
+            let min_in_sync = self.min_insync.get(&*topic.name).copied().unwrap_or(1);
+            for one in &topic.partitions {
+                let place = (topic.name.to_string(), one.index);
+                let adding = self.adding.get(&place).copied();
+                let standing = Standing {
+                    has_leader: one.leader.is_some(),
+                    replicas: one.replicas.len(),
+                    adding: adding.unwrap_or(0),
+                    in_sync: one.isr.len(),
+                    min_in_sync,
+                    is_moving: adding.is_some(),
+                };
+                examination.partition(&topic.name, one.index, &standing);
+            }
         }
-        found.retain(|finding| finding.count > 0);
-        found
+        let fenced = self.cluster.brokers.iter().filter(|broker| broker.is_fenced);
+        let fenced: Vec<Fenced> = fenced
+            .map(|broker| Fenced { node_id: broker.node_id.0, address: broker.address.clone() })
+            .collect();
+        examination.diagnose(&fenced, self.quorum.as_ref())
     }
 
-    fn is_under_min(&self, topic: &Topic, partition: &Partition) -> bool {
-        let min = self.min_insync.get(&*topic.name).copied().unwrap_or(1);
-        partition.isr.len() < min.min(partition.replicas.len())
-    }
-
-    fn places(&self, is_meant: impl Fn(&Topic, &Partition) -> bool) -> Vec<String> {
-        let partitions = self
-            .topics
-            .iter()
-            .flat_map(|topic| topic.partitions.iter().map(move |one| (topic, one)));
-        partitions
-            .filter(|(topic, one)| is_meant(topic, one))
-            .map(|(topic, one)| format!("{}-{}", topic.name, one.index))
-            .collect()
-    }
-
-    fn write(&self, findings: &[Finding], out: &mut impl Write) -> Result<(), CliError> {
+    fn write(&self, diagnosis: &Diagnosis, out: &mut impl Write) -> Result<(), CliError> {
         let partitions: usize = self.topics.iter().map(|topic| topic.partitions.len()).sum();
         let voters = self.quorum.as_ref().map_or(0, |quorum| quorum.voters.len());
         writeln!(
@@ -157,14 +111,15 @@ impl Seen {
             "{} brokers, {voters} voters, {} partitions: {}",
             self.cluster.brokers.len(),
             shown_count(partitions as i64),
-            if findings.is_empty() { "healthy" } else { "NOT healthy" },
+            if diagnosis.healthy { "healthy" } else { "NOT healthy" },
         )?;
-        for finding in findings {
-            writeln!(out, "\n  {} {}: {}", finding.count, finding.kind, finding.shown())?;
+        for finding in &diagnosis.findings {
+            writeln!(out, "\n  {} {}: {}", finding.count, finding.kind, shown(finding))?;
             writeln!(out, "    {}", finding.advice)?;
         }
-        if !self.moves.is_empty() {
-            writeln!(out, "\n  the replicas of {} partitions are on their way", self.moves.len())?;
+        if diagnosis.reassignments > 0 {
+            let moving = diagnosis.reassignments;
+            writeln!(out, "\n  the replicas of {moving} partitions are on their way")?;
         }
         if voters > 0 && voters < 3 {
             writeln!(out, "\n  {}", few_voters(voters))?;
@@ -183,16 +138,11 @@ fn few_voters(count: usize) -> &'static str {
     }
 }
 
-impl Finding {
-    fn of(kind: &'static str, which: Vec<String>, advice: &'static str) -> Self {
-        Self { kind, count: which.len(), which, advice }
+/// The first of what is found.
+fn shown(finding: &Finding) -> String {
+    let mut shown: Vec<&str> = finding.which.iter().take(NAMED).map(String::as_str).collect();
+    if finding.count > NAMED {
+        shown.push("…");
     }
-
-    fn shown(&self) -> String {
-        let mut shown: Vec<&str> = self.which.iter().take(NAMED).map(String::as_str).collect();
-        if self.count > NAMED {
-            shown.push("…");
-        }
-        shown.join(", ")
-    }
+    shown.join(", ")
 }

@@ -42,11 +42,16 @@ fn node() -> NodeState {
             leader: NodeId(1),
             is_leader: true,
             leader_is_preferred: true,
-            replicas: 3,
-            in_sync_replicas: 1,
+            standing: Standing {
+                has_leader: true,
+                replicas: 3,
+                adding: 0,
+                in_sync: 1,
+                min_in_sync: 2,
+                is_moving: true,
+            },
+            leader_epoch: LeaderEpoch(6),
             eligible_leaders: 1,
-            is_moving: true,
-            min_in_sync_replicas: 2,
             log_start_offset: Offset(5),
             high_watermark: Offset(9),
             log_bytes: 77,
@@ -123,6 +128,8 @@ fn the_names_are_those_of_the_dashboards() {
         "kafka_server_raftmetrics_number_of_observers 1",
         "milena_quorum_replica_lag{node=\"4\",role=\"observer\"} 5",
         "milena_partition_eligible_leaders{topic=\"orders\",partition=\"0\"} 1",
+        "milena_partition_leader_epoch{topic=\"orders\",partition=\"0\"} 6",
+        "milena_partition_reassigning{topic=\"orders\",partition=\"0\"} 1",
         "kafka_server_replicamanager_reassigningpartitions 1",
         "kafka_server_leaderreplication_byte_rate 512.5",
         "kafka_server_followerreplication_byte_rate 0.0",
@@ -187,4 +194,17 @@ fn partitions_are_capped() {
     let told = page.lines().filter(|line| line.starts_with("kafka_log_log_size{")).count();
     assert_eq!(told, MAX_PARTITIONS);
     assert!(page.contains("milena_partitions_left_out 7\n"));
+}
+
+/// Sums over all nodes would count every partition as often as it has replicas.
+#[test]
+fn only_the_leader_counts_a_partition_for_the_cluster() {
+    let mut state = node();
+    for partition in &mut state.partitions {
+        partition.is_leader = false;
+    }
+    let page = Metrics::new().encode(state);
+    let told = page.lines().filter(|line| line.starts_with("kafka_cluster_partition_"));
+    assert_eq!(told.clone().count(), 5);
+    assert!(told.clone().all(|line| line.ends_with(" 0")), "{page}");
 }
