@@ -4,14 +4,11 @@ mod process;
 mod rest_client;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::TcpStream;
-use std::time::Duration;
 
 use milena_protocol::error_code::ErrorCode;
 use process::broker::{batch, create_replicated, now_ms, produce, until};
 use process::cluster::{Cluster, Node, topic};
-use rest_client::Answer;
+use rest_client::{call, cluster_path};
 use serde_json::{Value, json};
 
 /// Each node coordinates some groups, and nothing has two replicas.
@@ -22,24 +19,9 @@ const SETTINGS: [&str; 3] = [
 ];
 const GROUPS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-fn call(node: &Node, method: &str, path: &str, body: &str) -> Answer {
-    let address = node.process().http.clone().expect("a node that serves HTTP");
-    let mut stream = TcpStream::connect(&address).expect("the node listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).expect("it is read");
-    Answer::read(stream)
-}
-
 /// The address of the groups of a cluster.
 fn groups_path(node: &Node) -> String {
-    let clusters = call(node, "GET", "/v3/clusters", "").json();
-    let id = clusters["data"][0]["cluster_id"].as_str().expect("an id");
-    format!("/v3/clusters/{id}/consumer-groups")
+    format!("{}/consumer-groups", cluster_path(node))
 }
 
 fn get(node: &Node, path: &str) -> Value {

@@ -31,6 +31,7 @@ fn errors_have_one_form() {
     let config = "/topics/t/configs/retention.ms";
     let grow = r#"{"partitions_count":1}"#;
     let replicated = r#"{"topic_name":"u","replication_factor":3}"#;
+    let moved = r#"{"replicas":[1]}"#;
     let cases = [
         ("GET", "/no/such/thing".to_owned(), "", 404, 404),
         ("GET", "/kafka/v3/no".to_owned(), "", 404, 404),
@@ -42,6 +43,19 @@ fn errors_have_one_form() {
         ("GET", rest.at("/brokers/first"), "", 404, 404),
         ("GET", rest.at("/brokers/99/configs"), "", 404, 404),
         ("GET", rest.at("/brokers/99/partition-replicas"), "", 404, 404),
+        ("DELETE", rest.at("/brokers/99"), "", 404, 404),
+        ("DELETE", rest.at("/brokers/1"), "", 400, 400),
+        ("POST", rest.at("/quorum/voters:add"), "{}", 400, 400),
+        ("POST", rest.at("/quorum/voters:add"), r#"{"node_id":9}"#, 404, 404),
+        ("POST", rest.at("/quorum/voters:add"), r#"{"node_id":9,"address":"9"}"#, 400, 400),
+        ("POST", rest.at("/quorum/voters:remove"), r#"{"node_id":9}"#, 404, 404),
+        ("POST", rest.at("/quorum/voters:remove"), r#"{"node_id":1}"#, 400, 400),
+        ("GET", rest.at("/topics/-/partitions?state=lost"), "", 400, 400),
+        ("GET", rest.at("/topics/t/partitions?status=offline"), "", 400, 400),
+        ("PUT", rest.at("/topics/t/partitions/0/reassignment"), r#"{"replicas":[9]}"#, 400, 40002),
+        ("PUT", rest.at("/topics/t/partitions/0/reassignment"), r#"{"replicas":[]}"#, 400, 40002),
+        ("PUT", rest.at("/topics/t/partitions/9/reassignment"), moved, 404, 40403),
+        ("DELETE", rest.at("/topics/t/partitions/0/reassignment"), "", 404, 404),
         ("GET", rest.at("/topics/none"), "", 404, 40403),
         ("GET", rest.at("/topics/none/configs"), "", 404, 40403),
         ("GET", rest.at("/topics/none/partitions"), "", 404, 40403),

@@ -128,6 +128,9 @@ fn answers_are_as_documented() {
     let bodies = [
         ("alterConsumerGroupOffsets", r#"{"topic_name":"t","to":{"type":"EARLIEST"}}"#),
         ("createTopic", r#"{"topic_name":"u"}"#),
+        ("addVoter", r#"{"node_id":9}"#),
+        ("removeVoter", r#"{"node_id":9}"#),
+        ("alterReassignment", r#"{"replicas":[1]}"#),
         ("growTopic", r#"{"partitions_count":3}"#),
         ("produceRecord", record),
         ("produceRecordsBatch", batch.as_str()),

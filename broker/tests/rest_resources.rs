@@ -35,6 +35,7 @@ fn links_lead_to_what_they_say() {
         ("consumer_groups", "KafkaConsumerGroupList"),
         ("topics", "KafkaTopicList"),
         ("partition_reassignments", "KafkaReassignmentList"),
+        ("quorum", "KafkaQuorum"),
     ];
     for (field, kind) in lists {
         assert_eq!(follow(&cluster[field])["kind"], kind);
@@ -88,6 +89,35 @@ fn topics_are_imagined_and_made() {
     let dry = r#"{"partitions_count":5,"validate_only":true}"#;
     assert_eq!(rest.json("PATCH", &rest.at("/topics/t"), dry).0, 200);
     assert_eq!(rest.get(&rest.at("/topics/t")).1["partitions_count"], 2);
+}
+
+/// Whoever looks after a cluster would see who is there, and not how they are.
+#[test]
+fn a_node_alone_is_told_to_be_well() {
+    let rest = Rest::start();
+    rest.create("t", 1);
+    let healthy = json!({ "healthy": true, "findings": [], "reassignments": 0 });
+    assert_eq!(rest.get(&rest.at("/health")), (200, healthy));
+    let (_, broker) = rest.get(&rest.at("/brokers/1"));
+    let told = |name: &str| broker[name].clone();
+    assert_eq!([told("leaders_count"), told("replicas_count")], [json!(1), json!(1)]);
+    let flags = ["is_controller", "is_fenced", "is_in_controlled_shutdown"].map(told);
+    assert_eq!(flags, [json!(true), json!(false), json!(false)]);
+    assert_eq!(broker["endpoints"][0]["port"], broker["port"]);
+    assert!(broker["broker_epoch"].as_i64().is_some_and(|epoch| epoch >= 0), "{broker}");
+    let (_, quorum) = rest.get(&rest.at("/quorum"));
+    assert_eq!((&quorum["leader_id"], &quorum["observers"]), (&json!(1), &json!([])));
+    let (_, partition) = rest.get(&rest.at("/topics/t/partitions/0"));
+    let told = ["assigned_replicas", "in_sync_replicas", "offline_replicas"];
+    let told = told.map(|name| partition[name].clone());
+    assert_eq!(told, [json!([1]), json!([1]), json!([])]);
+    assert_eq!(partition["is_at_min_isr"], true, "of one replica one is needed: {partition}");
+    let in_state = |state: &str| {
+        let (_, list) = rest.get(&rest.at(&format!("/topics/-/partitions?state={state}")));
+        list["data"].as_array().expect("a list").len()
+    };
+    let states = ["offline", "under-replicated", "under-min-isr", "at-min-isr", "reassigning"];
+    assert_eq!(states.map(in_state), [0, 0, 0, 1, 0]);
 }
 
 /// Lag could not be reckoned from offsets over HTTP.

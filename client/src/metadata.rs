@@ -142,7 +142,8 @@ fn known(node: NodeId) -> Option<NodeId> {
 }
 
 /// An address as it is dialled; IPv6 stands in brackets.
-pub(crate) fn host_and_port(host: &str, port: i32) -> String {
+#[must_use]
+pub fn host_and_port(host: &str, port: i32) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

@@ -10,10 +10,14 @@ use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
+use milena_client::metadata::host_and_port;
 use milena_protocol::api;
-use milena_protocol::api::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
+use milena_protocol::api::describe_cluster::{
+    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
+};
 use milena_protocol::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataTopic};
 use milena_protocol::codec::Text;
+use milena_protocol::error_code::ErrorCode;
 use milena_protocol::message::Message;
 use tokio::net::TcpStream;
 
@@ -21,6 +25,7 @@ use super::error::Failure;
 use crate::broker::Broker;
 use crate::handlers::{describe_cluster, metadata};
 use crate::request::{Context, Peer, Scope};
+use crate::security::{Operation, Resource};
 
 /// The name under which HTTP stands among the listeners.
 const LISTENER: &str = "HTTP";
@@ -79,6 +84,22 @@ fn no_ends() -> Failure {
 }
 
 impl Call {
+    /// Whether the caller may do something.
+    ///
+    /// # Errors
+    /// When he may not.
+    pub fn check(&self, operation: Operation, resource: Resource<'_>) -> Result<(), Failure> {
+        if self.broker.authorizer.allows(&self.peer.principal, operation, resource) {
+            return Ok(());
+        }
+        let code = match resource {
+            Resource::Group(_) => ErrorCode::GROUP_AUTHORIZATION_FAILED,
+            Resource::Topic(_) => ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+            _ => ErrorCode::CLUSTER_AUTHORIZATION_FAILED,
+        };
+        Err(Failure::of_wire(code, None))
+    }
+
     /// The context of a wire request in its newest version.
     #[must_use]
     pub fn context<R: api::Request>(&self) -> Context {
@@ -122,20 +143,40 @@ impl Call {
     /// # Errors
     /// When the caller may not know.
     pub async fn cluster(&self) -> Result<DescribeClusterResponse, Failure> {
+        self.describe_cluster(false).await
+    }
+
+    /// The brokers of the cluster, those that are fenced too.
+    ///
+    /// # Errors
+    /// As [`Call::cluster`].
+    pub async fn registered(&self) -> Result<Vec<DescribeClusterBroker>, Failure> {
+        Ok(self.describe_cluster(true).await?.brokers)
+    }
+
+    async fn describe_cluster(
+        &self,
+        include_fenced_brokers: bool,
+    ) -> Result<DescribeClusterResponse, Failure> {
         let mut context = self.context::<DescribeClusterRequest>();
         if let Some(peer) = self.as_kafka_client() {
             context.peer = Arc::new(peer);
         }
-        let request = DescribeClusterRequest { endpoint_type: 1, ..Default::default() };
+        let request = DescribeClusterRequest { include_fenced_brokers, ..Default::default() };
         let response = describe_cluster::handle(self.broker.clone(), context, request).await;
         Failure::unless_none(response.error_code, response.error_message.as_ref())?;
         Ok(response)
     }
 
-    /// This caller, had it come to the broker's first Kafka listener.
+    /// This caller, had it come to the broker's first Kafka listener. Where this node is only a
+    /// controller, others are where they find each other.
     fn as_kafka_client(&self) -> Option<Peer> {
         let image = self.broker.metadata.image_owned();
-        let endpoint = image.broker(self.broker.node_id)?.endpoints.first()?;
+        let Some(node) = image.broker(self.broker.node_id) else {
+            let listener = self.broker.config.inter_broker_listener_name.as_str().into();
+            return Some(Peer { listener, ..(*self.peer).clone() });
+        };
+        let endpoint = node.endpoints.first()?;
         Some(Peer {
             listener: endpoint.name.as_str().into(),
             local: SocketAddr::new(self.peer.local.ip(), endpoint.port),
@@ -151,9 +192,7 @@ impl Call {
         let image = self.broker.metadata.image_owned();
         let endpoint =
             self.broker.endpoints.of_broker(image.broker(self.broker.node_id)?, &peer)?;
-        let (host, port) = (&endpoint.host, endpoint.port);
-        let is_v6 = host.contains(':');
-        Some(if is_v6 { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+        Some(host_and_port(&endpoint.host, endpoint.port))
     }
 
     /// All topics, by name.
@@ -170,7 +209,7 @@ impl Call {
         let found = self.metadata(Some(vec![asked])).await.into_iter().next();
         let missing = || Failure::missing(format!("there is no topic {name}"));
         let topic = found.ok_or_else(missing)?;
-        if topic.error_code == milena_protocol::error_code::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+        if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
             let message = Text::from(format!("there is no topic {name}"));
             return Err(Failure::of_wire(topic.error_code, Some(&message)));
         }

@@ -23,6 +23,8 @@ pub struct Cluster {
     brokers: Relationship,
     broker_configs: Relationship,
     consumer_groups: Relationship,
+    health: Relationship,
+    quorum: Relationship,
     topics: Relationship,
     partition_reassignments: Relationship,
 }
@@ -40,6 +42,8 @@ impl Cluster {
             brokers: call.link("/brokers"),
             broker_configs: call.link("/broker-configs"),
             consumer_groups: call.link("/consumer-groups"),
+            health: call.link("/health"),
+            quorum: call.link("/quorum"),
             topics: call.link("/topics"),
             partition_reassignments: call.link("/topics/-/partitions/-/reassignment"),
         })

@@ -49,14 +49,7 @@ impl Call {
         if to == self.broker.node_id {
             return Ok(here(self.broker.clone(), context, request).await);
         }
-        if !self.broker.authorizer.allows(&context.peer.principal, operation, resource) {
-            let code = match resource {
-                Resource::Group(_) => ErrorCode::GROUP_AUTHORIZATION_FAILED,
-                Resource::Topic(_) => ErrorCode::TOPIC_AUTHORIZATION_FAILED,
-                _ => ErrorCode::CLUSTER_AUTHORIZATION_FAILED,
-            };
-            return Err(Failure::of_wire(code, None));
-        }
+        self.check(operation, resource)?;
         let answer = self.broker.colleagues.questions.ask(to, &request, version).await;
         answer.ok_or_else(|| silent(to))
     }

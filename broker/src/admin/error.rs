@@ -120,8 +120,10 @@ impl Failure {
             ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
                 (StatusCode::PAYLOAD_TOO_LARGE, 413)
             }
-            // As Confluent has it, a group that is not there is like any path that is not.
-            ErrorCode::GROUP_ID_NOT_FOUND => (StatusCode::NOT_FOUND, 404),
+            // As Confluent has it, what is not there is like any path that is not.
+            ErrorCode::GROUP_ID_NOT_FOUND
+            | ErrorCode::NO_REASSIGNMENT_IN_PROGRESS
+            | ErrorCode::BROKER_ID_NOT_REGISTERED => (StatusCode::NOT_FOUND, 404),
             ErrorCode::THROTTLING_QUOTA_EXCEEDED => {
                 (StatusCode::TOO_MANY_REQUESTS, code::THROTTLED)
             }
@@ -162,6 +164,7 @@ fn said(error_code: ErrorCode) -> String {
         ErrorCode::INVALID_TOPIC_EXCEPTION => {
             "a topic's name has up to 249 letters, digits, '.', '_' or '-'".into()
         }
+        ErrorCode::NO_REASSIGNMENT_IN_PROGRESS => "no replica of the partition moves".into(),
         ErrorCode::GROUP_ID_NOT_FOUND => "there is no such consumer group".into(),
         ErrorCode::NON_EMPTY_GROUP => {
             "the group has members; its consumers must leave first".into()

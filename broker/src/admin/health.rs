@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use milena_protocol::ids::NodeId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,19 +27,23 @@ pub async fn healthz() -> Json<Health> {
     Json(Health { status: "alive" })
 }
 
-/// Whether clients are served: this node is registered, and its directories work.
+/// Whether the node does its work: its directories are well, and it is registered as a broker, or,
+/// where it is only a controller, knows who leads the quorum.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "Node",
     responses((status = 200, description = "They are.", body = Health), Failure))]
 pub async fn readyz(call: Call) -> Result<Json<Health>, Failure> {
     let broker = &call.broker;
-    let registered = broker.metadata.image().is_live(broker.node_id);
+    let is_broker = broker.config.process_roles.broker;
     let offline = broker.replicas.directories().iter().any(|directory| directory.is_offline());
     if offline {
         let message = "a data directory is offline; see the log, repair the disk and restart";
         return Err(Failure::not_ready(message));
     }
-    if !registered {
+    if is_broker && !broker.metadata.image().is_live(broker.node_id) {
         return Err(Failure::not_ready("this node is not registered yet"));
+    }
+    if !is_broker && broker.controller.quorum().leader == NodeId::NONE {
+        return Err(Failure::not_ready("this node knows no leader of the metadata quorum"));
     }
     Ok(Json(Health { status: "ready" }))
 }

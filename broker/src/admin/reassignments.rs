@@ -1,19 +1,25 @@
-//! Reassignments of replicas that go on.
+//! Reassignments of replicas: those that go on, new ones, and the end of one.
 
 use axum::Json;
+use axum::http::StatusCode;
+use milena_protocol::api::alter_partition_reassignments::{
+    AlterPartitionReassignmentsPartition, AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsTopic,
+};
 use milena_protocol::api::list_partition_reassignments::{
     ListPartitionReassignmentsPartitionResponse, ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsTopic,
 };
 use milena_protocol::ids::{NodeId, PartitionIndex};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::Body;
 use super::call::Call;
 use super::error::Failure;
 use super::path::{At, ClusterPath, PartitionPath, TopicPath};
 use super::resource::{List, Relationship, ResourceMetadata};
-use crate::handlers::list_partition_reassignments;
+use crate::handlers::{decided, list_partition_reassignments};
 
 /// How long the request may take.
 const TIMEOUT_MS: i32 = 30_000;
@@ -95,6 +101,68 @@ pub async fn of_topic(at: At<TopicPath>) -> Result<Json<List<Reassignment>>, Fai
     let data = at.reassignments(Some((name, all))).await?;
     let path = format!("/topics/{name}/partitions/-/reassignment");
     Ok(Json(at.list("KafkaReassignmentList", &path, data)))
+}
+
+/// Where the replicas of a partition shall be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewReassignment {
+    /// The brokers, the preferred leader first.
+    #[schema(example = json!([1, 2, 3]))]
+    replicas: Vec<i32>,
+}
+
+impl Call {
+    /// Has a partition's replicas be elsewhere, or stay where they were.
+    async fn reassign(
+        &self,
+        path: &PartitionPath,
+        replicas: Option<Vec<NodeId>>,
+    ) -> Result<StatusCode, Failure> {
+        let partition_index = PartitionIndex(path.partition_id);
+        let request = AlterPartitionReassignmentsRequest {
+            timeout_ms: TIMEOUT_MS,
+            allow_replication_factor_change: true,
+            topics: vec![AlterPartitionReassignmentsTopic {
+                name: path.topic_name.as_str().into(),
+                partitions: vec![AlterPartitionReassignmentsPartition {
+                    partition_index,
+                    replicas,
+                }],
+            }],
+        };
+        let context = self.context::<AlterPartitionReassignmentsRequest>();
+        let response = decided::of_client(self.broker.clone(), context, request).await;
+        Failure::unless_none(response.error_code, response.error_message.as_ref())?;
+        for one in response.responses.iter().flat_map(|topic| &topic.partitions) {
+            Failure::unless_none(one.error_code, one.error_message.as_ref())?;
+        }
+        Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+/// Moves the replicas of a partition to other brokers.
+///
+/// It has begun when this is answered, and ends once the new replicas have everything.
+#[utoipa::path(put,
+    path = "/v3/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/reassignment",
+    operation_id = "alterReassignment", tag = "Reassignments", params(PartitionPath),
+    request_body = NewReassignment,
+    responses((status = 204, description = "It has begun."), Failure))]
+pub async fn alter(
+    at: At<PartitionPath>,
+    Body(new): Body<NewReassignment>,
+) -> Result<StatusCode, Failure> {
+    at.reassign(&at.path, Some(new.replicas.into_iter().map(NodeId).collect())).await
+}
+
+/// Has the replicas of a partition that move stay where they were.
+#[utoipa::path(delete,
+    path = "/v3/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/reassignment",
+    operation_id = "cancelReassignment", tag = "Reassignments", params(PartitionPath),
+    responses((status = 204, description = "They stay."), Failure))]
+pub async fn cancel(at: At<PartitionPath>) -> Result<StatusCode, Failure> {
+    at.reassign(&at.path, None).await
 }
 
 /// The reassignment of a partition, if one goes on.

@@ -13,7 +13,10 @@ use super::configs::{all_brokers, broker, topic};
 use super::error::{self, ErrorBody};
 use super::groups::{alter, assignments, consumers, group, lags, offsets};
 use super::records::{batch, page, stream, watch};
-use super::{acls, brokers, call, clusters, health, host, partitions, reassignments, topics};
+use super::{
+    acls, brokers, call, cluster_health, clusters, health, host, partitions, quorum, reassignments,
+    topics,
+};
 use crate::broker::Broker;
 
 /// What the document says beside the routes.
@@ -62,21 +65,26 @@ fn resources() -> OpenApiRouter<Arc<Broker>> {
     OpenApiRouter::default()
         .routes(routes!(clusters::list))
         .routes(routes!(clusters::one))
+        .routes(routes!(cluster_health::health))
+        .routes(routes!(quorum::one))
+        .routes(routes!(quorum::add))
+        .routes(routes!(quorum::remove))
         .routes(routes!(acls::list, acls::create, acls::delete))
         .routes(routes!(acls::create_many))
         .routes(routes!(brokers::list))
-        .routes(routes!(brokers::one))
+        .routes(routes!(brokers::one, brokers::unregister))
         .routes(routes!(partitions::replicas_of_broker))
         .routes(routes!(topics::list, topics::create))
         .routes(routes!(topics::one, topics::delete, topics::grow))
         .routes(routes!(partitions::list))
+        .routes(routes!(partitions::list_all))
         .routes(routes!(partitions::one))
         .routes(routes!(partitions::offset))
         .routes(routes!(partitions::replicas))
         .routes(routes!(partitions::replica))
         .routes(routes!(reassignments::list))
         .routes(routes!(reassignments::of_topic))
-        .routes(routes!(reassignments::of_partition))
+        .routes(routes!(reassignments::of_partition, reassignments::alter, reassignments::cancel))
         .routes(routes!(stream::produce))
         .routes(routes!(batch::produce))
         .routes(routes!(page::read))

@@ -30,6 +30,15 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
 }
 
+/// How nodes that are only brokers are told of the quorum.
+#[derive(Clone, Copy, Debug)]
+pub enum FindBy {
+    /// `controller.quorum.voters`
+    Voters,
+    /// `controller.quorum.bootstrap.servers`
+    BootstrapServers,
+}
+
 /// Ports that are free now.
 fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<TcpListener> = (0..count)
@@ -127,6 +136,45 @@ impl Cluster {
         cluster
     }
 
+    /// Starts so many nodes that are only controllers, and so many that are only brokers, whose
+    /// ids come next. Brokers find the quorum by `key`.
+    pub fn split(controllers: usize, brokers: usize, key: FindBy, more: &[&str]) -> Self {
+        let ports = free_ports(controllers + brokers);
+        let (quorum, client) = ports.split_at(controllers);
+        let voters: Vec<String> =
+            (1..).zip(quorum).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+        let servers: Vec<String> = quorum.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let voters = format!("controller.quorum.voters={}", voters.join(","));
+        let found = match key {
+            FindBy::Voters => voters.clone(),
+            FindBy::BootstrapServers => {
+                format!("controller.quorum.bootstrap.servers={}", servers.join(","))
+            }
+        };
+        let node = |(id, port): (i32, &u16)| {
+            let is_controller = id <= controllers as i32;
+            let (role, name, quorum) = if is_controller {
+                ("controller", "CONTROLLER", &voters)
+            } else {
+                ("broker", "PLAINTEXT", &found)
+            };
+            let mut settings = vec![
+                format!("process.roles={role}"),
+                format!("node.id={id}"),
+                format!("listeners={name}://127.0.0.1:{port}"),
+                "controller.listener.names=CONTROLLER".to_owned(),
+                quorum.clone(),
+            ];
+            settings.extend(more.iter().map(|setting| (*setting).to_owned()));
+            let directory = tempfile::tempdir().expect("a directory");
+            Node { id, directory, settings, join: None, process: None }
+        };
+        let nodes = (1..).zip(quorum.iter().chain(client)).map(node).collect();
+        let mut cluster = Self { nodes };
+        cluster.start_all();
+        cluster
+    }
+
     /// Starts one node that is told nothing, not even its id.
     pub fn alone(more: &[&str]) -> Self {
         let mut cluster = Self { nodes: vec![Node::untold(1, None, more)] };
@@ -173,6 +221,12 @@ impl Cluster {
     /// A node by its id.
     pub fn node(&mut self, id: i32) -> &mut Node {
         self.nodes.iter_mut().find(|node| node.id == id).expect("a node of the cluster")
+    }
+
+    /// The brokers that run, where others are only controllers.
+    pub fn brokers(&self) -> impl Iterator<Item = &Node> {
+        let is_broker = |setting: &String| setting == "process.roles=broker";
+        self.up().filter(move |node| node.settings.iter().any(is_broker))
     }
 
     /// The nodes that run.

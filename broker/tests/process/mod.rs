@@ -50,6 +50,9 @@ impl Process {
         for line in screen.lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("PLAINTEXT://") {
                 address = Some(rest.trim().to_owned());
+            } else if let Some((_, rest)) = line.split_once("CONTROLLER://") {
+                // What a node that is only a controller has.
+                address = address.or_else(|| Some(rest.trim().to_owned()));
             } else if let Some((_, rest)) = line.split_once("  http     http://") {
                 http = Some(rest.trim().to_owned());
             } else if line.contains("started") {

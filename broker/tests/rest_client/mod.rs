@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::process::Process;
+use crate::process::cluster::Node;
 
 /// A broker that serves HTTP, on a directory of its own.
 pub struct Rest {
@@ -82,6 +83,26 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
         bytes = &bytes[end + 2 + size + 2..];
     }
     whole
+}
+
+/// A request with JSON to a node of a cluster.
+pub fn call(node: &Node, method: &str, path: &str, body: &str) -> Answer {
+    let address = node.process().http.clone().expect("a node that serves HTTP");
+    let mut stream = TcpStream::connect(&address).expect("the node listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).expect("it is read");
+    Answer::read(stream)
+}
+
+/// The address of a cluster at one of its nodes.
+pub fn cluster_path(node: &Node) -> String {
+    let clusters = call(node, "GET", "/v3/clusters", "").json();
+    format!("/v3/clusters/{}", clusters["data"][0]["cluster_id"].as_str().expect("an id"))
 }
 
 impl Rest {
