@@ -246,6 +246,7 @@ impl Node {
             log_dirs: broker.config.log_dirs.clone(),
             start: if self.is_new { Start::Fresh } else { Start::Recovered { partitions } },
             took: self.began.elapsed(),
+            serves_clients: broker.config.process_roles.broker,
             program: std::env::args().next().unwrap_or_else(|| "milena".to_owned()),
         }
     }

@@ -40,6 +40,8 @@ pub struct Screen {
     pub start: Start,
     /// From the start of the process until clients are served.
     pub took: Duration,
+    /// Whether it is a broker: a controller alone has nothing for clients.
+    pub serves_clients: bool,
     /// How the program was called, for commands to try.
     pub program: String,
 }
@@ -83,13 +85,15 @@ impl Screen {
         };
         let server = near(endpoint);
         let program = &self.program;
+        let cluster = &self.cluster_id;
+        if !self.serves_clients {
+            let Some(http) = self.http.first().map(near) else { return Ok(()) };
+            return writeln!(f, "  try      curl http://{http}/v3/clusters/{cluster}/quorum");
+        }
         writeln!(f, "  try      echo hi | {program} topic produce hello -b {server}")?;
         writeln!(f, "           {program} topic consume hello -b {server}")?;
-        match self.http.first() {
-            Some(http) => {
-                let (http, cluster) = (near(http), &self.cluster_id);
-                writeln!(f, "           curl http://{http}/v3/clusters/{cluster}/topics")
-            }
+        match self.http.first().map(near) {
+            Some(http) => writeln!(f, "           curl http://{http}/v3/clusters/{cluster}/topics"),
             None => writeln!(f, "           {program} config explain"),
         }
     }
@@ -132,6 +136,7 @@ mod tests {
             log_dirs: vec!["/var/lib/milena".into()],
             start: Start::Fresh,
             took: Duration::from_micros(31_700),
+            serves_clients: true,
             program: "milena".to_owned(),
         }
     }
@@ -155,6 +160,18 @@ Milena {}
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(screen().to_string(), expected);
+    }
+
+    /// A newcomer would be told to write to a node that takes no records.
+    #[test]
+    fn a_controller_alone_tells_of_the_quorum() {
+        let mut screen = Screen { serves_clients: false, ..screen() };
+        let text = screen.to_string();
+        let cluster = &screen.cluster_id;
+        let line = format!("  try      curl http://127.0.0.1:9644/v3/clusters/{cluster}/quorum");
+        assert!(text.contains(&line) && !text.contains("produce"), "{text}");
+        screen.http.clear();
+        assert!(!screen.to_string().contains("try"), "{screen}");
     }
 
     /// A command that was printed would not work where a node listens on every interface.

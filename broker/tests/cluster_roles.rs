@@ -5,32 +5,21 @@ mod rest_client;
 
 use milena_protocol::error_code::ErrorCode;
 use process::broker::{batch, create_replicated, fetch_request, produce, records_of, until};
-use process::cluster::{Cluster, FindBy, Node, describe, quorum, topic};
+use process::cluster::{Cluster, FindBy, Node, quorum, topic};
 use process::{Connection, MILENA};
 use rest_client::{call, cluster_path};
 use serde_json::json;
 
 const HTTP: &str = "http.listeners=http://127.0.0.1:0";
 
-/// Waits until each of these nodes sees exactly these live brokers.
-fn until_live<'a>(nodes: impl Iterator<Item = &'a Node>, ids: &[i32]) {
-    for node in nodes {
-        let mut connection = node.connect();
-        until("the live brokers", || {
-            let brokers = describe(&mut connection).brokers;
-            brokers.iter().map(|broker| broker.broker_id.0).collect::<Vec<_>>() == ids
-        });
-    }
-}
-
-/// Makes a topic of one partition, and waits until each of these nodes knows it.
-fn make<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, name: &str, replicas: i16) {
-    let mut connection = nodes.clone().next().expect("a node").connect();
+/// Makes a topic of one partition, and waits until every broker knows it.
+fn make(cluster: &Cluster, name: &str, replicas: i16) {
+    let mut connection = cluster.connect();
     until("a topic", || {
         let code = create_replicated(&mut connection, name, 1, replicas, &[]);
         code == ErrorCode::NONE || code == ErrorCode::TOPIC_ALREADY_EXISTS
     });
-    for node in nodes {
+    for node in cluster.brokers() {
         let mut connection = node.connect();
         until("the topic is known", || topic(&mut connection, name).error_code.is_none());
     }
@@ -41,12 +30,12 @@ fn in_sync(connection: &mut Connection, name: &str) -> usize {
 }
 
 /// Produces until it is acknowledged by all in sync, wherever the leader is by then.
-fn acknowledged<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, name: &str) -> i64 {
+fn acknowledged(cluster: &Cluster, name: &str) -> i64 {
     let mut offset = -1;
     until("an acknowledgement", || {
-        let mut connection = nodes.clone().next().expect("a node").connect();
+        let mut connection = cluster.connect();
         let leader = topic(&mut connection, name).partitions[0].leader_id.0;
-        let Some(node) = nodes.clone().find(|node| node.id == leader) else { return false };
+        let Some(node) = cluster.brokers().find(|node| node.id == leader) else { return false };
         let answer = produce(&mut node.connect(), name, batch(&[1]), -1);
         offset = answer.base_offset.0;
         answer.error_code.is_none()
@@ -54,12 +43,12 @@ fn acknowledged<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, name: &str) -
     offset
 }
 
-fn records<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, name: &str) -> usize {
+fn records(cluster: &Cluster, name: &str) -> usize {
     let mut bytes = 0;
     until("records", || {
-        let mut connection = nodes.clone().next().expect("a node").connect();
+        let mut connection = cluster.connect();
         let leader = topic(&mut connection, name).partitions[0].leader_id.0;
-        let Some(node) = nodes.clone().find(|node| node.id == leader) else { return false };
+        let Some(node) = cluster.brokers().find(|node| node.id == leader) else { return false };
         let answer = node.connect().ask(&fetch_request(name, 0, 0), 12);
         bytes = records_of(&answer.responses[0].partitions[0]).len();
         bytes > 0
@@ -78,10 +67,10 @@ fn info(node: &Node) -> String {
 /// end with one of them.
 fn controllers_apart(key: FindBy) {
     let mut cluster = Cluster::split(3, 2, key, &[HTTP]);
-    until_live(cluster.brokers(), &[4, 5]);
-    make(cluster.brokers(), "kept", 2);
-    assert_eq!(acknowledged(cluster.brokers(), "kept"), 0);
-    let before = records(cluster.brokers(), "kept");
+    cluster.until_live(&[4, 5]);
+    make(&cluster, "kept", 2);
+    assert_eq!(acknowledged(&cluster, "kept"), 0);
+    let before = records(&cluster, "kept");
 
     let broker = cluster.brokers().next().expect("a broker");
     let mut connection = broker.connect();
@@ -96,21 +85,21 @@ fn controllers_apart(key: FindBy) {
 
     let active = described.leader_id.0;
     cluster.node(active).kill();
-    make(cluster.brokers(), "later", 2);
-    assert_eq!(acknowledged(cluster.brokers(), "kept"), 1);
-    assert_eq!(acknowledged(cluster.brokers(), "later"), 0);
-    assert!(records(cluster.brokers(), "kept") > before);
+    make(&cluster, "later", 2);
+    assert_eq!(acknowledged(&cluster, "kept"), 1);
+    assert_eq!(acknowledged(&cluster, "later"), 0);
+    assert!(records(&cluster, "kept") > before);
 
     let broker = cluster.brokers().next().expect("a broker").id;
     cluster.node(broker).kill();
-    make(cluster.brokers(), "alone", 1);
-    assert_eq!(acknowledged(cluster.brokers(), "kept"), 2);
+    make(&cluster, "alone", 1);
+    assert_eq!(acknowledged(&cluster, "kept"), 2);
     cluster.node(broker).start();
     cluster.node(active).start();
-    until_live(cluster.brokers(), &[4, 5]);
+    cluster.until_live(&[4, 5]);
     let mut connection = cluster.node(broker).connect();
     until("all are in sync", || in_sync(&mut connection, "kept") == 2);
-    assert_eq!(acknowledged(cluster.brokers(), "kept"), 3);
+    assert_eq!(acknowledged(&cluster, "kept"), 3);
 }
 
 /// Brokers that are told who votes would not find the controllers.
@@ -129,8 +118,8 @@ fn controllers_apart_serve_brokers_that_know_where_to_ask() {
 #[test]
 fn a_controller_alone_is_ready_and_tells_of_the_cluster() {
     let cluster = Cluster::split(1, 1, FindBy::Voters, &[HTTP]);
-    until_live(cluster.brokers(), &[2]);
-    make(cluster.brokers(), "t", 1);
+    cluster.until_live(&[2]);
+    make(&cluster, "t", 1);
     for node in &cluster.nodes {
         until("it is ready", || call(node, "GET", "/readyz", "").status == 200);
         let at = cluster_path(node);
@@ -151,8 +140,8 @@ fn a_controller_alone_is_ready_and_tells_of_the_cluster() {
 fn a_broker_joins_and_never_votes() {
     let mut cluster = Cluster::alone(&[]);
     cluster.grow(1, &["process.roles=broker"]);
-    make(cluster.up(), "kept", 2);
-    assert_eq!(acknowledged(cluster.up(), "kept"), 0);
+    make(&cluster, "kept", 2);
+    assert_eq!(acknowledged(&cluster, "kept"), 0);
     let described = quorum(&mut cluster.connect());
     assert_eq!((described.current_voters.len(), described.observers.len()), (1, 1));
     cluster.node(2).kill();
@@ -169,8 +158,8 @@ fn a_broker_joins_and_never_votes() {
 fn five_nodes_write_on_without_two() {
     let mut cluster = Cluster::start(5, &["min.insync.replicas=3"]);
     cluster.until_live(&[1, 2, 3, 4, 5]);
-    make(cluster.up(), "kept", 5);
-    assert_eq!(acknowledged(cluster.up(), "kept"), 0);
+    make(&cluster, "kept", 5);
+    assert_eq!(acknowledged(&cluster, "kept"), 0);
     let mut connection = cluster.connect();
     until("all are in sync", || in_sync(&mut connection, "kept") == 5);
     let leader = topic(&mut connection, "kept").partitions[0].leader_id.0;
@@ -178,11 +167,11 @@ fn five_nodes_write_on_without_two() {
     let another = [1, 2].into_iter().find(|id| *id != active).expect("another one");
     cluster.node(active).kill();
     cluster.node(if leader == active { another } else { leader }).kill();
-    assert_eq!(acknowledged(cluster.up(), "kept"), 1);
-    assert_eq!(acknowledged(cluster.up(), "kept"), 2);
+    assert_eq!(acknowledged(&cluster, "kept"), 1);
+    assert_eq!(acknowledged(&cluster, "kept"), 2);
     cluster.start_all();
     cluster.until_live(&[1, 2, 3, 4, 5]);
     let mut connection = cluster.connect();
     until("all are in sync", || in_sync(&mut connection, "kept") == 5);
-    assert_eq!(acknowledged(cluster.up(), "kept"), 3);
+    assert_eq!(acknowledged(&cluster, "kept"), 3);
 }

@@ -169,11 +169,12 @@ impl Call {
     }
 
     /// This caller, had it come to the broker's first Kafka listener. Where this node is only a
-    /// controller, others are where they find each other.
+    /// controller, that is the first listener of some broker.
     fn as_kafka_client(&self) -> Option<Peer> {
         let image = self.broker.metadata.image_owned();
         let Some(node) = image.broker(self.broker.node_id) else {
-            let listener = self.broker.config.inter_broker_listener_name.as_str().into();
+            let listener = image.brokers().find_map(|broker| broker.endpoints.first())?;
+            let listener = listener.name.as_str().into();
             return Some(Peer { listener, ..(*self.peer).clone() });
         };
         let endpoint = node.endpoints.first()?;

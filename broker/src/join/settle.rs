@@ -62,15 +62,25 @@ pub async fn settle(config: &mut Config, joining: Joining<'_>) -> Result<Option<
         return_to(config, found);
         return Ok(None);
     }
-    let servers = match (&config.join, config.quorum.voters.is_empty()) {
-        (Some(server), _) => vec![server.clone()],
-        (None, true) => config.quorum.bootstrap_servers.clone(),
-        (None, false) => Vec::new(),
-    };
+    let servers = servers(config);
     if servers.is_empty() {
         return Ok(None);
     }
     enter(config, &joining, &servers).await
+}
+
+/// Who is asked for the cluster. Voters that are configured have its id of their own accord; who
+/// is no voter asks them, for they may have got another one since, or be spelled otherwise here.
+fn servers(config: &Config) -> Vec<HostPort> {
+    let is_voter = config.process_roles.controller;
+    match (&config.join, config.quorum.voters.as_slice()) {
+        (Some(server), _) => vec![server.clone()],
+        (None, []) => config.quorum.bootstrap_servers.clone(),
+        (None, voters) if !is_voter && config.cluster_id.is_none() => {
+            voters.iter().map(|voter| voter.endpoint.clone()).collect()
+        }
+        (None, _) => Vec::new(),
+    }
 }
 
 /// Whether an address is this node's own.
@@ -148,7 +158,10 @@ async fn enter(
         return Err(JoinError::OtherCluster { server, theirs: cluster.id, ours });
     }
     tracing::info!(cluster_id = cluster.id, node_id = id.0, "joining a cluster");
-    keep(config, joining, &cluster)?;
+    // Configured voters are found by the configuration.
+    if config.join.is_some() || config.quorum.voters.is_empty() {
+        keep(config, joining, &cluster)?;
+    }
     config.cluster_id = Some(cluster.id);
     config.settle_node_id(id);
     Ok(needs_id.then_some(incarnation_id))

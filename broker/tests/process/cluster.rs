@@ -225,8 +225,8 @@ impl Cluster {
 
     /// The brokers that run, where others are only controllers.
     pub fn brokers(&self) -> impl Iterator<Item = &Node> {
-        let is_broker = |setting: &String| setting == "process.roles=broker";
-        self.up().filter(move |node| node.settings.iter().any(is_broker))
+        let is_no_broker = |setting: &String| setting == "process.roles=controller";
+        self.up().filter(move |node| !node.settings.iter().any(is_no_broker))
     }
 
     /// The nodes that run.
@@ -234,9 +234,9 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_up())
     }
 
-    /// A connection to any node that runs.
+    /// A connection to any broker that runs.
     pub fn connect(&self) -> Connection {
-        self.up().next().expect("a node that runs").connect()
+        self.brokers().next().expect("a broker that runs").connect()
     }
 
     /// The node whose controller is active, once there is one that lives.
@@ -249,9 +249,9 @@ impl Cluster {
         found.0
     }
 
-    /// Waits until every node that runs sees exactly these live brokers.
+    /// Waits until every broker that runs sees exactly these live brokers.
     pub fn until_live(&self, ids: &[i32]) {
-        for node in self.up() {
+        for node in self.brokers() {
             let mut connection = node.connect();
             until("the live brokers", || {
                 let mut live: Vec<i32> = describe(&mut connection)
