@@ -153,6 +153,38 @@ fn a_broker_joins_and_never_votes() {
     assert_eq!(quorum(&mut connection).current_voters.len(), 1);
 }
 
+/// A broker could not be given voters beside it, or they not go on without it.
+#[test]
+fn controllers_join_a_broker_and_vote() {
+    let mut cluster = Cluster::alone(&[]);
+    cluster.grow_controllers(2);
+    cluster.until_voters(&[1, 2, 3]);
+    cluster.until_live(&[1]);
+    cluster.node(1).kill();
+    let mut connection = cluster.nodes[1].connect();
+    until("another one leads", || [2, 3].contains(&quorum(&mut connection).leader_id.0));
+    cluster.node(1).start();
+    cluster.until_live(&[1]);
+    make(&cluster, "kept", 1);
+    assert_eq!(acknowledged(&cluster, "kept"), 0);
+}
+
+/// Two controllers that join at once would be one voter with two logs, which loses what it voted.
+#[test]
+fn a_controller_alone_is_not_given_an_id() {
+    let cluster = Cluster::alone(&[]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = std::process::Command::new(MILENA)
+        .args(["serve", "--join", &cluster.nodes[0].address()])
+        .args(["--set", &format!("log.dirs={}", directory.path().display())])
+        .args(["--set", "http.listeners=", "--set", "listeners=PLAINTEXT://127.0.0.1:0"])
+        .args(["--set", "process.roles=controller"])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("--set node.id=2"), "{said}");
+}
+
 /// Five nodes would be no safer than three: two may be lost.
 #[test]
 fn five_nodes_write_on_without_two() {

@@ -55,6 +55,11 @@ pub enum JoinError {
         /// Why.
         code: ErrorCode,
     },
+    /// Nobody keeps an id for a node that is no broker.
+    NeedsNodeId {
+        /// One that nobody has.
+        free: NodeId,
+    },
     /// What was learned cannot be kept.
     Io(std::io::Error),
 }
@@ -80,6 +85,11 @@ impl fmt::Display for JoinError {
             Self::Refused { server, code } => {
                 write!(f, "cannot join: {server} does not take this node: {code}")
             }
+            Self::NeedsNodeId { free } => write!(
+                f,
+                "cannot join: only brokers are given an id, and process.roles has no broker: \
+                 choose one that no other node has, such as --set node.id={free}"
+            ),
             Self::Io(error) => {
                 write!(f, "cannot join: where the cluster is cannot be kept: {error}")
             }

@@ -137,13 +137,15 @@ async fn enter(
         incarnation_id,
     };
     let wanted = config.node_id.or(joining.node_id);
-    let needs_id = wanted.is_none() && config.process_roles.broker;
     let mut search = Search::new(servers, config.initial_broker_registration_timeout);
     let (cluster, id) = loop {
         let cluster = search.cluster().await?;
-        if !needs_id {
-            let id = wanted.unwrap_or(cluster.free_id);
+        if let Some(id) = wanted {
             break (cluster, id);
+        }
+        if !config.process_roles.broker {
+            // Two that join at once would take the same one, and be one voter with two logs.
+            return Err(JoinError::NeedsNodeId { free: cluster.free_id });
         }
         match server::apply(&cluster, &applicant).await {
             Outcome::Taken(id) => break (cluster, id),
@@ -164,7 +166,7 @@ async fn enter(
     }
     config.cluster_id = Some(cluster.id);
     config.settle_node_id(id);
-    Ok(needs_id.then_some(incarnation_id))
+    Ok(wanted.is_none().then_some(incarnation_id))
 }
 
 /// Where the cluster was found is kept before the directory is marked as one of the cluster.

@@ -201,6 +201,18 @@ impl Cluster {
         self.until_live(&ids);
     }
 
+    /// Adds nodes that are only controllers, told whom to join and who they are.
+    pub fn grow_controllers(&mut self, count: usize) {
+        let server = self.brokers().next().expect("a broker that runs").address();
+        let known = self.nodes.len() as i32;
+        self.nodes.extend((known + 1..=known + count as i32).map(|id| {
+            let id_setting = format!("node.id={id}");
+            let settings = ["process.roles=controller", &id_setting];
+            Node::untold(id, Some(server.clone()), &settings)
+        }));
+        self.start_all();
+    }
+
     /// Waits until every node that runs sees exactly these voters.
     pub fn until_voters(&self, ids: &[i32]) {
         for node in self.up() {
