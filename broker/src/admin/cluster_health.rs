@@ -46,7 +46,7 @@ impl Call {
 /// seconds says so, and tells the rest as it last heard.
 #[utoipa::path(get, path = "/v3/clusters/{cluster_id}/health", operation_id = "getClusterHealth",
     tag = "Clusters", params(ClusterPath),
-    responses((status = 200, description = "Whether it is well or not.", body = Diagnosis), Failure))]
+    responses((status = 200, description = "Well or not.", body = Diagnosis), Failure))]
 pub async fn health(at: At<ClusterPath>) -> Result<Json<Diagnosis>, Failure> {
     at.check(Operation::Describe, Resource::Cluster)?;
     let fenced = at.fenced().await?;

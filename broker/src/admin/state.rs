@@ -7,7 +7,6 @@ use milena_cluster::quorum::{ReplicaDescription, Request, Response, ResponseBody
 use milena_protocol::ids::{LeaderEpoch, NodeId};
 
 use crate::diagnosis::Standing;
-use crate::drivers::controller::QuorumView;
 use crate::telemetry::state::{
     GroupsState, LogDirectoryState, NodeState, PartitionState, QuorumReplicaState, QuorumState,
 };
@@ -98,8 +97,9 @@ fn without_groups(call: &Call) -> NodeState {
         quorum: QuorumState {
             leader: quorum.leader,
             epoch: quorum.epoch,
-            voted_for: voted_for(&quorum, broker.node_id),
-            role: role(&quorum, broker.node_id),
+            voted_for: quorum.voted_for,
+            role: quorum.role,
+            pace: broker.controller.pace(),
             high_watermark: quorum.high_watermark,
             log_end_offset: quorum.log_end_offset,
             voters: quorum.members.len(),
@@ -137,26 +137,9 @@ fn count(image: &MetadataImage, holds: impl Fn(&PartitionImage) -> bool) -> usiz
     partitions.filter(|(_, partition)| holds(partition)).count()
 }
 
-/// A leader has voted for itself; of others the view does not tell.
-fn voted_for(quorum: &QuorumView, node: NodeId) -> NodeId {
-    if quorum.leader == node { node } else { NodeId::NONE }
-}
-
-/// A node's role, as Kafka names it.
-fn role(quorum: &QuorumView, node: NodeId) -> &'static str {
-    let is_voter = quorum.members.iter().any(|voter| voter.key.id == node);
-    match (quorum.leader, is_voter) {
-        (leader, _) if leader == node => "leader",
-        (_, false) => "observer",
-        (NodeId::NONE, true) => "unattached",
-        (_, true) => "follower",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use milena_cluster::metadata::delta::Delta;
-    use milena_cluster::quorum::{ReplicaKey, Voter};
     use milena_protocol::ids::{Offset, PartitionIndex, Uuid};
     use milena_protocol::metadata_record::{PartitionRecord, TopicRecord};
 
@@ -184,27 +167,5 @@ mod tests {
         let image = delta.image();
         assert_eq!(count(image, |one| one.leader == NodeId::NONE), 1);
         assert_eq!(count(image, |one| one.replicas.first() != Some(&one.leader)), 2);
-    }
-
-    /// Every node would call itself the leader of the quorum.
-    #[test]
-    fn a_node_knows_its_role() {
-        let view = |leader| QuorumView {
-            epoch: LeaderEpoch(3),
-            leader: NodeId(leader),
-            high_watermark: Offset(1),
-            log_end_offset: Offset(1),
-            leader_endpoints: Vec::new(),
-            is_leading: leader == 1,
-            members: [1, 2]
-                .map(|id| Voter::bare(ReplicaKey { id: NodeId(id), directory_id: Uuid::ZERO }))
-                .into(),
-            kraft_version: 0,
-        };
-        let roles = [1, 2, 3].map(|node| role(&view(1), NodeId(node)));
-        assert_eq!(roles, ["leader", "follower", "observer"]);
-        assert_eq!(role(&view(-1), NodeId(2)), "unattached");
-        assert_eq!(voted_for(&view(1), NodeId(1)), NodeId(1));
-        assert_eq!(voted_for(&view(1), NodeId(2)), NodeId::NONE);
     }
 }

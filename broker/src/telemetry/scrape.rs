@@ -219,6 +219,7 @@ impl Scrape {
         let help = "This node's role in the metadata quorum";
         let mut family = page.family(&name, help, MetricType::Gauge)?;
         family.encode_family(&[("current_state", quorum.role)])?.encode_gauge(&1i64)?;
+        self.pace(page)?;
         let name = format!("{prefix}_number_of_voters");
         page.gauge(&name, "Voters of the metadata quorum", quorum.voters)?;
         let observers = quorum.replicas.iter().filter(|replica| !replica.is_voter).count();
@@ -231,6 +232,26 @@ impl Scrape {
             let role = if replica.is_voter { "voter" } else { "observer" };
             let labels = [("node", node.as_str()), ("role", role)];
             family.encode_family(&labels)?.encode_gauge(&replica.lag)?;
+        }
+        Ok(())
+    }
+
+    fn pace(&self, page: &mut Page<'_>) -> fmt::Result {
+        let pace = &self.state.quorum.pace;
+        let (commit, election) = (pace.commit_latency, pace.election_latency);
+        for (name, help, value) in [
+            (
+                "append_records_rate",
+                "Metadata records appended per second",
+                pace.append_records_rate,
+            ),
+            ("fetch_records_rate", "Metadata records fetched per second", pace.fetch_records_rate),
+            ("commit_latency_avg", "Milliseconds from append to commit", commit.avg_ms),
+            ("commit_latency_max", "Milliseconds from append to commit, at most", commit.max_ms),
+            ("election_latency_avg", "Milliseconds that elections took", election.avg_ms),
+            ("election_latency_max", "Milliseconds that elections took, at most", election.max_ms),
+        ] {
+            page.gauge(&format!("kafka_server_raftmetrics_{name}"), help, value)?;
         }
         Ok(())
     }

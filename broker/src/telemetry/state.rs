@@ -64,8 +64,11 @@ pub struct QuorumState {
     pub epoch: LeaderEpoch,
     /// Whom this node voted for; −1 nobody.
     pub voted_for: NodeId,
-    /// This node's role: `leader`, `follower`, `observer`, `candidate`, …
+    /// This node's role: `leader`, `follower`, `observer`, `candidate`, `prospective`,
+    /// `unattached`, `resigned`.
     pub role: &'static str,
+    /// How fast it works.
+    pub pace: Pace,
     /// What is committed, exclusive.
     pub high_watermark: Offset,
     /// What is written here, exclusive.
@@ -74,6 +77,28 @@ pub struct QuorumState {
     pub voters: usize,
     /// How far everybody is, where this node leads.
     pub replicas: Vec<QuorumReplicaState>,
+}
+
+/// How fast the metadata quorum worked lately, as a node sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pace {
+    /// Records that this node appended as the leader, per second.
+    pub append_records_rate: f64,
+    /// Records that it fetched from the leader, per second.
+    pub fetch_records_rate: f64,
+    /// From an append of this leader to its commit.
+    pub commit_latency: Latency,
+    /// From this voter's standing for election to a leader.
+    pub election_latency: Latency,
+}
+
+/// How long something took, in milliseconds; not a number where it did not happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Latency {
+    /// On average.
+    pub avg_ms: f64,
+    /// At most.
+    pub max_ms: f64,
 }
 
 /// One replica of the metadata log.

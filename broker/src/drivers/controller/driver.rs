@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::Fatal;
 use super::handle::{Authority, ControllerHandle, Finish, Inbox, Job, QuorumView, Work};
 use super::ledger::Ledger;
+use super::meter::Meter;
 use super::news::{News, NewsDesk, Publish};
 use super::queue::{self, Receiver, Waited};
 use crate::machine::Machine;
@@ -72,6 +73,7 @@ pub struct Driver {
     /// The controller's work, while this node leads.
     office: Option<Office>,
     view: watch::Sender<QuorumView>,
+    meter: Arc<Meter>,
     /// Whether the quorum did not take the last input.
     is_rejected: bool,
     rules: SnapshotRules,
@@ -136,6 +138,7 @@ impl Driver {
             inbox: Inbox(sender),
             work: Some(work),
             view: watch::Sender::new(QuorumView::of(&quorum)),
+            meter: Arc::default(),
             quorum,
             ledger,
             waiting: Vec::new(),
@@ -257,8 +260,12 @@ impl Driver {
     /// When the thread cannot be started.
     pub fn spawn(mut self, node: NodeId) -> std::io::Result<ControllerHandle> {
         let receiver = self.work.take().expect("a driver is started once");
-        let handle =
-            ControllerHandle { inbox: self.inbox.clone(), node, view: self.view.subscribe() };
+        let handle = ControllerHandle {
+            inbox: self.inbox.clone(),
+            node,
+            view: self.view.subscribe(),
+            meter: self.meter.clone(),
+        };
         match receiver {
             Receiver::Thread(work) => {
                 let run = move || self.end(|it| it.run(&work));
@@ -493,6 +500,7 @@ impl Driver {
 
     /// Tells how the quorum stands, where that is different now.
     fn show(&self) {
+        self.meter.is(self.quorum.role().name());
         let view = QuorumView::of(&self.quorum);
         self.view.send_if_modified(|shown| {
             let is_new = *shown != view;
@@ -544,6 +552,7 @@ impl Driver {
                 tracing::info!(epoch = epoch.0, "leading the metadata quorum");
             }
             Output::ResignLeader => {
+                self.meter.resigned();
                 tracing::info!("no longer leading the metadata quorum");
                 // Whether it counts the next leader decides; whoever asked asks that one.
                 for (_, finish) in self.waiting.drain(..) {
@@ -553,12 +562,17 @@ impl Driver {
             Output::BecomeFollower { epoch, leader } => {
                 tracing::info!(epoch = epoch.0, ?leader, "following the metadata quorum");
             }
-            Output::Append(append) => self.ledger.append(&append)?,
+            Output::Append(append) => {
+                self.ledger.append(&append)?;
+                self.meter.appended(append.content.record_count(), append.end_offset());
+            }
             Output::AppendReplicated(batch) => {
                 self.ledger.append_replicated(&batch, (self.clock)())?;
+                self.meter.fetched(batch.end_offset.0 - batch.base_offset.0);
             }
             Output::Truncate(end, _) => self.ledger.truncate(end, (self.clock)())?,
             Output::Commit(high_watermark) => {
+                self.meter.committed(high_watermark);
                 let changes = self.ledger.commit(high_watermark)?;
                 self.tell(changes);
             }

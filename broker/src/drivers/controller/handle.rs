@@ -1,5 +1,6 @@
 //! The way to the controller and the quorum's member, for everybody else on this node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::controller::{Controller, Decision, Sessions};
@@ -12,7 +13,9 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, Timestamp};
 use milena_protocol::metadata_record::MetadataRecord;
 use tokio::sync::{oneshot, watch};
 
+use super::meter::Meter;
 use super::queue::Sender;
+use crate::telemetry::state::Pace;
 
 /// What the active controller decides on.
 pub struct Authority<'a> {
@@ -58,6 +61,10 @@ pub struct QuorumView {
     pub leader_endpoints: Vec<Endpoint>,
     /// Whether this node leads.
     pub is_leading: bool,
+    /// What this node is, as Kafka names it.
+    pub role: &'static str,
+    /// Whom this node voted for in the epoch; −1 nobody.
+    pub voted_for: NodeId,
     /// Everything below is committed.
     pub high_watermark: Offset,
     /// Where the log ends.
@@ -76,6 +83,8 @@ impl QuorumView {
             leader: leader.unwrap_or(NodeId::NONE),
             leader_endpoints: leader.map_or(Vec::new(), |id| quorum.endpoints(id).to_vec()),
             is_leading: matches!(quorum.role(), Role::Leader(_)),
+            role: quorum.role().name(),
+            voted_for: quorum.state().voted_id,
             high_watermark: quorum.high_watermark().unwrap_or(Offset::NONE),
             log_end_offset: quorum.log_end_offset(),
             members: quorum.voters().iter().cloned().collect(),
@@ -91,6 +100,8 @@ impl QuorumView {
             leader: NodeId::NONE,
             leader_endpoints: Vec::new(),
             is_leading: false,
+            role: "unattached",
+            voted_for: NodeId::NONE,
             high_watermark: Offset::NONE,
             log_end_offset: Offset::ZERO,
             members: Vec::new(),
@@ -127,6 +138,7 @@ pub struct ControllerHandle {
     pub(super) inbox: Inbox,
     pub(super) node: NodeId,
     pub(super) view: watch::Receiver<QuorumView>,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl ControllerHandle {
@@ -135,7 +147,7 @@ impl ControllerHandle {
     pub fn to_nobody(node: NodeId) -> Self {
         let (work, _) = super::queue::open(crate::machine::Threads::Own);
         let (_, view) = watch::channel(QuorumView::unknown());
-        Self { inbox: Inbox(work), node, view }
+        Self { inbox: Inbox(work), node, view, meter: Arc::default() }
     }
 
     /// This node.
@@ -214,6 +226,12 @@ impl ControllerHandle {
     #[must_use]
     pub fn quorum(&self) -> QuorumView {
         self.view.borrow().clone()
+    }
+
+    /// How fast the quorum works, as this node sees it.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.meter.pace()
     }
 
     /// Whether this node's controller decides.

@@ -9,6 +9,7 @@
 mod driver;
 mod handle;
 mod ledger;
+mod meter;
 mod news;
 mod queue;
 mod recover;

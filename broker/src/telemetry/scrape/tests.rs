@@ -5,8 +5,8 @@ use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex};
 
 use super::*;
 use crate::telemetry::state::{
-    GroupPartitionState, GroupState, GroupsState, LogDirectoryState, QuorumReplicaState,
-    QuorumState,
+    GroupPartitionState, GroupState, GroupsState, Latency, LogDirectoryState, Pace,
+    QuorumReplicaState, QuorumState,
 };
 
 fn node() -> NodeState {
@@ -22,6 +22,12 @@ fn node() -> NodeState {
             epoch: LeaderEpoch(4),
             voted_for: NodeId(1),
             role: "leader",
+            pace: Pace {
+                append_records_rate: 2.5,
+                fetch_records_rate: 0.5,
+                commit_latency: Latency { avg_ms: 1.5, max_ms: 4.5 },
+                election_latency: Latency { avg_ms: f64::NAN, max_ms: f64::NAN },
+            },
             high_watermark: Offset(10),
             log_end_offset: Offset(11),
             voters: 2,
@@ -124,6 +130,11 @@ fn the_names_are_those_of_the_dashboards() {
         "kafka_server_raftmetrics_current_state{current_state=\"leader\"} 1",
         "kafka_server_raftmetrics_high_watermark 10",
         "kafka_server_raftmetrics_log_end_offset 11",
+        "kafka_server_raftmetrics_append_records_rate 2.5",
+        "kafka_server_raftmetrics_fetch_records_rate 0.5",
+        "kafka_server_raftmetrics_commit_latency_avg 1.5",
+        "kafka_server_raftmetrics_commit_latency_max 4.5",
+        "kafka_server_raftmetrics_election_latency_avg NaN",
         "kafka_server_raftmetrics_number_of_voters 2",
         "kafka_server_raftmetrics_number_of_observers 1",
         "milena_quorum_replica_lag{node=\"4\",role=\"observer\"} 5",
