@@ -377,7 +377,8 @@ impl Scrape {
 
     /// Kafka tells these only where the partition is led: their sums are the cluster's.
     fn standings(&self, page: &mut Page<'_>) -> fmt::Result {
-        let led: [(&str, &str, fn(&Standing) -> i64); 5] = [
+        type Figure = fn(&Standing) -> i64;
+        let led: [(&str, &str, Figure); 5] = [
             ("replicascount", "Replicas, at the leader", |it| it.wanted() as i64),
             ("insyncreplicascount", "Replicas in sync, at the leader", |it| it.in_sync as i64),
             ("underreplicated", "Replicas are out of sync, at the leader", |it| {
