@@ -12,6 +12,7 @@ pub mod elections;
 pub mod features;
 pub mod heartbeats;
 pub mod isr;
+pub mod ledger;
 mod machine;
 mod names;
 mod placement;

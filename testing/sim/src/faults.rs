@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use milena_cluster::controller::ledger::Ledger;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::metadata::snapshot::{self, Snapshot};
 use milena_cluster::quorum::{
@@ -15,7 +16,7 @@ use crate::broker::Broker;
 use crate::checks::partitions;
 use crate::clock::Clock;
 use crate::host::{Key, Process};
-use crate::ledger::Ledger;
+use crate::ledger::appended;
 use crate::network::Ask;
 use crate::quorum_checks::Violation;
 use crate::world::{Event, World};
@@ -325,7 +326,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             bootstrap_count: host.bootstrap_count,
         };
         let applied = cached.start();
-        let ledger = Ledger::new(id, values, image, &cached.batches)?;
+        let tail = cached.batches.iter().map(appended).collect::<Result<_, _>>()?;
+        let ledger = Ledger::new(id, values, image, tail)
+            .map_err(|error| format!("a record does not replay: {error}"))?;
         // What a start finds it syncs, so that it counts.
         let sync = host.metadata.begin_sync();
         host.metadata.end_sync(sync);

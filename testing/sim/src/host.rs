@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_cluster::controller::Sessions;
+use milena_cluster::controller::ledger::Ledger;
 use milena_cluster::metadata::delta::Changes;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::quorum::{self, Batch, Membership, SnapshotId, Voter};
@@ -16,7 +17,6 @@ use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIn
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::ledger::Ledger;
 use crate::network::Told;
 use crate::recovery;
 use crate::simulation::rng::Rng;

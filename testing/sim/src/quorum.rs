@@ -5,7 +5,7 @@
 mod shown;
 
 use bytes::Bytes;
-use milena_cluster::metadata::delta::Changes;
+use milena_cluster::metadata::delta::{Changes, ReplayError};
 use milena_cluster::metadata::snapshot;
 use milena_cluster::quorum::{
     self, Envelope, Fetched, Input, Message, Output, Response, ResponseBody, SnapshotId,
@@ -22,6 +22,10 @@ use crate::network;
 use crate::quorum_checks::Violation;
 use crate::world::{Event, LATE, World};
 use shown::Shown;
+
+fn misfit(error: ReplayError) -> Violation {
+    format!("a record does not replay: {error}")
+}
 
 impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
     /// Lets the machine of a node take an input, and does what follows from it.
@@ -94,7 +98,8 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
                 self.met("metadata cut");
                 let host = self.host_mut(id);
                 host.metadata.truncate(end);
-                host.process.as_mut().map_or(Ok(()), |process| process.ledger.truncate(end))?;
+                let ledger = host.process.as_mut().map(|process| &mut process.ledger);
+                ledger.map_or(Ok(()), |ledger| ledger.truncate(end)).map_err(misfit)?;
             }
             Output::Commit(end) => self.commit(id, end)?,
             Output::TrimLog(end) => self.trim(id, end),
@@ -127,7 +132,10 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
 
     fn append(&mut self, id: NodeId, batch: quorum::Batch) -> Result<(), Violation> {
         let host = self.host_mut(id);
-        host.process.as_mut().map_or(Ok(()), |process| process.ledger.append(&batch))?;
+        if let Some(process) = &mut host.process {
+            process.ledger.append(ledger::appended(&batch)?).map_err(misfit)?;
+            process.ledger.check_invariants();
+        }
         host.metadata.append(batch);
         Ok(())
     }
@@ -168,7 +176,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         self.note(format_args!("{id} commits {end}"));
         let Some(process) = &mut self.host_mut(id).process else { return Ok(()) };
         process.applied = end;
-        let changes = process.ledger.commit(end)?;
+        let changes = process.ledger.commit(end).map_err(misfit)?;
         let image = process.ledger.image().clone();
         self.checks.images.is_the_same(id, &image)?;
         self.learned(&image)?;
@@ -255,7 +263,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let Some(process) = &mut host.process else { return Ok(()) };
         // The high watermark may be known from before: what is below the snapshot is applied.
         process.applied = process.applied.max(found.end_offset);
-        let changes = process.ledger.install(read.image)?;
+        let changes = process.ledger.install(read.image);
         let image = process.ledger.image().clone();
         self.checks.images.is_the_same(id, &image)?;
         self.learned(&image)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use milena_cluster::configs::Values;
+use milena_cluster::controller::ledger::{self, Appended};
 use milena_cluster::metadata::batch;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::metadata::snapshot::Snapshot;
@@ -17,7 +18,7 @@ use milena_storage::{Log, LogConfig, LogDirectory, LogReader, ReadError, ReadLim
 
 use super::Fatal;
 use super::driver::{Driver, SnapshotRules};
-use super::ledger::{Ledger, Uncommitted};
+use super::ledger::Ledger;
 use crate::drivers::metadata_log::{self, QuorumFiles};
 use crate::drivers::replay::each_batch;
 use crate::machine::Machine;
@@ -85,7 +86,9 @@ pub fn restore(beginning: Beginning<'_>) -> Result<Driver, Fatal> {
     let clock = beginning.clock;
     let quorum = Quorum::restore(restored, Now { wall: clock(), ..Now::default() });
     let static_values = beginning.static_values.clone();
-    let ledger = Ledger::new(log, files, beginning.node, static_values, image, batches)?;
+    let metadata = ledger::Ledger::new(beginning.node, static_values, image, batches)
+        .map_err(|error| Fatal(format!("a metadata record does not replay: {error}")))?;
+    let ledger = Ledger::new(log, files, metadata);
     Ok(Driver::new(quorum, ledger, beginning.rules, clock, beginning.machine))
 }
 
@@ -137,7 +140,7 @@ fn continues(log: &Log, snapshot: SnapshotId) -> Result<bool, ReadError> {
 
 /// What stands in the log behind a snapshot.
 pub(super) struct Tail {
-    pub batches: Vec<Uncommitted>,
+    pub batches: Vec<Appended>,
     /// Where the epochs in it begin.
     pub epochs: Vec<EpochStart>,
     /// What it says about the voters.
@@ -161,7 +164,7 @@ pub(super) fn read_tail(reader: &LogReader, image: &MetadataImage) -> Result<Tai
         // A snapshot ends between batches; one that began before it is part of it.
         if base >= next {
             let end_offset = found.next_offset();
-            batches.push(Uncommitted { base_offset: base, end_offset, epoch, records });
+            batches.push(Appended { base_offset: base, end_offset, epoch, records });
         }
         if epochs.last().is_none_or(|last| last.epoch < epoch) {
             epochs.push(EpochStart { epoch, start_offset: base });
