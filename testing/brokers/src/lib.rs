@@ -10,6 +10,7 @@
 //! | [`history`] | what clients were told |
 //! | [`check`] | what must hold between that and the logs |
 //! | [`planted`] | bugs that must be found |
+//! | [`rng`] | chance that follows from a seed, as in all simulations |
 //! | [`run`] | all of it together |
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod history;
 pub mod host;
 pub mod plan;
 pub mod planted;
-mod random;
+#[path = "../../../cluster/tests/simulation/rng.rs"]
+pub mod rng;
 pub mod run;
 pub mod show;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::random::Random;
+use crate::rng::Rng;
 
 /// Nodes of a cluster.
 pub const NODES: usize = 3;
@@ -64,31 +64,31 @@ pub type Planned = (Duration, Fault);
 /// What a seed stands for.
 #[must_use]
 pub fn of(seed: u64) -> Vec<Planned> {
-    let mut planner = Planner { random: Random::of(seed ^ 0x6d69_6c65_6e61), plan: Vec::new() };
+    let mut planner = Planner { rng: Rng::new(seed), plan: Vec::new() };
     let mut at = FIRST_AT;
     while at < FAULTY {
         planner.add(at);
-        at += Duration::from_millis(planner.random.between(200, 4_000));
+        at += Duration::from_millis(planner.rng.within(200, 4_000));
     }
     planner.plan.sort_by_key(|(at, _)| *at);
     planner.plan
 }
 
 struct Planner {
-    random: Random,
+    rng: Rng,
     plan: Vec<Planned>,
 }
 
 impl Planner {
     fn add(&mut self, at: Duration) {
-        let node = self.random.below(NODES as u64) as Node;
-        let other = (node + 1 + self.random.below(NODES as u64 - 1) as Node) % NODES;
-        let until = at + Duration::from_millis(self.random.between(50, 6_000));
-        match self.random.below(15) {
+        let node = self.rng.below(NODES as u64) as Node;
+        let other = (node + 1 + self.rng.below(NODES as u64 - 1) as Node) % NODES;
+        let until = at + Duration::from_millis(self.rng.within(50, 6_000));
+        match self.rng.below(15) {
             0..3 => self.pair(at, until, Fault::Kill(node), Fault::Start(node)),
             3..5 => self.pair(at, until, Fault::CutPower(node), Fault::Start(node)),
             5 => {
-                let torn = Fault::TearStep(node, self.random.between(1, 60));
+                let torn = Fault::TearStep(node, self.rng.within(1, 60));
                 self.pair(at, until, torn, Fault::Start(node));
             }
             6 => self.pair(at, until, Fault::Hold(node, other), Fault::Release(node, other)),
@@ -96,12 +96,12 @@ impl Planner {
             8 => self.pair(at, until, Fault::Drop(node, other), Fault::Repair(node, other)),
             9 => self.pair(at, until, Fault::DropOneWay(node, other), Fault::Repair(node, other)),
             10 => {
-                let slow = Fault::Slow(node, other, self.random.between(20, 400));
+                let slow = Fault::Slow(node, other, self.rng.within(20, 400));
                 self.pair(at, until, slow, Fault::Slow(node, other, FAST_MILLIS));
             }
             11 => self.pair(at, until, Fault::Fill(node), Fault::Empty(node)),
             12 => {
-                let failing = Fault::FailStep(node, self.random.between(1, 200));
+                let failing = Fault::FailStep(node, self.rng.within(1, 200));
                 self.plan.push((at, failing));
                 self.pair(until, until + DOWN, Fault::Kill(node), Fault::Start(node));
             }
@@ -115,8 +115,8 @@ impl Planner {
     fn black_out(&mut self, at: Duration, until: Duration, node: Node) {
         let others = (0..NODES).filter(|other| *other != node);
         for other in others {
-            let moment = Duration::from_millis(self.random.below(300));
-            let later = Duration::from_millis(self.random.between(1, 4_000));
+            let moment = Duration::from_millis(self.rng.below(300));
+            let later = Duration::from_millis(self.rng.within(1, 4_000));
             self.pair(at + moment, until + moment + later, Fault::Kill(other), Fault::Start(other));
         }
         let last = Duration::from_millis(300);
