@@ -20,9 +20,9 @@ use milena_protocol::record::Batch;
 use super::{resolve, transactions};
 use crate::broker::Broker;
 use crate::replicas::partition::Partition;
-use crate::replicas::verification::{Guard, Start};
 use crate::request::Context;
 use crate::security::{Operation, Resource};
+use milena_cluster::transaction::verification::{Guard, Start};
 
 /// The first version of Produce that comes without AddPartitionsToTxn.
 const FIRST_IMPLICIT: i16 = 12;

@@ -13,7 +13,6 @@ pub mod role;
 pub mod shared;
 pub mod throttle;
 mod undecided;
-pub mod verification;
 mod waits;
 
 pub use apply::Replicas;

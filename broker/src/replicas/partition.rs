@@ -28,8 +28,8 @@ use super::role::{Following, Leading, Role};
 use super::shared::{Proposed, Shared};
 use super::throttle::Throttled;
 use super::undecided::{NOTHING, Undecided};
-use super::verification::{Guard, Start, Verifications};
 use super::waits::Waits;
+use milena_cluster::transaction::verification::{Guard, Start, Verifications};
 
 pub mod follow;
 pub mod lead;

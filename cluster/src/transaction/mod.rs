@@ -14,6 +14,7 @@ mod request;
 mod rules;
 mod settings;
 mod state;
+pub mod verification;
 
 pub use attempt::Attempt;
 pub use describe::list_none;

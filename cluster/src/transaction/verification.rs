@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use milena_cluster::coordinator::Producer;
 use milena_protocol::ids::{ProducerEpoch, ProducerId};
+
+use crate::coordinator::Producer;
 
 /// Producers that may be waiting for a coordinator's answer at a time; the one that has waited
 /// longest has to ask anew.
@@ -30,14 +31,15 @@ pub enum Start {
 
 /// The guards of one partition.
 #[derive(Debug, Default)]
-pub(super) struct Verifications {
+pub struct Verifications {
     by_producer: BTreeMap<ProducerId, (ProducerEpoch, Guard)>,
     next: u64,
 }
 
 impl Verifications {
     /// A guard for a producer; those who ask at the same time share one.
-    pub(super) fn begin(&mut self, producer: Producer) -> Guard {
+    #[must_use]
+    pub fn begin(&mut self, producer: Producer) -> Guard {
         let known = self.by_producer.get(&producer.id).copied();
         if let Some((epoch, guard)) = known
             && epoch == producer.epoch
@@ -65,13 +67,14 @@ impl Verifications {
     }
 
     /// Whether an answer that was asked for under a guard still counts.
-    pub(super) fn holds(&self, producer: Producer, guard: Option<Guard>) -> bool {
+    #[must_use]
+    pub fn holds(&self, producer: Producer, guard: Option<Guard>) -> bool {
         let known = self.by_producer.get(&producer.id);
         guard.is_some_and(|guard| known == Some(&(producer.epoch, guard)))
     }
 
     /// The producer has its transaction open: nothing has to be asked any more.
-    pub(super) fn opened(&mut self, producer: Producer) {
+    pub fn opened(&mut self, producer: Producer) {
         if self.by_producer.get(&producer.id).is_some_and(|(epoch, _)| *epoch == producer.epoch) {
             self.by_producer.remove(&producer.id);
         }
@@ -79,7 +82,7 @@ impl Verifications {
 
     /// A marker ended a transaction: what was asked for before it counts no more, unless it is for
     /// the epoch that the end raised the producer to.
-    pub(super) fn marked(&mut self, producer: Producer, is_raised: bool) {
+    pub fn marked(&mut self, producer: Producer, is_raised: bool) {
         let ends = |epoch| epoch < producer.epoch || (epoch == producer.epoch && !is_raised);
         if self.by_producer.get(&producer.id).is_some_and(|(epoch, _)| ends(*epoch)) {
             self.by_producer.remove(&producer.id);
