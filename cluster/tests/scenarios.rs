@@ -3,6 +3,7 @@
 //! In `scenarios/*.txt` a line that begins with `>` is a command, what follows it is what it must
 //! print, and `#` is a remark. `UPDATE=1 cargo test -p milena-cluster` rewrites the transcripts.
 
+mod beginning;
 mod node;
 
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use milena_cluster::configs::Values;
 use milena_cluster::controller::alter_configs::{Alteration, Operation};
 use milena_cluster::controller::brokers::{Application, Registration};
 use milena_cluster::controller::directories::Placed;
-use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED, bootstrap_without_eligible};
+use milena_cluster::controller::features::{FeatureUpdate, SUPPORTED};
 use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::isr::IsrChange;
 use milena_cluster::controller::reassign::{self, Reassignment};
@@ -105,7 +106,7 @@ impl Stage {
                 *self = Self::new(Values::from([(key.to_owned(), value.to_owned())]));
             }
             "bootstrap" if words.contains(&"without-eligible") => {
-                self.node.append(bootstrap_without_eligible());
+                self.node.append(beginning::without_eligible());
             }
             "bootstrap" => self.node.append(self.node.controller.bootstrap()),
             "register" => self.register(&words, out),

@@ -83,17 +83,6 @@ pub fn bootstrap(static_values: &Values) -> Vec<MetadataRecord> {
     features.into_iter().map(level).chain([minimum]).collect()
 }
 
-/// The records that began a cluster before leaders were eligible in new ones: levels alone.
-#[must_use]
-pub fn bootstrap_without_eligible() -> Vec<MetadataRecord> {
-    let mut records = bootstrap(&Values::new());
-    records.retain(|record| match record {
-        MetadataRecord::FeatureLevel(level) => level.name != ELIGIBLE_LEADERS,
-        _ => false,
-    });
-    records
-}
-
 /// What a node's file says of the minimum of replicas in sync, or Kafka's default.
 fn min_insync(static_values: &Values) -> Text {
     static_values.get(MIN_INSYNC_REPLICAS).map_or("1", String::as_str).into()

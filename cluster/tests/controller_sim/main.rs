@@ -3,6 +3,8 @@
 //! Everything follows from one seed: `CONTROLLER_SEEDS=N` runs that many, `CONTROLLER_SEED=S` shows
 //! one.
 
+#[path = "../beginning/mod.rs"]
+mod beginning;
 mod bugs;
 mod checks;
 mod host;

@@ -11,7 +11,6 @@ use std::marker::PhantomData;
 use milena_cluster::configs::Values;
 use milena_cluster::controller::brokers::Application;
 use milena_cluster::controller::directories::Placed;
-use milena_cluster::controller::features;
 use milena_cluster::controller::heartbeats::Heartbeat;
 use milena_cluster::controller::isr::IsrChange;
 use milena_cluster::controller::{Controller, Sessions};
@@ -126,7 +125,7 @@ impl<B: Bugs> World<B> {
         let records = if self.plan.has_eligible {
             self.controller.bootstrap()
         } else {
-            features::bootstrap_without_eligible()
+            crate::beginning::without_eligible()
         };
         self.replay(Decided::Other, records, &[], false)?;
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();

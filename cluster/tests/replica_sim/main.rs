@@ -3,6 +3,8 @@
 //!
 //! Everything follows from one seed: `REPLICA_SEEDS=N` runs that many, `REPLICA_SEED=S` shows one.
 
+#[path = "../beginning/mod.rs"]
+mod beginning;
 mod broker;
 mod bugs;
 mod checks;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use milena_cluster::configs::Values;
 use milena_cluster::controller::brokers::{Application, Registration};
-use milena_cluster::controller::features::{SUPPORTED, bootstrap, bootstrap_without_eligible};
+use milena_cluster::controller::features::{SUPPORTED, bootstrap};
 use milena_cluster::controller::heartbeats::{Heartbeat, HeartbeatAnswer};
 use milena_cluster::controller::topics::NewTopic;
 use milena_cluster::controller::{Controller, Decision, Refused, Sessions};
@@ -50,7 +50,7 @@ impl Register {
         let records = if plan.has_eligible {
             bootstrap(&Values::new())
         } else {
-            bootstrap_without_eligible()
+            crate::beginning::without_eligible()
         };
         register.decide(|_| Decision { records, answer: () });
         for id in 1..=plan.brokers {

@@ -51,7 +51,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let is_bare = controller.image().feature(features::METADATA_VERSION) == 0;
         if leads_in.is_some() && is_bare {
             // The administrator raises it where the plan says so.
-            return self.propose(id, features::bootstrap_without_eligible());
+            return self.propose(id, crate::beginning::without_eligible());
         }
         Ok(())
     }

@@ -18,6 +18,8 @@
 //! | `faults` | what goes wrong |
 //! | `checks` | what has to hold |
 
+#[path = "../../../cluster/tests/beginning/mod.rs"]
+mod beginning;
 mod broker;
 pub mod bugs;
 mod checks;
