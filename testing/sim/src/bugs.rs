@@ -20,6 +20,20 @@ pub enum HostBug {
     UnnotedRegistration,
     /// A coordinator answers before what it says is committed.
     AnswersBeforeCommit,
+    /// Markers are written before what they tell of is committed.
+    EffectsBeforeCommit,
+    /// A leader says of a marker that it is written when nobody else has it.
+    UnreplicatedMarkers,
+    /// A leader does not ask the coordinator before a producer writes in a transaction.
+    UnaskedTransactions,
+    /// Whoever reads what is committed is shown what is undecided.
+    UndecidedIsShown,
+    /// A coordinator that takes over knows of offsets, and of no group.
+    GroupsForgotten,
+    /// Members of a generation that is over are told that all is well.
+    OldGenerationsGoOn,
+    /// Members are not told that they are to join again.
+    NobodyIsToldToJoin,
 }
 
 /// What the hosts do badly.

@@ -243,7 +243,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let has_clients = self.rng.chance(300);
         if has_clients {
             all.extend(
-                (0..3)
+                (0..5)
                     .flat_map(|kind| (0..4).map(move |index| crate::clients::address(kind, index))),
             );
         }

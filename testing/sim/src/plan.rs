@@ -7,6 +7,9 @@ use crate::simulation::rng::Rng;
 /// The topic of the coordinators of groups.
 pub const GROUPS: &str = "__consumer_offsets";
 
+/// The topic of the coordinators of transactions.
+pub const TRANSACTIONS: &str = "__transaction_state";
+
 /// A topic that the administrator makes.
 #[derive(Clone, Debug)]
 pub struct TopicPlan {
@@ -43,6 +46,14 @@ pub struct Plan {
     pub consumers: usize,
     /// Those who commit the offsets of a group each.
     pub committers: usize,
+    /// Transactional ids, and producers that compete for each.
+    pub transactional_ids: usize,
+    pub rivals: usize,
+    /// Producers in a thousand that let brokers add partitions to their transactions, and raise
+    /// their epoch with each (transaction version 2).
+    pub version_2: u64,
+    /// Milliseconds after which a transaction is aborted.
+    pub transaction_timeout: u64,
     /// Messages lost, doubled, damaged and that take very long, in a thousand.
     pub loss: u64,
     pub doubled: u64,
@@ -104,17 +115,22 @@ impl Plan {
         let brokers = of(&[3, 3, 3, 4]) as i32;
         let nodes = if is_split { voters + brokers } else { voters.max(brokers) };
         let session = of(&[400, 800, 2_000]);
+        let transactional_ids = of(&[0, 0, 1, 2]) as usize;
         Self {
             voters,
             nodes,
             is_split,
             kraft_version: of(&[0, 1, 1, 1]) as i16,
             has_eligible: of(&[0, 1, 1, 1, 1]) == 1,
-            topics: topics(&mut of),
+            topics: topics(&mut of, transactional_ids > 0),
             producers: of(&[1, 2, 3]) as usize,
             in_flight: of(&[1, 2, 5]) as usize,
             consumers: 2,
             committers: 2,
+            transactional_ids,
+            rivals: of(&[1, 1, 2]) as usize,
+            version_2: of(&[0, 500, 1_000, 1_000]),
+            transaction_timeout: of(&[300, 1_500, 4_000]),
             loss: of(&[0, 10, 50]),
             doubled: of(&[0, 20, 100]),
             damaged: of(&[0, 0, 20]),
@@ -177,10 +193,18 @@ impl Weights {
     }
 }
 
-fn topics(of: &mut impl FnMut(&[u64]) -> u64) -> Vec<TopicPlan> {
+fn topics(of: &mut impl FnMut(&[u64]) -> u64, has_transactions: bool) -> Vec<TopicPlan> {
     let mut topics: Vec<TopicPlan> = (0..of(&[1, 2, 2])).map(|at| topic(at, of)).collect();
-    topics.push(TopicPlan { name: GROUPS.to_owned(), is_durable: false, ..topic(0, of) });
+    let of_coordinators = [(GROUPS, true), (TRANSACTIONS, has_transactions)];
+    for (name, _) in of_coordinators.into_iter().filter(|(_, is_there)| *is_there) {
+        topics.push(TopicPlan { name: name.to_owned(), is_durable: false, ..topic(0, of) });
+    }
     topics
+}
+
+/// Whether only coordinators write to a topic.
+pub fn is_internal(name: &str) -> bool {
+    [GROUPS, TRANSACTIONS].contains(&name)
 }
 
 fn topic(at: u64, of: &mut impl FnMut(&[u64]) -> u64) -> TopicPlan {

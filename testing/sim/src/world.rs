@@ -6,12 +6,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_cluster::group;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::quorum::{
     self, CorrelationId, Generation, Input, Membership, ReplicaKey, Timing, Voter,
 };
 use milena_cluster::replica::{self, ProposalId};
 use milena_cluster::time::Now;
+use milena_cluster::transaction;
 use milena_protocol::ids::{NodeId, Offset, Uuid};
 
 use crate::bugs::Bugs;
@@ -363,7 +365,14 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let due: Vec<Key> = broker.parts.keys().filter(is_due).copied().collect();
         let led: Vec<Key> = broker.parts.keys().copied().collect();
         due.into_iter().try_for_each(|key| self.lead(id, key, replica::Input::Tick))?;
-        led.into_iter().try_for_each(|key| self.tick_groups(id, key, now))
+        led.into_iter().try_for_each(|key| self.tick_coordinators(id, key, now))
+    }
+
+    fn tick_coordinators(&mut self, id: NodeId, key: Key, now: Now) -> Result<(), Violation> {
+        self.tick_coordinator::<group::Coordinator>(id, key, now)?;
+        self.tick_coordinator::<transaction::Coordinator>(id, key, now)?;
+        self.tick_orders(id, key)?;
+        self.tick_unopened(id, key)
     }
 
     /// Somebody hears that the process of a node has ended.

@@ -1,20 +1,28 @@
 //! A broker as a leader: what it appends, serves, proposes and acknowledges.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use milena_cluster::controller::isr::{Altered, IsrChange};
+use milena_cluster::coordinator::Producer;
+use milena_cluster::group;
 use milena_cluster::quorum::{self, Batch};
 use milena_cluster::replica::follower::Answer;
 use milena_cluster::replica::{
     self, Begin, Decided, Fetch, Input, Leader, Output, Proposal, Standing,
 };
+use milena_cluster::transaction;
+use milena_cluster::transaction::verification::{Guard, Verifications};
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId, Offset};
 use milena_protocol::record::batch::patch;
 
 use super::epochs::diverges;
-use super::producers::{Producers, sent};
-use super::{Leading, Part, Role, Waiting};
+use super::producers::{Aborted, Producers, Written, written};
+use super::{Leading, Orders, Part, Role, Waiter, Waiting};
+use crate::bugs::HostBug;
 use crate::bugs::replica::Bug;
+use crate::disk::LogImage;
 use crate::host::Key;
 use crate::network::{Ask, Message};
 use crate::quorum_checks::Violation;
@@ -64,7 +72,16 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let mut outputs = Vec::new();
         let machine = Leader::begin(begin, now, &mut outputs);
         let producers = Producers::of(&log.batches);
-        let leading = Leading { machine, producers, waiting: Vec::new(), groups: None };
+        let leading = Leading {
+            machine,
+            producers,
+            waiting: Vec::new(),
+            groups: None,
+            transactions: None,
+            orders: Orders::new(),
+            verifications: Verifications::default(),
+            unopened: BTreeMap::new(),
+        };
         let role = Role::Leader(Box::new(leading));
         if let Some(broker) = host.broker_mut() {
             broker.parts.insert(key, Part { leader: id, epoch, role });
@@ -72,7 +89,8 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         self.met("partition leader");
         self.note(format_args!("{id} leads {}-{} in epoch {epoch}", key.0, key.1.0));
         self.carry_out(id, key, outputs)?;
-        self.load_groups(id, key)
+        self.load::<group::Coordinator>(id, key)?;
+        self.load::<transaction::Coordinator>(id, key)
     }
 
     /// Lets a leader take an input, and does what follows from it.
@@ -180,29 +198,35 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
                 false
             }
         });
-        for (Waiting { client, attempt, .. }, result) in answers {
-            self.send(id, client, None, Message::Produced { key, attempt, result });
+        for (Waiting { who, .. }, result) in answers {
+            match who {
+                Waiter::Producer { client, attempt } => {
+                    self.send(id, client, None, Message::Produced { key, attempt, result });
+                }
+                Waiter::Coordinator { id: to, run, home, number } => {
+                    let outcome = result.map(|_| ());
+                    self.send(id, to, Some(run), Message::Marked { home, number, outcome });
+                }
+            }
         }
-        self.release_groups(id, key)
+        self.release::<group::Coordinator>(id, key)?;
+        self.release::<transaction::Coordinator>(id, key)
     }
 
-    /// A producer's batch arrives.
+    /// A producer's batch arrives; in a transaction that is open, or for which the coordinator's
+    /// answer is good.
     pub fn produce(
         &mut self,
         id: NodeId,
-        client: NodeId,
+        client: (NodeId, u64),
         key: Key,
-        attempt: u64,
         bytes: &Bytes,
+        guard: Option<Guard>,
     ) -> Result<(), Violation> {
-        match self.append_as_leader(id, (client, attempt), key, bytes) {
+        match self.append_as_leader(id, client, key, bytes, guard) {
             Ok(Some(end)) => self.lead(id, key, Input::Appended(end)),
             Ok(None) => self.acknowledge(id, key),
-            Err(code) => {
-                let result = Err(code);
-                self.send(id, client, None, Message::Produced { key, attempt, result });
-                Ok(())
-            }
+            Err(code) => self.refuse(id, client, key, code),
         }
     }
 
@@ -214,25 +238,39 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         (client, attempt): (NodeId, u64),
         key: Key,
         bytes: &Bytes,
+        guard: Option<Guard>,
     ) -> Result<Option<Offset>, ErrorCode> {
         let waits_for_sync =
             self.settings(id, key).is_durable && self.bugs.broker != Bug::UnsyncedCounts;
+        let asks = self.bugs.host != HostBug::UnaskedTransactions;
         received(bytes).ok_or(ErrorCode::CORRUPT_MESSAGE)?;
         let gone = ErrorCode::NOT_LEADER_OR_FOLLOWER;
         let host = self.host_mut(id);
         let log = host.replicas.get(&key).map(|stored| stored.log.cached.end()).ok_or(gone)?;
         let leading = host.broker_mut().and_then(|it| it.leading_mut(key)).ok_or(gone)?;
         leading.machine.admit(-1)?;
-        let (producer, sent) = sent(bytes, log).ok_or(ErrorCode::CORRUPT_MESSAGE)?;
+        let Some(Written::Records(producer, sent)) = written(bytes, log) else {
+            return Err(ErrorCode::CORRUPT_MESSAGE);
+        };
+        let whole = Producer { id: producer, epoch: sent.epoch };
+        if sent.is_transactional && asks && !leading.producers.has_open(whole) {
+            if !leading.verifications.holds(whole, guard) {
+                return Err(ErrorCode::INVALID_TXN_STATE);
+            }
+        }
         let again = leading.producers.admit(producer, sent)?;
         let placed = again.unwrap_or(sent);
         let (base_offset, end_offset) = (placed.base_offset, placed.end_offset);
-        leading.waiting.push(Waiting { client, attempt, base_offset, end_offset });
+        let who = Waiter::Producer { client, attempt };
+        leading.waiting.push(Waiting { who, base_offset, end_offset });
         if again.is_some() {
             self.met("sent again");
             return Ok(None);
         }
         leading.producers.note(producer, sent);
+        if sent.is_transactional {
+            leading.verifications.opened(whole);
+        }
         let epoch = leading.machine.leader_epoch();
         let mut placed = BytesMut::from(&bytes[..]);
         patch::place(&mut placed, base_offset, epoch);
@@ -241,6 +279,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         if let Some(stored) = host.replicas.get_mut(&key) {
             stored.log.append(batch);
         }
+        self.checks.records.transactions.appended(key, whole, sent);
         self.sync_later(id, key);
         Ok(Some(end_offset).filter(|_| !waits_for_sync))
     }
@@ -337,6 +376,22 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         Ok((answer, batches))
     }
 
+    /// What is acknowledged of a log; for whoever reads what is committed, up to where the oldest
+    /// transaction begins that is undecided as far as is acknowledged.
+    fn shown(&self, log: &LogImage, from: Offset, end: Offset, is_committed: bool) -> Shown {
+        if !is_committed {
+            return (log.read(from, end, self.plan.fetch_bytes), Vec::new());
+        }
+        let counts = |batch: &&Batch| batch.end_offset <= end;
+        let producers = Producers::of(log.batches.iter().take_while(counts));
+        let stable = producers.open_from().unwrap_or(end).min(end);
+        let shows_all = self.bugs.host == HostBug::UndecidedIsShown;
+        let stable = if shows_all { end } else { stable };
+        let batches = log.read(from, stable, self.plan.fetch_bytes);
+        let concerns = |aborted: &Aborted| aborted.last_offset >= from;
+        (batches, producers.aborted.into_iter().filter(concerns).collect())
+    }
+
     /// A consumer reads what is acknowledged, from a leader or from a follower (KIP-392).
     pub fn consume(
         &mut self,
@@ -344,7 +399,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         client: NodeId,
         key: Key,
         attempt: u64,
-        from: Offset,
+        (from, is_committed): (Offset, bool),
     ) -> Result<(), Violation> {
         let host = self.host(id);
         let part = host.broker().and_then(|broker| broker.parts.get(&key));
@@ -352,7 +407,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let result = if is_serving {
             let end = self.high_watermark(id, key);
             let log = host.replicas.get(&key).map(|stored| &stored.log.cached);
-            Ok(log.map(|log| log.read(from, end, self.plan.fetch_bytes)).unwrap_or_default())
+            Ok(log.map(|log| self.shown(log, from, end, is_committed)).unwrap_or_default())
         } else {
             Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)
         };
@@ -360,6 +415,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         Ok(())
     }
 }
+
+/// What a consumer is shown: batches, and which transactions among them were aborted.
+pub type Shown = (Vec<Batch>, Vec<Aborted>);
 
 fn change(key: Key, proposal: Proposal) -> IsrChange {
     IsrChange {

@@ -1,24 +1,33 @@
 //! A broker: what a run of its process knows, and what it is to its partitions.
 
+mod clearance;
 mod epochs;
 mod follower;
+mod groups;
 mod leader;
 mod lifecycle;
 mod producers;
 mod roles;
 mod shard;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use milena_cluster::group;
 use milena_cluster::metadata::image::MetadataImage;
 use milena_cluster::replica::follower::Leadership;
 use milena_cluster::replica::{Follower, Leader, ProposalId, Rules};
+use milena_cluster::transaction;
+use milena_cluster::transaction::verification::Verifications;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerId, Uuid};
 
 use crate::host::Key;
-pub use producers::{Producers, sent};
-pub use shard::Shard;
+pub use clearance::{Naming, Unopened};
+pub use leader::Shown;
+pub use producers::{Aborted, Marker, Producers, Sent, Written, written};
+pub use shard::{Asked, Caller, Shard};
+pub use transactions::{Orders, home};
 
 /// What a run of a broker knows.
 pub struct Broker<L> {
@@ -65,14 +74,26 @@ pub struct Leading<L> {
     pub producers: Producers,
     pub waiting: Vec<Waiting>,
     /// The coordinator of groups, of a partition of theirs.
-    pub groups: Option<Shard>,
+    pub groups: Option<Shard<group::Coordinator>>,
+    /// The coordinator of transactions, of a partition of theirs, and its markers on their way.
+    pub transactions: Option<Shard<transaction::Coordinator>>,
+    pub orders: Orders,
+    /// Who may begin a transaction here, and who waits to be told.
+    pub verifications: Verifications,
+    pub unopened: BTreeMap<u64, Unopened>,
 }
 
-/// A producer that waits until its batch counts.
+/// Whoever waits until something counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Waiter {
+    Producer { client: NodeId, attempt: u64 },
+    Coordinator { id: NodeId, run: u64, home: Key, number: u64 },
+}
+
+/// Somebody waits until what was appended counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
-    pub client: NodeId,
-    pub attempt: u64,
+    pub who: Waiter,
     pub base_offset: Offset,
     pub end_offset: Offset,
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod images;
 mod records;
+pub mod transactions;
 
 use crate::quorum_checks::{self, Violation};
 pub use cluster::partitions;

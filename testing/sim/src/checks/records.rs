@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use milena_cluster::coordinator::Producer;
 use milena_cluster::quorum::Batch;
-use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, ProducerId};
+use milena_protocol::ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId};
 
 use super::require;
-use crate::broker::sent;
+use super::transactions::Transactions;
+use crate::broker::{Marker, Sent, Written, written};
 use crate::host::Key;
 use crate::quorum_checks::Violation;
 
@@ -16,6 +18,8 @@ use crate::quorum_checks::Violation;
 pub struct Records {
     leaders: BTreeMap<(Key, LeaderEpoch), (NodeId, u64)>,
     shown: BTreeMap<Key, Shown>,
+    /// What became of transactions.
+    pub transactions: Transactions,
 }
 
 /// What was acknowledged of a partition.
@@ -25,8 +29,8 @@ pub struct Shown {
     pub log: Vec<Batch>,
     /// The latest epoch that added to it.
     epoch: LeaderEpoch,
-    /// The next sequence of each producer.
-    sequences: BTreeMap<ProducerId, i32>,
+    /// The epoch of each producer, and the next sequence in it.
+    sequences: BTreeMap<ProducerId, (ProducerEpoch, i32)>,
 }
 
 fn ending_at(log: &[Batch], end: Offset) -> Option<&Batch> {
@@ -41,20 +45,31 @@ impl Shown {
 
     /// Another batch is acknowledged: the next one of its producer.
     fn push(&mut self, batch: &Batch) -> Result<(), Violation> {
-        let (producer, sent) = sent(&batch.bytes, batch.base_offset).ok_or("it is no batch")?;
-        if producer == ProducerId::NONE {
-            // A coordinator's records have no producer.
-            self.log.push(batch.clone());
-            return Ok(());
-        }
-        let next = self.sequences.entry(producer).or_default();
-        require(sent.first == *next, || {
-            let at = batch.base_offset;
-            format!("{at} holds {} of producer {producer:?}, after which {next}", sent.first)
-        })?;
-        *next = sent.last + 1;
         self.log.push(batch.clone());
-        Ok(())
+        match written(&batch.bytes, batch.base_offset).ok_or("it is no batch")? {
+            // A coordinator's records have no producer, or no sequence.
+            Written::Records(_, sent) if sent.first < 0 => Ok(()),
+            Written::Records(id, sent) => {
+                self.check_sequence(id, sent)?;
+                self.sequences.insert(id, (sent.epoch, sent.last + 1));
+                Ok(())
+            }
+            Written::Marker(Marker { producer: Producer { id, epoch }, .. }) => {
+                let known = self.sequences.entry(id).or_insert((epoch, 0));
+                require(epoch >= known.0, || format!("a marker of {id:?} goes back to {epoch:?}"))?;
+                *known = if epoch > known.0 { (epoch, 0) } else { *known };
+                Ok(())
+            }
+        }
+    }
+
+    fn check_sequence(&self, id: ProducerId, sent: Sent) -> Result<(), Violation> {
+        let (epoch, next) = self.sequences.get(&id).copied().unwrap_or((sent.epoch, 0));
+        let next = if sent.epoch > epoch { 0 } else { next };
+        require(sent.epoch >= epoch && sent.first == next, || {
+            let (at, first) = (sent.base_offset, sent.first);
+            format!("{at} holds {first} of {id:?} in {:?}, after {next} in {epoch:?}", sent.epoch)
+        })
     }
 }
 
@@ -111,6 +126,7 @@ impl Records {
         let from = log.partition_point(|batch| batch.end_offset <= common);
         for batch in log.iter().skip(from).take_while(|batch| batch.end_offset <= end) {
             shown.push(batch)?;
+            self.transactions.acknowledged(key, batch)?;
             shown.epoch = shown.epoch.max(epoch);
         }
         Ok(())
@@ -146,8 +162,9 @@ impl Records {
         let log = self.shown(key);
         let at = log.partition_point(|batch| batch.base_offset < base_offset);
         let found = log.get(at).filter(|batch| batch.base_offset == base_offset);
-        let found = found.and_then(|batch| sent(&batch.bytes, batch.base_offset));
-        let is_it = found.is_some_and(|(id, sent)| id == producer && sent.first == sequence);
+        let found = found.and_then(|batch| written(&batch.bytes, batch.base_offset));
+        let is_it = matches!(found, Some(Written::Records(id, sent))
+            if id == producer && sent.first == sequence);
         require(is_it, || {
             format!(
                 "{sequence} of producer {producer:?} is acknowledged, and is not at {base_offset}"

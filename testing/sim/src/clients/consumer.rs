@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use milena_cluster::quorum::{self, Batch};
+use milena_cluster::quorum;
 use milena_cluster::replica;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Offset};
 
 use super::{address, index};
+use crate::broker::Shown;
 use crate::host::Key;
 use crate::network::Message;
 use crate::quorum_checks::Violation;
@@ -43,7 +44,14 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         consumer.attempts += 1;
         let attempt = consumer.attempts;
         let from = consumer.next.get(&key).copied().unwrap_or(Offset::ZERO);
-        self.send(address(KIND, at), asked, None, Message::Consume { key, attempt, from });
+        let is_committed = self.reads_committed(at);
+        let message = Message::Consume { key, attempt, from, is_committed };
+        self.send(address(KIND, at), asked, None, message);
+    }
+
+    /// Whether a consumer is shown nothing that is undecided or aborted: every other one.
+    fn reads_committed(&self, at: usize) -> bool {
+        at % 2 == 1
     }
 
     /// A consumer is shown something.
@@ -52,11 +60,15 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         client: NodeId,
         key: Key,
         attempt: u64,
-        result: Result<Vec<Batch>, ErrorCode>,
+        result: Result<Shown, ErrorCode>,
     ) -> Result<(), Violation> {
-        let Ok(batches) = result else { return Ok(()) };
+        let Ok((batches, aborted)) = result else { return Ok(()) };
         self.checks.records.consumed(key, &batches)?;
-        let consumer = &mut self.clients.consumers[index(client, KIND)];
+        let at = index(client, KIND);
+        if self.reads_committed(at) {
+            self.checks.records.transactions.read(&batches, &aborted)?;
+        }
+        let consumer = &mut self.clients.consumers[at];
         if let Some(last) = batches.last().filter(|_| consumer.attempts == attempt) {
             consumer.next.insert(key, last.end_offset);
             self.met("consumed");

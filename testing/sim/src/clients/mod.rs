@@ -4,6 +4,7 @@ mod administrator;
 mod committer;
 mod consumer;
 mod producer;
+mod transactional;
 
 use milena_cluster::quorum;
 use milena_cluster::replica;
@@ -18,6 +19,7 @@ pub use administrator::Administrator;
 pub use committer::Committer;
 pub use consumer::Consumer;
 pub use producer::Producer;
+pub use transactional::Transactional;
 
 /// The administrator, as one end of a message's way.
 pub const ADMINISTRATOR: NodeId = NodeId(FIRST_CLIENT);
@@ -30,11 +32,16 @@ pub struct Clients {
     pub producers: Vec<Producer>,
     pub consumers: Vec<Consumer>,
     pub committers: Vec<Committer>,
+    pub transactional: Vec<Transactional>,
 }
 
 /// A producer's or a consumer's place in the network, and back.
 pub fn address(kind: usize, index: usize) -> NodeId {
     NodeId(FIRST_CLIENT + 100 * (kind as i32 + 1) + index as i32)
+}
+
+fn kind(address: NodeId) -> usize {
+    ((address.0 - FIRST_CLIENT) / 100 - 1) as usize
 }
 
 fn index(address: NodeId, kind: usize) -> usize {
@@ -54,16 +61,18 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         for index in 0..self.clients.committers.len() {
             self.at(1_000, Event::GoOn(address(committer::KIND, index)));
         }
+        for index in 0..self.clients.transactional.len() {
+            self.at(1_000, Event::GoOn(address(transactional::KIND, index)));
+        }
     }
 
     /// A client goes on.
     pub fn go_on(&mut self, client: NodeId) {
-        if client.0 < address(consumer::KIND, 0).0 {
-            self.produce_next(index(client, producer::KIND));
-        } else if client.0 < address(committer::KIND, 0).0 {
-            self.consume_next(index(client, consumer::KIND));
-        } else {
-            self.commit_next(index(client, committer::KIND));
+        match kind(client) {
+            producer::KIND => self.produce_next(index(client, producer::KIND)),
+            consumer::KIND => self.consume_next(index(client, consumer::KIND)),
+            committer::KIND => self.commit_next(index(client, committer::KIND)),
+            _ => self.transact_next(index(client, transactional::KIND)),
         }
     }
 
@@ -101,6 +110,9 @@ impl Clients {
             producers: (0..plan.producers).map(|_| Producer::new(rng.draw())).collect(),
             consumers: (0..plan.consumers).map(|_| Consumer::default()).collect(),
             committers: (0..plan.committers).map(|_| Committer::default()).collect(),
+            transactional: (0..plan.transactional_ids * plan.rivals)
+                .map(|at| Transactional::new(at % plan.transactional_ids, plan, rng))
+                .collect(),
         }
     }
 }

@@ -9,10 +9,10 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use milena_protocol::record::{BatchBuilder, BatchOptions};
 
-use super::{PATIENCE, address, index};
+use super::{PATIENCE, address, index, kind, transactional};
 use crate::host::Key;
 use crate::network::Message;
-use crate::plan::GROUPS;
+use crate::plan::is_internal;
 use crate::quorum_checks::Violation;
 use crate::world::{Event, World};
 
@@ -106,7 +106,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             let newest = &self.newest;
             let keys: Vec<Key> = newest
                 .topics()
-                .filter(|topic| topic.name().as_str() != GROUPS)
+                .filter(|topic| !is_internal(topic.name()))
                 .flat_map(|topic| topic.partitions().map(|(index, _)| (topic.id(), index)))
                 .collect();
             let choice = self.clients.producers[at].choice % keys.len().max(1) as u64;
@@ -136,7 +136,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             sent.push((pending.attempt, pending.batch.clone()));
         }
         for (attempt, batch) in sent {
-            let message = Message::Produce { key, attempt, batch };
+            let message = Message::Produce { key, attempt, batch, naming: None };
             self.send(address(KIND, at), leader, None, message);
         }
     }
@@ -149,6 +149,10 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         attempt: u64,
         result: Result<Offset, ErrorCode>,
     ) -> Result<(), Violation> {
+        if kind(client) == transactional::KIND {
+            self.written_in_transaction(client, attempt, result);
+            return Ok(());
+        }
         let producer = &mut self.clients.producers[index(client, KIND)];
         let Some(at) = producer.pending.iter().position(|it| it.attempt == attempt) else {
             return Ok(());

@@ -12,9 +12,12 @@ use milena_cluster::group;
 use milena_cluster::quorum::{Batch, Envelope};
 use milena_cluster::replica::Fetch;
 use milena_cluster::replica::follower::Answer;
+use milena_cluster::transaction;
+use milena_protocol::api::add_partitions_to_txn::AddPartitionsToTxnTransaction;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset};
 
+use crate::broker::{Caller, Marker, Naming, Shown};
 use crate::host::Key;
 
 /// A message on its way.
@@ -60,11 +63,13 @@ pub enum Message {
         answer: Answer,
         batches: Vec<Batch>,
     },
-    /// A producer's batch, and what became of it: its base offset.
+    /// A producer's batch, and what became of it: its base offset. In a transaction it says in
+    /// whose.
     Produce {
         key: Key,
         attempt: u64,
         batch: Bytes,
+        naming: Option<Naming>,
     },
     Produced {
         key: Key,
@@ -76,11 +81,12 @@ pub enum Message {
         key: Key,
         attempt: u64,
         from: Offset,
+        is_committed: bool,
     },
     Consumed {
         key: Key,
         attempt: u64,
-        result: Result<Vec<Batch>, ErrorCode>,
+        result: Result<Shown, ErrorCode>,
     },
     /// To the coordinator of a group, and its answer.
     AskGroup {
@@ -92,6 +98,39 @@ pub enum Message {
         key: Key,
         attempt: u64,
         result: Result<group::Answer, ErrorCode>,
+    },
+    /// To the coordinator of a transaction, and its answer.
+    AskTransaction {
+        key: Key,
+        attempt: u64,
+        asked: transaction::Asked,
+    },
+    TransactionTold {
+        attempt: u64,
+        result: Result<transaction::Answer, ErrorCode>,
+    },
+    /// A leader asks the coordinator whether a producer may begin to write, and is told.
+    Clear {
+        home: Key,
+        caller: Caller,
+        transaction: AddPartitionsToTxnTransaction,
+    },
+    Cleared {
+        place: Key,
+        number: u64,
+        code: ErrorCode,
+    },
+    /// A coordinator's marker, and what became of it.
+    Mark {
+        place: Key,
+        home: Key,
+        number: u64,
+        marker: Marker,
+    },
+    Marked {
+        home: Key,
+        number: u64,
+        outcome: Result<(), ErrorCode>,
     },
 }
 
@@ -128,12 +167,20 @@ impl Message {
                 | Self::Told { told: Ok(Told::Registered(_)), .. }
                 | Self::Produce { .. }
                 | Self::AskGroup { .. }
+                | Self::AskTransaction { .. }
+                | Self::Mark { marker: Marker { is_raised: false, .. }, .. }
         )
     }
 
     /// Whether a client sends it, whose connection keeps the order.
     pub fn is_of_client(&self) -> bool {
-        matches!(self, Self::Produce { .. } | Self::Consume { .. } | Self::AskGroup { .. })
+        matches!(
+            self,
+            Self::Produce { .. }
+                | Self::Consume { .. }
+                | Self::AskGroup { .. }
+                | Self::AskTransaction { .. }
+        )
     }
 }
 
@@ -162,8 +209,22 @@ impl fmt::Display for Message {
             Self::GroupTold { key, attempt, result } => {
                 write!(f, "answers of {} {attempt}: {result:?}", Place(key))
             }
+            Self::AskTransaction { key, attempt, asked } => {
+                write!(f, "asks {} {attempt}: {asked:?}", Place(key))
+            }
+            Self::TransactionTold { attempt, result } => write!(f, "answers {attempt}: {result:?}"),
+            Self::Clear { caller, transaction, .. } => {
+                write!(f, "asks {caller:?}: {transaction:?}")
+            }
+            Self::Cleared { place, number, code } => {
+                write!(f, "clears {} {number}: {code:?}", Place(place))
+            }
+            Self::Mark { place, number, marker, .. } => {
+                write!(f, "marks {} {number}: {marker:?}", Place(place))
+            }
+            Self::Marked { number, outcome, .. } => write!(f, "has marked {number}: {outcome:?}"),
             Self::Consumed { key, result, .. } => {
-                let count = result.as_ref().map(Vec::len);
+                let count = result.as_ref().map(|(batches, _)| batches.len());
                 write!(f, "shows of {}: {count:?}", Place(key))
             }
         }

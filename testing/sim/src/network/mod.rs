@@ -2,6 +2,7 @@
 
 mod message;
 
+use milena_cluster::group;
 use milena_cluster::quorum::{
     self, Batch, CorrelationId, Envelope, Fetched, Input, Piece, ReplicaKey, Request, Response,
     ResponseBody,
@@ -10,6 +11,7 @@ use milena_cluster::replica;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{LeaderEpoch, NodeId};
 
+use crate::broker::{Asked, Caller};
 use crate::quorum_checks::Violation;
 use crate::recovery::{flipped, received, turned};
 use crate::world::{Event, World};
@@ -135,16 +137,37 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
                 }
                 self.fetched(to, key, serial, epoch, answer, batches)
             }
-            Message::Produce { key, attempt, batch } => {
-                self.produce(to, from, key, attempt, &batch)
+            Message::Produce { key, attempt, batch, naming: None } => {
+                self.produce(to, (from, attempt), key, &batch, None)
             }
-            Message::Consume { key, attempt, from: offset } => {
-                self.consume(to, from, key, attempt, offset)
+            Message::Produce { key, attempt, batch, naming: Some(naming) } => {
+                self.produce_in_transaction(to, (from, attempt), key, batch, naming)
+            }
+            Message::Consume { key, attempt, from: offset, is_committed } => {
+                self.consume(to, from, key, attempt, (offset, is_committed))
             }
             Message::Produced { key, attempt, result } => self.produced(to, key, attempt, result),
             Message::AskGroup { key, attempt, request } => {
-                self.ask_group(to, (from, attempt), key, request)
+                if !self.may_come(from, attempt) {
+                    return Ok(());
+                }
+                let caller = Caller::Client(from, attempt);
+                self.ask_coordinator::<group::Coordinator>(to, key, Asked { caller, request })
             }
+            Message::AskTransaction { key, attempt, asked } => {
+                self.ask_transactions(to, Caller::Client(from, attempt), key, asked)
+            }
+            Message::TransactionTold { attempt, result } => {
+                self.transaction_told(to, attempt, result)
+            }
+            Message::Clear { home, caller, transaction } => {
+                self.clear(to, caller, home, transaction)
+            }
+            Message::Cleared { place, number, code } => self.cleared(to, place, number, code),
+            Message::Mark { place, home, number, marker } => {
+                self.mark(to, (from, sender_run), place, home, number, marker)
+            }
+            Message::Marked { home, number, outcome } => self.marked(to, home, number, outcome),
             Message::GroupTold { attempt, result, .. } => self.group_told(to, attempt, result),
             Message::Consumed { key, attempt, result } => {
                 debug_assert!(run.is_none());
