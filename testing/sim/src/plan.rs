@@ -46,6 +46,10 @@ pub struct Plan {
     pub consumers: usize,
     /// Those who commit the offsets of a group each.
     pub committers: usize,
+    /// Groups with members, the number of the first, and members of each.
+    pub groups: usize,
+    pub first_group: usize,
+    pub members: usize,
     /// Transactional ids, and producers that compete for each.
     pub transactional_ids: usize,
     pub rivals: usize,
@@ -116,17 +120,21 @@ impl Plan {
         let nodes = if is_split { voters + brokers } else { voters.max(brokers) };
         let session = of(&[400, 800, 2_000]);
         let transactional_ids = of(&[0, 0, 1, 2]) as usize;
+        let groups = of(&[0, 0, 1, 2]) as usize;
         Self {
             voters,
             nodes,
             is_split,
             kraft_version: of(&[0, 1, 1, 1]) as i16,
             has_eligible: of(&[0, 1, 1, 1, 1]) == 1,
-            topics: topics(&mut of, transactional_ids > 0),
+            topics: topics(&mut of, transactional_ids > 0, groups > 0),
             producers: of(&[1, 2, 3]) as usize,
             in_flight: of(&[1, 2, 5]) as usize,
             consumers: 2,
             committers: 2,
+            groups,
+            first_group: of(&[0, 1]) as usize,
+            members: of(&[2, 3]) as usize,
             transactional_ids,
             rivals: of(&[1, 1, 2]) as usize,
             version_2: of(&[0, 500, 1_000, 1_000]),
@@ -193,8 +201,16 @@ impl Weights {
     }
 }
 
-fn topics(of: &mut impl FnMut(&[u64]) -> u64, has_transactions: bool) -> Vec<TopicPlan> {
+fn topics(
+    of: &mut impl FnMut(&[u64]) -> u64,
+    has_transactions: bool,
+    has_members: bool,
+) -> Vec<TopicPlan> {
     let mut topics: Vec<TopicPlan> = (0..of(&[1, 2, 2])).map(|at| topic(at, of)).collect();
+    // Members share the partitions of the first.
+    if let Some(first) = topics.first_mut().filter(|_| has_members) {
+        first.partitions += of(&[1, 2]) as i32;
+    }
     let of_coordinators = [(GROUPS, true), (TRANSACTIONS, has_transactions)];
     for (name, _) in of_coordinators.into_iter().filter(|(_, is_there)| *is_there) {
         topics.push(TopicPlan { name: name.to_owned(), is_durable: false, ..topic(0, of) });

@@ -315,23 +315,15 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         let is_hasty = self.bugs.host == HostBug::AnswersBeforeCommit;
         let Some(broker) = self.host_mut(id).broker_mut() else { return Ok(()) };
         let Some(leading) = broker.leading_mut(key) else { return Ok(()) };
-        let machine = &leading.machine;
-        let committed = |end: Offset| machine.acknowledgement(end);
-        let known: Vec<_> = M::of(leading)
-            .iter()
-            .flat_map(|shard| &shard.releases)
-            .map_while(|(end, _)| committed(*end).or(is_hasty.then_some(Ok(()))))
-            .collect();
+        let high_watermark = leading.machine.high_watermark();
         let Some(shard) = M::of_mut(leading) else { return Ok(()) };
-        let released: Vec<_> = shard.releases.drain(..known.len()).zip(known).collect();
-        for ((_, release), committed) in released {
-            match (release, committed) {
-                (Release::Answer(asked, answer), committed) => {
-                    let committed = committed.map_err(|_| ErrorCode::NOT_COORDINATOR);
-                    M::answer(self, id, key, asked, committed.and(answer))?;
-                }
-                (Release::Effect(effect), Ok(())) => M::execute(self, id, key, effect)?,
-                (Release::Effect(_), Err(_)) => {}
+        let is_due = |(end, _): &&(Offset, _)| is_hasty || *end <= high_watermark;
+        let count = shard.releases.iter().take_while(is_due).count();
+        let released: Vec<_> = shard.releases.drain(..count).collect();
+        for (_, release) in released {
+            match release {
+                Release::Answer(asked, answer) => M::answer(self, id, key, asked, answer)?,
+                Release::Effect(effect) => M::execute(self, id, key, effect)?,
             }
         }
         Ok(())

@@ -94,6 +94,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         }
         let waits = self.clients.committers.iter().any(|committer| !committer.is_done());
         require(!waits, || "after healing a commit of offsets waits".to_owned())?;
+        self.check_members()?;
         self.checks.records.transactions.check_healed()?;
         let begun = self.clients.transactional.iter().position(|client| !client.is_resting());
         require(begun.is_none(), || format!("after healing producer {begun:?} is not at rest"))?;

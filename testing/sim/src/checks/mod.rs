@@ -1,12 +1,14 @@
 //! What has to hold whatever happens, one checker per property.
 
 mod cluster;
+mod groups;
 mod images;
 mod records;
 pub mod transactions;
 
 use crate::quorum_checks::{self, Violation};
 pub use cluster::partitions;
+use groups::Groups;
 use images::Images;
 pub use records::Records;
 
@@ -19,6 +21,8 @@ pub struct Checks {
     pub images: Images,
     /// What producers were told, and what anybody was shown.
     pub records: Records,
+    /// Whose the partitions of groups are, and what is committed of them.
+    pub groups: Groups,
     /// Producer ids that were given away.
     blocks: Vec<(i64, i64)>,
 }

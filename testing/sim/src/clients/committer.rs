@@ -12,7 +12,7 @@ use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Offset, PartitionIndex};
 
 use super::administrator::topic_id;
-use super::{PATIENCE, address, index};
+use super::{PATIENCE, address, index, kind};
 use crate::checks::require;
 use crate::host::Key;
 use crate::network::Message;
@@ -119,6 +119,10 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
 
     /// Whether a request may still come.
     pub fn may_come(&mut self, client: NodeId, attempt: u64) -> bool {
+        if kind(client) != KIND {
+            // Members name their generation, which fences what comes late.
+            return true;
+        }
         let committer = &mut self.clients.committers[index(client, KIND)];
         committer.heard = committer.heard.max(attempt);
         committer.heard == attempt
@@ -131,6 +135,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         attempt: u64,
         result: Result<Answer, ErrorCode>,
     ) -> Result<(), Violation> {
+        if kind(client) != KIND {
+            return self.member_told(client, attempt, result);
+        }
         let at = index(client, KIND);
         let committer = &mut self.clients.committers[at];
         let Some((_, committed, _)) = committer.waiting.filter(|waits| waits.0 == attempt) else {

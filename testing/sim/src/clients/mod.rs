@@ -3,6 +3,7 @@
 mod administrator;
 mod committer;
 mod consumer;
+mod member;
 mod producer;
 mod transactional;
 
@@ -18,6 +19,7 @@ use crate::world::{Event, World};
 pub use administrator::Administrator;
 pub use committer::Committer;
 pub use consumer::Consumer;
+pub use member::Member;
 pub use producer::Producer;
 pub use transactional::Transactional;
 
@@ -33,6 +35,7 @@ pub struct Clients {
     pub consumers: Vec<Consumer>,
     pub committers: Vec<Committer>,
     pub transactional: Vec<Transactional>,
+    pub members: Vec<Member>,
 }
 
 /// A producer's or a consumer's place in the network, and back.
@@ -64,6 +67,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         for index in 0..self.clients.transactional.len() {
             self.at(1_000, Event::GoOn(address(transactional::KIND, index)));
         }
+        for index in 0..self.clients.members.len() {
+            self.at(1_000, Event::GoOn(address(member::KIND, index)));
+        }
     }
 
     /// A client goes on.
@@ -72,7 +78,8 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             producer::KIND => self.produce_next(index(client, producer::KIND)),
             consumer::KIND => self.consume_next(index(client, consumer::KIND)),
             committer::KIND => self.commit_next(index(client, committer::KIND)),
-            _ => self.transact_next(index(client, transactional::KIND)),
+            transactional::KIND => self.transact_next(index(client, transactional::KIND)),
+            _ => self.member_next(index(client, member::KIND)),
         }
     }
 
@@ -112,6 +119,11 @@ impl Clients {
             committers: (0..plan.committers).map(|_| Committer::default()).collect(),
             transactional: (0..plan.transactional_ids * plan.rivals)
                 .map(|at| Transactional::new(at % plan.transactional_ids, plan, rng))
+                .collect(),
+            // Groups of the two protocols by turns.
+            members: (0..plan.groups * plan.members)
+                .map(|at| at % plan.groups + plan.first_group)
+                .map(|group| Member::new(group, group % 2 == 0))
                 .collect(),
         }
     }
