@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use milena_cluster::coordinator::Producer;
+use milena_cluster::transaction::verification::{Guard, Start};
 use milena_protocol::api::add_partitions_to_txn::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -22,7 +23,6 @@ use crate::broker::Broker;
 use crate::replicas::partition::Partition;
 use crate::request::Context;
 use crate::security::{Operation, Resource};
-use milena_cluster::transaction::verification::{Guard, Start};
 
 /// The first version of Produce that comes without AddPartitionsToTxn.
 const FIRST_IMPLICIT: i16 = 12;

@@ -10,6 +10,7 @@ use milena_cluster::coordinator::Producer;
 use milena_cluster::replica::follower::{Follower, Leadership};
 use milena_cluster::replica::{Begin, Input, Leader, Output, Settings, Standing};
 use milena_cluster::time::Instant;
+use milena_cluster::transaction::verification::{Guard, Start, Verifications};
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{
@@ -29,7 +30,6 @@ use super::shared::{Proposed, Shared};
 use super::throttle::Throttled;
 use super::undecided::{NOTHING, Undecided};
 use super::waits::Waits;
-use milena_cluster::transaction::verification::{Guard, Start, Verifications};
 
 pub mod follow;
 pub mod lead;

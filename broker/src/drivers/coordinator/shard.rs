@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::clock::WallClock;
 use crate::handlers::error::{coordinator_code, produce_code};
 use crate::metadata::Published;
-use crate::replicas::partition::{Acknowledgement, Partition, Placed};
+use crate::replicas::partition::{Acknowledgement, NotAcknowledged, Partition, Placed};
 
 /// Gets done what a kind of coordinator wants done besides appends and answers. It must not wait.
 pub type Effects<M> = Arc<dyn Fn(&Arc<Shard<M>>, <M as Machine>::Effect) + Send + Sync>;
@@ -297,7 +297,7 @@ impl<M: Machine> Shard<M> {
                     }
                 }
             };
-            match in_time {
+            match in_time.or_else(counts_all_the_same) {
                 Ok(()) => shard.let_go_of_all(releases),
                 Err(error) => {
                     tracing::warn!(partition = ?shard.partition, %error, "not committed");
@@ -324,6 +324,15 @@ impl<M: Machine> Shard<M> {
             }
             Release::Effect(effect) => (self.surroundings.effects)(self, effect),
         }
+    }
+}
+
+/// Too few in sync by now a producer is told of (fact P3). What is committed is committed all the
+/// same: a machine that goes by it would wait in vain for what follows.
+fn counts_all_the_same(why: NotAcknowledged) -> Result<(), NotAcknowledged> {
+    match why {
+        NotAcknowledged::Refused(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND) => Ok(()),
+        why => Err(why),
     }
 }
 

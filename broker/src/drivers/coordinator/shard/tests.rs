@@ -168,3 +168,12 @@ async fn a_coordinator_that_is_over_has_no_effects() {
     assert_eq!(next(&mut case.effects).await, None);
     case.gate.set(true);
 }
+
+/// A transaction that is decided would get no markers, because a replica has left the ISR between
+/// the decision's commit and the moment at which somebody looked.
+#[test]
+fn what_is_committed_counts_however_few_are_in_sync_by_then() {
+    let told = |code| counts_all_the_same(NotAcknowledged::Refused(code));
+    assert!(told(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND).is_ok());
+    assert!(told(ErrorCode::NOT_LEADER_OR_FOLLOWER).is_err());
+}
