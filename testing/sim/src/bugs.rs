@@ -30,8 +30,8 @@ pub enum HostBug {
     UndecidedIsShown,
     /// A coordinator that takes over knows of offsets, and of no group.
     GroupsForgotten,
-    /// Members of a generation that is over are told that all is well.
-    OldGenerationsGoOn,
+    /// A coordinator that takes over reads what it knows to be committed, and not all of the log.
+    LoadedToHighWatermark,
     /// Members are not told that they are to join again.
     NobodyIsToldToJoin,
 }

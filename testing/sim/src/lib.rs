@@ -11,10 +11,10 @@
 //! | `world` | the run: events in the order of time |
 //! | `network` | messages, lost, late, doubled, damaged, cut off |
 //! | `host`, `disk`, `recovery`, `clock` | a machine, what outlives its processes, its clock |
-//! | `quorum`, `ledger` | the driver of the quorum, and the metadata that it replicates |
+//! | `quorum`, `ledger` | the driver of the quorum, and how its batches stand in a log |
 //! | `controller` | the active controller's work |
-//! | `broker` | registration, roles, leaders and followers of partitions |
-//! | `clients` | idempotent producers, consumers, an administrator |
+//! | `broker` | registration, roles, leaders and followers of partitions, coordinators on them |
+//! | `clients` | producers, idempotent and transactional, consumers, members, an administrator |
 //! | `faults` | what goes wrong |
 //! | `checks` | what has to hold |
 

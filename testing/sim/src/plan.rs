@@ -188,7 +188,7 @@ impl Weights {
             kill: rng.below(8) + 1,
             power: rng.below(8),
             blackout: rng.below(2),
-            rot: rng.below(2),
+            rot: rng.below(4),
             network: rng.below(8),
             pause: rng.below(4),
             voters: rng.below(6),

@@ -11,7 +11,7 @@ use milena_protocol::api::add_partitions_to_txn::{
 };
 use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
-use milena_protocol::ids::{NodeId, Timestamp};
+use milena_protocol::ids::{NodeId, Offset, Timestamp};
 use milena_protocol::record::control::{ControlType, end_transaction_marker};
 
 use super::producers::{Marker, Written, written};
@@ -60,7 +60,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
     ) -> Result<(), Violation> {
         let asks = self.bugs.host != HostBug::UnaskedTransactions;
         let until = self.now + PATIENCE;
-        let found = written(&bytes, milena_protocol::ids::Offset::ZERO);
+        let found = written(&bytes, Offset::ZERO);
         let leading = self.host_mut(id).broker_mut().and_then(|it| it.leading_mut(key));
         let (Some(leading), Some(Written::Records(producer_id, sent))) = (leading, found) else {
             return self.refuse(id, client, key, ErrorCode::NOT_LEADER_OR_FOLLOWER);
@@ -180,12 +180,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         if waits_for_sync { Ok(()) } else { self.lead(id, place, Input::Appended(end)) }
     }
 
-    fn append_marker(
-        &mut self,
-        id: NodeId,
-        key: Key,
-        marker: Marker,
-    ) -> Result<milena_protocol::ids::Offset, ErrorCode> {
+    fn append_marker(&mut self, id: NodeId, key: Key, marker: Marker) -> Result<Offset, ErrorCode> {
         let gone = ErrorCode::NOT_LEADER_OR_FOLLOWER;
         let now = self.clock(id).map_or(Timestamp(0), |now| now.wall);
         let leading = self.host_mut(id).broker_mut().and_then(|it| it.leading_mut(key));

@@ -84,13 +84,9 @@ impl Kind for Coordinator {
 
 /// An answer as a bug lets it be told.
 fn bent(bugs: &Bugs, mut answer: Answer) -> Answer {
-    let hidden = match bugs.host {
-        HostBug::OldGenerationsGoOn => ErrorCode::ILLEGAL_GENERATION,
-        HostBug::NobodyIsToldToJoin => ErrorCode::REBALANCE_IN_PROGRESS,
-        _ => return answer,
-    };
     if let Answer::Heartbeat(told) = &mut answer
-        && told.error_code == hidden
+        && bugs.host == HostBug::NobodyIsToldToJoin
+        && told.error_code == ErrorCode::REBALANCE_IN_PROGRESS
     {
         told.error_code = ErrorCode::NONE;
     }

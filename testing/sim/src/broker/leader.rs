@@ -253,10 +253,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             return Err(ErrorCode::CORRUPT_MESSAGE);
         };
         let whole = Producer { id: producer, epoch: sent.epoch };
-        if sent.is_transactional && asks && !leading.producers.has_open(whole) {
-            if !leading.verifications.holds(whole, guard) {
-                return Err(ErrorCode::INVALID_TXN_STATE);
-            }
+        let is_unopened = sent.is_transactional && !leading.producers.has_open(whole);
+        if is_unopened && asks && !leading.verifications.holds(whole, guard) {
+            return Err(ErrorCode::INVALID_TXN_STATE);
         }
         let again = leading.producers.admit(producer, sent)?;
         let placed = again.unwrap_or(sent);

@@ -136,7 +136,9 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
         }
         let Some(leading) = broker.leading(key) else { return Ok(()) };
         let mut machine = M::new(leading.machine.leader_epoch());
-        for batch in self.host(id).log(key) {
+        let stops_early = self.bugs.host == HostBug::LoadedToHighWatermark;
+        let end = if stops_early { self.high_watermark(id, key) } else { Offset(i64::MAX) };
+        for batch in self.host(id).log(key).iter().take_while(|batch| batch.end_offset <= end) {
             let is_kept = |key: &[u8]| M::is_kept(&self.bugs, key);
             replay(&mut machine, &batch.bytes, batch.base_offset, is_kept)?;
         }

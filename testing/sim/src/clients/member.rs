@@ -566,7 +566,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
     ) -> Result<(), Violation> {
         let member = &mut self.clients.members[at];
         if code != ErrorCode::NONE {
-            self.met("member refused");
+            self.met("group refused");
             // A commit says less about its place than a heartbeat does.
             self.clients.members[at].beats_at = 0;
             return Ok(());

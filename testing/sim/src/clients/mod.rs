@@ -1,4 +1,4 @@
-//! Those who use the cluster: producers, consumers, and an administrator.
+//! Those who use the cluster: producers, consumers, members of groups, and an administrator.
 
 mod administrator;
 mod committer;

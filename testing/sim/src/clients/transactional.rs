@@ -356,7 +356,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             self.met("transaction retried");
         } else if let Step::Write { .. } | Step::Add(_) = client.step {
             client.step = Step::End(false);
-            self.met("transaction given up");
+            self.met("transaction lost");
         } else {
             // Nobody can say what became of it.
             self.met("transaction lost");
