@@ -1,5 +1,5 @@
-//! Where the metadata of this node is: the log and its snapshots. What they say the cluster's ledger
-//! knows, which is told of everything that happens to them.
+//! Where the metadata of this node is: the log and its snapshots. What they say the cluster's
+//! ledger knows, which is told of everything that happens to them.
 
 use std::sync::Arc;
 

@@ -77,7 +77,11 @@ impl Kind for Coordinator {
     ) -> Result<(), Violation> {
         let Caller::Client(client, attempt) = asked.caller else { return Ok(()) };
         let result = answer.map(|answer| bent(&world.bugs, answer));
-        world.send(id, client, None, Message::GroupTold { key, attempt, result });
+        let led = world.host(id).broker().and_then(|broker| broker.leading(key));
+        let epoch = led.map(|leading| leading.machine.leader_epoch());
+        let newest = world.newest.partition(key.0, key.1);
+        let is_current = newest.is_some_and(|it| it.leader == id && Some(it.leader_epoch) == epoch);
+        world.send(id, client, None, Message::GroupTold { key, attempt, result, is_current });
         Ok(())
     }
 }

@@ -98,6 +98,8 @@ pub enum Message {
         key: Key,
         attempt: u64,
         result: Result<group::Answer, ErrorCode>,
+        /// Whether it led its partition by the newest metadata; nobody who gets it can know.
+        is_current: bool,
     },
     /// To the coordinator of a transaction, and its answer.
     AskTransaction {
@@ -206,7 +208,7 @@ impl fmt::Display for Message {
             Self::AskGroup { key, attempt, request } => {
                 write!(f, "asks {} {attempt}: {request:?}", Place(key))
             }
-            Self::GroupTold { key, attempt, result } => {
+            Self::GroupTold { key, attempt, result, .. } => {
                 write!(f, "answers of {} {attempt}: {result:?}", Place(key))
             }
             Self::AskTransaction { key, attempt, asked } => {

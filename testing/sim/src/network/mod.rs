@@ -168,7 +168,15 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
                 self.mark(to, (from, sender_run), place, home, number, marker)
             }
             Message::Marked { home, number, outcome } => self.marked(to, home, number, outcome),
-            Message::GroupTold { attempt, result, .. } => self.group_told(to, attempt, result),
+            Message::GroupTold { attempt, result, is_current, .. } => {
+                let is_found = matches!(result, Ok(group::Answer::Fetch(_)));
+                if is_found && !is_current {
+                    // One that was deposed and does not know it yet tells what it knew, as Apache
+                    // Kafka's does. Whoever goes on from there reads again what it has read.
+                    return Ok(());
+                }
+                self.group_told(to, attempt, result)
+            }
             Message::Consumed { key, attempt, result } => {
                 debug_assert!(run.is_none());
                 self.consumed(to, key, attempt, result)
