@@ -20,8 +20,6 @@ pub enum HostBug {
     UnnotedRegistration,
     /// A coordinator answers before what it says is committed.
     AnswersBeforeCommit,
-    /// Markers are written before what they tell of is committed.
-    EffectsBeforeCommit,
     /// A leader says of a marker that it is written when nobody else has it.
     UnreplicatedMarkers,
     /// A leader does not ask the coordinator before a producer writes in a transaction.

@@ -96,7 +96,6 @@ fn planted_bugs_are_found() {
         found::<Q, L>("roles before the witness", HostBug::RoleBeforeWitness),
         found::<Q, L>("a registration is not noted", HostBug::UnnotedRegistration),
         found::<Q, L>("a coordinator answers early", HostBug::AnswersBeforeCommit),
-        found::<Q, L>("markers before the decision", HostBug::EffectsBeforeCommit),
         found::<Q, L>("unreplicated markers count", HostBug::UnreplicatedMarkers),
         found::<Q, L>("nobody asks the coordinator", HostBug::UnaskedTransactions),
         found::<Q, L>("what is undecided is shown", HostBug::UndecidedIsShown),

@@ -219,7 +219,6 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
             let last = world.host(id).log(key).last();
             last.map_or(Offset::ZERO, |last| last.end_offset)
         };
-        let is_hasty = self.bugs.host == HostBug::EffectsBeforeCommit;
         for output in outputs {
             match output {
                 Output::Append(append) => match self.append_as_coordinator::<M>(id, key, &append) {
@@ -240,8 +239,7 @@ impl<Q: quorum::Rules, L: replica::Rules> World<Q, L> {
                 // What follows from records that are not in the log does not happen.
                 Output::Effect(_) if refused.is_some() => {}
                 Output::Effect(effect) => {
-                    let end = if is_hasty { Offset::ZERO } else { end_of(self) };
-                    shard.releases.push_back((end, Release::Effect(effect)));
+                    shard.releases.push_back((end_of(self), Release::Effect(effect)));
                 }
             }
         }
