@@ -430,6 +430,17 @@ fn a_group_goes_back_when_its_last_new_member_has_gone() {
     }
 }
 
+/// In epoch 0 a consumer would ask as if it had not joined, without what is asked of it then, and be
+/// refused for good. No assignment is due: there was one just now, but it could not be written.
+#[test]
+fn the_first_member_is_assigned_at_once_also_when_the_disk_was_full_before() {
+    let mut world = world(Migration::Bidirectional);
+    let vain = world.beating(join("first"));
+    assert_eq!(world.ask_in_vain(vain), None);
+    let first = world.beat(join("first"));
+    assert_eq!((first.error_code, first.member_epoch > 0), (NONE, true));
+}
+
 /// A disk that is full while a group changes its protocol would leave its members in none, or in
 /// one that is gone with the next coordinator (N14).
 #[test]

@@ -347,9 +347,8 @@ fn groups_of_both_protocols_come_to_rest() {
     simulation::holds("MIGRATION", SEEDS, run(Bug::None), &["classic group", "consumer group"]);
 }
 
-/// What was found once could come back. All of them: the first member of a group that took the
-/// name of one that had just changed often got epoch 0, since no assignment was due, and was
-/// refused when it asked again.
+/// What was found once could come back. All of them: the first member's assignment could not be
+/// written; when it asked again none was due, so it got epoch 0, and was refused after that.
 #[test]
 fn seeds_that_failed_hold() {
     let found: &[u64] = &[2_000_376, 2_000_507, 2_000_860, 2_003_087];

@@ -88,9 +88,9 @@ impl<R: Rules> Group<R> {
             && self.assigns_at() <= scene.now.instant
     }
 
-    /// From when on it may be assigned. The first time at once, even where the group of this name
-    /// before it changed quickly: in epoch 0 a member would ask as if it had not joined, without
-    /// what it has to say then, and be refused for good.
+    /// From when on it may be assigned. The first time at once, even where there was an assignment
+    /// just now that could not be written: in epoch 0 a member would ask as if it had not joined,
+    /// without what it has to say then, and be refused for good.
     pub(super) fn assigns_at(&self) -> Instant {
         if self.assignment_epoch == 0 { Instant(0) } else { self.soft.pace.next_at() }
     }
