@@ -430,8 +430,8 @@ fn a_group_goes_back_when_its_last_new_member_has_gone() {
     }
 }
 
-/// In epoch 0 a consumer would ask as if it had not joined, without what is asked of it then, and be
-/// refused for good. No assignment is due: there was one just now, but it could not be written.
+/// In epoch 0 a consumer would ask as if it had not joined, without what is asked of it then, and
+/// be refused for good. No assignment is due: there was one just now, but it could not be written.
 #[test]
 fn the_first_member_is_assigned_at_once_also_when_the_disk_was_full_before() {
     let mut world = world(Migration::Bidirectional);
