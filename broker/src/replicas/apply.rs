@@ -469,11 +469,12 @@ impl Replicas {
 
     fn throttle(&self, partition: &Partition, config: &TopicConfig) {
         let (topic_id, index) = (partition.topic_id(), partition.index());
-        let is_news = partition.throttle(Throttling {
+        let before = partition.throttle(Throttling {
             as_leader: config.throttled_as_leader.contains(index),
             as_follower: config.throttled_as_follower.contains(index),
         });
-        if is_news {
+        // What it asks for itself does not depend on what it gives as a leader.
+        if before.as_follower != config.throttled_as_follower.contains(index) {
             self.lanes.reconsider(topic_id, index);
         }
     }
@@ -495,8 +496,7 @@ impl Replicas {
             }
         }
         if brokers_changed {
-            let is_news = self.shared.throttles().set_limits(throttled_rates(&resolver));
-            if is_news {
+            if self.shared.throttles().set_limits(throttled_rates(&resolver)) {
                 self.lanes.reconsider_all();
             }
         }

@@ -64,10 +64,10 @@ impl Throttles {
         Self { leader: Throttle::new(windows), follower: Throttle::new(windows) }
     }
 
-    /// From now on it is so much; whether that is news.
+    /// From now on it is so much; whether that is news to those who fetch.
     pub fn set_limits(&self, rates: Rates) -> bool {
-        let is_news_to_leaders = self.leader.set_limit(rates.leader);
-        self.follower.set_limit(rates.follower) || is_news_to_leaders
+        self.leader.set_limit(rates.leader);
+        self.follower.set_limit(rates.follower)
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Lane {
     members: Mutex<BTreeMap<Key, Arc<Partition>>>,
     /// The partitions, or where their leader is, are others than they were.
     pub(super) changed: Notify,
+    /// What a throttle withholds may be asked for sooner. It tells only a task that waits with
+    /// nothing under way: a fetch is never cut short for it.
+    pub(super) loosened: Notify,
     /// Somebody has to be told of a change.
     is_stale: AtomicBool,
     has_task: AtomicBool,
@@ -61,6 +64,7 @@ impl Lane {
             key,
             members: Mutex::default(),
             changed: Notify::new(),
+            loosened: Notify::new(),
             is_stale: AtomicBool::new(true),
             has_task: AtomicBool::new(false),
         }
@@ -143,18 +147,19 @@ impl Lanes {
         }
     }
 
-    /// A partition may be asked for sooner, or only later: it is throttled otherwise.
+    /// A partition is throttled otherwise: what is withheld of it may be asked for by now. Healthy
+    /// connections and fetch sessions stay what they are.
     pub fn reconsider(&self, topic_id: Uuid, index: PartitionIndex) {
         let places = self.places.lock();
         let key = places.of.get(&(topic_id, index));
         if let Some(lane) = key.and_then(|key| places.lanes.get(key)) {
-            lane.mark();
+            lane.loosened.notify_waiters();
         }
     }
 
-    /// Whatever is throttled may be asked for sooner, or only later.
+    /// As [`Lanes::reconsider`], for whatever is throttled.
     pub fn reconsider_all(&self) {
-        self.places.lock().lanes.values().for_each(|lane| lane.mark());
+        self.places.lock().lanes.values().for_each(|lane| lane.loosened.notify_waiters());
     }
 
     /// Whether anything is fetched from anybody.

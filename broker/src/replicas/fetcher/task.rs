@@ -125,7 +125,7 @@ impl<N: Network> Fetcher<N> {
     async fn run(mut self) {
         let lane = Arc::clone(&self.lane);
         loop {
-            let changed = lane.changed.notified();
+            let (changed, loosened) = (lane.changed.notified(), lane.loosened.notified());
             let due = self.due();
             if due.asks.is_empty() {
                 if due.partitions.is_empty() && self.lanes.close_if_empty(&lane) {
@@ -136,7 +136,7 @@ impl<N: Network> Fetcher<N> {
                     // Nothing is asked: the leader need not remember anything.
                     self.hang_up();
                 }
-                wait(changed, due.next_at).await;
+                wait(changed, loosened, due.next_at).await;
                 continue;
             }
             tokio::select! {
@@ -286,9 +286,14 @@ async fn reached(at: Option<tokio::time::Instant>) {
     }
 }
 
-async fn wait(changed: impl Future<Output = ()>, until: Option<tokio::time::Instant>) {
+async fn wait(
+    changed: impl Future<Output = ()>,
+    loosened: impl Future<Output = ()>,
+    until: Option<tokio::time::Instant>,
+) {
     milena_client::select! {
         () = changed => {}
+        () = loosened => {}
         () = reached(until) => {}
     }
 }

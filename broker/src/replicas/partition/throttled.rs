@@ -9,9 +9,9 @@ use super::super::throttle::Throttling;
 use super::*;
 
 impl Partition {
-    /// Throttles it from now on, or not; whether that is news.
-    pub fn throttle(&self, throttling: Throttling) -> bool {
-        self.throttled.swap(throttling) != throttling
+    /// Throttles it from now on, or not; answers how it was.
+    pub fn throttle(&self, throttling: Throttling) -> Throttling {
+        self.throttled.swap(throttling)
     }
 
     /// Whether this broker, which follows, is in sync as the controller has it.

@@ -71,6 +71,8 @@ pub struct World {
     pub damaged: Mutex<usize>,
     /// How often each node has asked a leader.
     fetches: Mutex<BTreeMap<NodeId, usize>>,
+    /// How often each node has connected to a leader.
+    connections: Mutex<BTreeMap<NodeId, usize>>,
 }
 
 /// A cluster.
@@ -122,6 +124,11 @@ impl World {
         self.fetches.lock().get(&NodeId(node)).copied().unwrap_or_default()
     }
 
+    /// How often a node has connected to a leader.
+    pub fn connections(&self, node: i32) -> usize {
+        self.connections.lock().get(&NodeId(node)).copied().unwrap_or_default()
+    }
+
     pub fn image(&self) -> MetadataImage {
         self.controller.lock().image().clone()
     }
@@ -149,6 +156,7 @@ impl Network for CallNetwork {
     type Channel = Call;
 
     async fn connect(&self, leader: NodeId) -> Result<Call, Lost> {
+        *self.world.connections.lock().entry(self.from).or_default() += 1;
         let call = Call { world: Arc::clone(&self.world), from: self.from, to: leader };
         call.broker().map(|_| call)
     }
@@ -295,6 +303,7 @@ impl Cluster {
             controller: Mutex::new(controller),
             damaged: Mutex::new(0),
             fetches: Mutex::default(),
+            connections: Mutex::default(),
         };
         let mut cluster = Self {
             root: tempfile::tempdir().unwrap(),

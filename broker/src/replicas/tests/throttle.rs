@@ -138,6 +138,29 @@ async fn who_is_in_sync_is_never_held_back() {
     assert_eq!(cluster.isr(), [1, 2, 3]);
 }
 
+/// Setting a limit would take the connection and the fetch session of every replica in sync, which
+/// all say everything anew.
+#[tokio::test(start_paused = true)]
+async fn who_fetches_keeps_its_connection_when_limits_change() {
+    let cluster = Cluster::new(&[]);
+    cluster.produce(1, "before").await;
+    // Every follower has a fetch under way.
+    let before = [2, 3].map(|node| cluster.world.connections(node));
+    let mut produced = 1;
+    for value in [Some("1000000"), Some("2000000"), None] {
+        for name in [LEADER_RATE, FOLLOWER_RATE] {
+            set_for_all_brokers(&cluster, name, value);
+        }
+        for (name, replicas) in OF_ALL {
+            set_for_topic(&cluster, name, value.map(|_| replicas));
+        }
+        cluster.produce(1, "after").await;
+        produced += 1;
+    }
+    assert_eq!([2, 3].map(|node| cluster.world.connections(node)), before);
+    assert_eq!(cluster.partition(1).reader().offsets().high_watermark, Offset(produced));
+}
+
 /// Where only other replicas are throttled, a broker would be slow for nothing.
 #[tokio::test(start_paused = true)]
 async fn who_is_not_named_is_not_held_back() {
