@@ -19,6 +19,8 @@ pub enum CliError {
     Usage(String),
     /// Some of what was asked for failed; what is already said.
     Partly,
+    /// Something left things in a state that has to be known.
+    Leaving(Box<Self>, String),
 }
 
 impl From<ClientError> for CliError {
@@ -38,6 +40,12 @@ impl CliError {
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// This, and what is left behind because of it.
+    #[must_use]
+    pub fn and(self, left: String) -> Self {
+        Self::Leaving(Box::new(self), left)
     }
 
     /// Whether there is nothing left to say.
@@ -60,6 +68,7 @@ impl fmt::Display for CliError {
             Self::Io(error) => fmt::Display::fmt(error, f),
             Self::Usage(text) => f.write_str(text),
             Self::Partly => f.write_str("not everything worked"),
+            Self::Leaving(error, left) => write!(f, "{error}\n        {left}"),
         }
     }
 }

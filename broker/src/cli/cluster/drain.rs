@@ -32,7 +32,7 @@ pub struct Leaving {
     #[arg(long)]
     pub fewer_replicas: bool,
     /// Lets each broker send, and take, only so many bytes a second of what moves, until all of it
-    /// has moved.
+    /// has moved; then limits are what they were before. What fails on the way leaves it.
     #[arg(long, value_name = "BYTES_PER_SECOND")]
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     pub throttle: Option<i64>,
@@ -73,20 +73,32 @@ pub async fn drain(
     tell: &mut impl FnMut(&str),
 ) -> Result<usize, CliError> {
     let mut throttle = leaving.throttle.map(Throttle::new);
-    let moved = empty(admin, leaving, &mut throttle, tell).await;
-    let lifted = match &throttle {
-        Some(throttle) => throttle.lift(admin).await,
-        None => Ok(()),
-    };
-    moved.and_then(|moved| lifted.map(|()| moved))
+    let mut begun = BTreeSet::new();
+    let emptied = empty(admin, leaving, &mut throttle, &mut begun, tell).await;
+    let Some(throttle) = throttle else { return emptied.map(|()| begun.len()) };
+    match emptied {
+        // What was begun goes on by itself, and would take the whole network without the limit.
+        Err(error) if !begun.is_empty() => Err(error.and(throttle.left_behind())),
+        Err(error) => match throttle.lift(admin).await {
+            Ok(()) => Err(error),
+            Err(_) => Err(error.and(throttle.left_behind())),
+        },
+        Ok(()) => {
+            throttle.lift(admin).await?;
+            throttle.brought_back().iter().for_each(|line| tell(line));
+            Ok(begun.len())
+        }
+    }
 }
 
+/// Begins what has to move, which is noted before it begins, and returns once all of it has moved.
 async fn empty(
     admin: &Admin,
     leaving: &Leaving,
     throttle: &mut Option<Throttle>,
+    begun: &mut BTreeSet<(String, PartitionIndex)>,
     tell: &mut impl FnMut(&str),
-) -> Result<usize, CliError> {
+) -> Result<(), CliError> {
     let node = NodeId(leaving.node);
     let cluster = admin.describe_cluster().await?;
     if cluster.brokers.iter().all(|broker| broker.node_id != node) {
@@ -95,7 +107,6 @@ async fn empty(
         let known = known.join(", ");
         return Err(CliError::Usage(format!("there is no broker {node}; there are {known}")));
     }
-    let mut begun = BTreeSet::new();
     let mut told = None;
     let mut idle_looks = 0;
     loop {
@@ -103,7 +114,7 @@ async fn empty(
         let topics = admin.list_topics().await?;
         let left = moves::held(node, &topics);
         if left.is_empty() {
-            return Ok(begun.len());
+            return Ok(());
         }
         // What is on its way is waited for, and so is the news of what has arrived.
         let is_moving = under_way.iter().any(|one| one.removing.contains(&node));
@@ -117,13 +128,13 @@ async fn empty(
         if let Some(throttle) = throttle {
             throttle.hold(admin, &topics, &due, &cluster.brokers).await?;
         }
+        begun.extend(due.iter().map(|step| (step.topic.clone(), step.partition)));
         for steps in due.chunks(MOVES_AT_ONCE) {
             begin(admin, steps).await?;
         }
         if !due.is_empty() {
             idle_looks = 0;
         }
-        begun.extend(due.into_iter().map(|step| (step.topic, step.partition)));
         if told != Some(left.len()) {
             tell(&format!("broker {node}: {} partitions to move", left.len()));
             told = Some(left.len());
