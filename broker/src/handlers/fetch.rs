@@ -166,6 +166,8 @@ struct Found {
     has_moved: bool,
     /// It counts against what a throttle leaves.
     is_throttled: bool,
+    /// A throttle leaves nothing before then.
+    withheld_until: Option<Instant>,
 }
 
 impl Found {
@@ -210,7 +212,9 @@ struct Left {
     bytes: usize,
     /// Nothing is in it yet: a batch that is larger than the limits goes all the same.
     is_first: bool,
-    /// What throttled partitions have put into it.
+    /// What throttled partitions may put into it.
+    room: Allowance,
+    /// What they have put into it.
     throttled_bytes: u64,
 }
 
@@ -220,13 +224,25 @@ enum Throttled {
     No,
     /// So much, which counts.
     Within(ReadLimit),
-    /// Nothing for now.
-    Withheld,
+    /// Nothing for now; if others have taken the room, not before then.
+    Withheld(Option<Instant>),
 }
 
 impl Left {
-    fn all(bytes: usize) -> Self {
-        Self { bytes, is_first: true, throttled_bytes: 0 }
+    fn all(bytes: usize, room: Allowance) -> Self {
+        Self { bytes, is_first: true, room, throttled_bytes: 0 }
+    }
+
+    /// What is left of the room for throttled partitions; none where there is none.
+    fn throttled(&self) -> Option<usize> {
+        match self.room {
+            Allowance::Unlimited => Some(usize::MAX),
+            Allowance::Bytes(bytes) => {
+                let left = bytes.checked_sub(self.throttled_bytes)?;
+                Some(usize::try_from(left).unwrap_or(usize::MAX))
+            }
+            Allowance::NothingUntil(_) => None,
+        }
     }
 }
 
@@ -277,12 +293,15 @@ impl Look {
         }
         let waiting = Waiting::on(targets.iter().flat_map(|target| self.moves(target)));
         loop {
-            let resumes_at = self.resumes_at(targets);
-            if targets.iter().any(|target| self.has_news(target)) {
+            let (has_news, mut resumes_at) = self.look_again(targets);
+            if has_news {
                 let results = self.read(targets, Turn::Later).await;
                 if self.is_enough(&results, deadline) {
                     return results;
                 }
+                // Others may have taken the room that there was a moment ago.
+                let withheld = results.iter().filter_map(|found| found.withheld_until).min();
+                resumes_at = withheld.or(resumes_at);
             }
             let until = resumes_at.map_or(deadline, |at| at.min(deadline));
             let has_moved = tokio::time::timeout_at(until, waiting.moved()).await.is_ok();
@@ -292,32 +311,49 @@ impl Look {
         }
     }
 
-    /// What a throttle leaves of a partition for a follower that is not in sync (KIP-73).
-    fn allowance(&self, partition: &Partition) -> Allowance {
+    /// What a throttle leaves for a follower of all that is not in sync (KIP-73). The quota is the
+    /// broker's: it is asked once for a look, and only where something is throttled at all.
+    fn room(&self, targets: &[Target]) -> Allowance {
+        let is_throttled = |target: &Target| {
+            target.partition.as_ref().is_ok_and(|partition| partition.is_given_slowly())
+        };
         match self.asker {
-            Asker::Follower(follower, _) => partition.allowance(follower),
-            Asker::Consumer | Asker::Tool => Allowance::Unlimited,
+            Asker::Follower(..) if targets.iter().any(is_throttled) => {
+                let shared = self.broker.replicas.shared();
+                shared.throttles().leader.allowance(shared.clock().now())
+            }
+            Asker::Follower(..) | Asker::Consumer | Asker::Tool => Allowance::Unlimited,
         }
     }
 
+    /// Whether a partition waits for room, where there is none.
     fn is_withheld(&self, partition: &Partition) -> bool {
-        matches!(self.allowance(partition), Allowance::NothingUntil(_))
+        match self.asker {
+            Asker::Follower(follower, _) => {
+                partition.is_given_slowly() && !partition.is_waited_for(follower)
+            }
+            Asker::Consumer | Asker::Tool => false,
+        }
     }
 
-    /// When something that is withheld is worth another look.
-    fn resumes_at(&self, targets: &[Target]) -> Option<Instant> {
-        let Asker::Follower(..) = self.asker else { return None };
-        let clock = self.broker.replicas.shared().clock();
-        let resumes_at = |target: &Target| {
-            let partition = target.partition.as_ref().ok()?;
-            match self.allowance(partition) {
-                Allowance::NothingUntil(at) if self.is_there(partition, target.wanted) => {
-                    Some(clock.at(at))
-                }
-                _ => None,
-            }
+    /// Whether something is worth another look, and when something that is withheld will be.
+    fn look_again(&self, targets: &[Target]) -> (bool, Option<Instant>) {
+        let Allowance::NothingUntil(at) = self.room(targets) else {
+            return (targets.iter().any(|target| self.has_news(target)), None);
         };
-        targets.iter().filter_map(resumes_at).min()
+        let at = self.broker.replicas.shared().clock().at(at);
+        let (mut has_news, mut resumes_at) = (false, None);
+        for target in targets {
+            match &target.partition {
+                Ok(partition) if self.is_withheld(partition) => {
+                    has_news |= self.check(partition, target.wanted).is_err();
+                    resumes_at =
+                        resumes_at.or(self.is_there(partition, target.wanted).then_some(at));
+                }
+                _ => has_news |= self.has_news(target),
+            }
+        }
+        (has_news, resumes_at)
     }
 
     fn is_there(&self, partition: &Partition, wanted: Wanted) -> bool {
@@ -328,9 +364,6 @@ impl Look {
     fn has_news(&self, target: &Target) -> bool {
         let Ok(partition) = &target.partition else { return true };
         let (offsets, wanted) = (partition.reader().offsets(), target.wanted);
-        if self.is_withheld(partition) {
-            return self.check(partition, wanted).is_err();
-        }
         let is_there = wanted.fetch_offset < self.upper(partition, offsets)
             || wanted.fetch_offset > offsets.log_end_offset
             || wanted.fetch_offset < offsets.log_start_offset;
@@ -382,7 +415,7 @@ impl Look {
     fn may_block(&self, target: &Target) -> bool {
         target.partition.as_ref().is_ok_and(|partition| {
             let offsets = partition.reader().offsets();
-            let left = Left::all(self.limits.max_bytes);
+            let left = Left::all(self.limits.max_bytes, Allowance::Unlimited);
             let limit = self.limit(partition, offsets, target.wanted, left);
             partition.reader().may_block(target.wanted.fetch_offset, limit)
         })
@@ -407,19 +440,27 @@ impl Look {
     /// What a throttle leaves of that. A batch that is larger than the room goes whole, for it
     /// would not go ever.
     fn throttled(&self, partition: &Partition, limit: ReadLimit, left: Left) -> Throttled {
-        let bytes = match self.allowance(partition) {
-            Allowance::Unlimited => return Throttled::No,
-            Allowance::NothingUntil(_) => return Throttled::Withheld,
-            Allowance::Bytes(bytes) => bytes,
-        };
-        if left.throttled_bytes > bytes {
-            return Throttled::Withheld;
+        let Asker::Follower(follower, _) = self.asker else { return Throttled::No };
+        if left.room == Allowance::Unlimited || !partition.is_given_slowly() {
+            return Throttled::No;
         }
-        let room = usize::try_from(bytes - left.throttled_bytes).unwrap_or(usize::MAX);
-        if limit.max_bytes <= room {
+        let room = left.throttled();
+        if room.is_some_and(|room| limit.max_bytes <= room) {
             return Throttled::Within(limit);
         }
-        Throttled::Within(ReadLimit { max_bytes: room, at_least_one_batch: true, ..limit })
+        if partition.is_waited_for(follower) {
+            return Throttled::No;
+        }
+        match (room, left.room) {
+            (Some(max_bytes), _) => {
+                Throttled::Within(ReadLimit { max_bytes, at_least_one_batch: true, ..limit })
+            }
+            (None, Allowance::NothingUntil(at)) => {
+                Throttled::Withheld(Some(self.broker.replicas.shared().clock().at(at)))
+            }
+            // The rest of this answer took it.
+            (None, Allowance::Unlimited | Allowance::Bytes(_)) => Throttled::Withheld(None),
+        }
     }
 
     /// Where reading ends.
@@ -434,7 +475,7 @@ impl Look {
     }
 
     fn read_at(&self, targets: &[Target], turn: Turn, place: Place) -> Vec<Found> {
-        let mut left = Left::all(self.limits.max_bytes);
+        let mut left = Left::all(self.limits.max_bytes, self.room(targets));
         targets
             .iter()
             .map(|target| {
@@ -498,7 +539,9 @@ impl Look {
                 found.is_throttled = true;
             }
             // It has not got what is news to it either.
-            Throttled::Withheld => return Found { has_moved: false, ..found },
+            Throttled::Withheld(until) => {
+                return Found { has_moved: false, withheld_until: until, ..found };
+            }
         }
         let read = match place {
             Place::Reactor => reader.read(wanted.fetch_offset, limit),

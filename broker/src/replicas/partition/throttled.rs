@@ -19,20 +19,19 @@ impl Partition {
         self.throttled.stand_in_sync(is_in_sync);
     }
 
-    /// What a follower may have from this leader now.
+    /// Whether followers that are not in sync have only what the quota of leaders leaves.
     #[must_use]
-    pub fn allowance(&self, follower: NodeId) -> Allowance {
-        if !self.throttled.as_leader() {
-            return Allowance::Unlimited;
-        }
-        let is_waited_for = match &self.state.lock().role {
+    pub fn is_given_slowly(&self) -> bool {
+        self.throttled.as_leader()
+    }
+
+    /// Whether what is acknowledged waits for a follower, so that it is never held back.
+    #[must_use]
+    pub fn is_waited_for(&self, follower: NodeId) -> bool {
+        match &self.state.lock().role {
             Role::Leading(leading) => leading.machine.is_waited_for(follower),
             Role::Following(_) | Role::Retired => false,
-        };
-        if is_waited_for {
-            return Allowance::Unlimited;
         }
-        self.shared.throttles().leader.allowance(self.shared.clock().now())
     }
 
     /// A follower was given so much.

@@ -1,7 +1,7 @@
 //! Replicas that are copied only so fast (KIP-73), in the time of the runtime.
 
 use milena_cluster::metadata::image::ConfigResource;
-use milena_protocol::ids::NodeId;
+use milena_protocol::ids::{BrokerEpoch, NodeId};
 use milena_protocol::metadata_record::{ConfigRecord, PartitionRecord, TopicRecord};
 use tokio::time::{Instant, interval_at};
 
@@ -136,6 +136,43 @@ async fn who_is_in_sync_is_never_held_back() {
     }
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
     assert_eq!(cluster.isr(), [1, 2, 3]);
+}
+
+/// What a follower asks for that waits for a minute.
+fn patient(node: i32, offset: i64) -> FetchRequest {
+    let mut request = consume("", offset);
+    request.replica_state.replica_id = NodeId(node);
+    request.replica_state.replica_epoch = BrokerEpoch(100 + i64::from(node));
+    request.max_wait_ms = 60_000;
+    request.min_bytes = 1;
+    request
+}
+
+/// Of several that wait for room one would get it, and the others sleep through all that comes.
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_room_are_given_some() {
+    let cluster = Cluster::new(&[OF_LEADER]);
+    for node in [2, 3] {
+        cluster.cut_off(node);
+    }
+    have_replicas(&cluster, &[1], Some(&[1]));
+    let value = "x".repeat(RECORD_BYTES);
+    for _ in 0..5 {
+        cluster.append(1, &value, 1);
+    }
+    have_replicas(&cluster, &[1, 2, 3], None);
+    set_for_all_brokers(&cluster, LEADER_RATE, Some("10000"));
+    let before = Instant::now();
+    let follow = async |node| {
+        for offset in 0..5 {
+            let response = fetch(cluster.broker(1), patient(node, offset)).await;
+            let records = response.responses[0].partitions[0].records.clone().unwrap();
+            assert!(records.0.len() > RECORD_BYTES, "{node} at {offset}: {}", records.0.len());
+        }
+    };
+    tokio::join!(follow(2), follow(3));
+    let elapsed = before.elapsed();
+    assert!((7..14).contains(&elapsed.as_secs()), "{elapsed:?}");
 }
 
 /// Setting a limit would take the connection and the fetch session of every replica in sync, which
