@@ -22,7 +22,7 @@ use super::log_config::{TopicConfig, resolve};
 use super::partition::{Identity, Partition};
 use super::registry::Registry;
 use super::shared::Shared;
-use super::throttle::{Rates, Throttling};
+use super::throttle::{Lists, Rates, Throttling};
 
 /// The log of the metadata, which is no topic's.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -40,6 +40,7 @@ pub struct Replicas {
     registry: Registry,
     shared: Arc<Shared>,
     lanes: Arc<Lanes>,
+    throttle_lists: Lists,
     max_lag: Duration,
     /// What was applied last.
     image: ArcSwap<MetadataImage>,
@@ -116,6 +117,7 @@ impl Replicas {
             registry: Registry::default(),
             shared: Arc::new(shared),
             lanes: Arc::new(Lanes::new(fetchers)),
+            throttle_lists: Lists::default(),
             max_lag: Duration::from_millis(u64::try_from(lag_ms).unwrap_or(0)),
             image: ArcSwap::default(),
             static_values,
@@ -212,6 +214,7 @@ impl Replicas {
         for (topic_id, name) in &changes.removed_topics {
             unopened.retain(|(unopened, _)| unopened != topic_id);
             self.failed.write().retain(|(failed, _)| failed != topic_id);
+            self.throttle_lists.forget_topic(name);
             self.delete(*topic_id, name);
         }
         unopened.extend(self.play_all(image, &changes.partitions));
@@ -366,7 +369,7 @@ impl Replicas {
 
     fn config(&self, image: &MetadataImage, topic: &str) -> TopicConfig {
         let resolver = Resolver { node: self.node, static_values: &self.static_values, image };
-        resolve(&resolver, topic, self.record_validation)
+        resolve(&resolver, topic, self.record_validation, &self.throttle_lists)
     }
 
     /// Opens logs, several at once where there are many.

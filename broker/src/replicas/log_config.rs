@@ -1,11 +1,14 @@
 //! A topic's configuration as its log wants it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_cluster::configs::Resolver;
 use milena_cluster::replica::{Settings, Throttled};
 use milena_protocol::record::Compression;
 use milena_storage::{Cleanup, LogCompression, LogConfig, LogTimestamps, RecordValidation};
+
+use super::throttle::Lists;
 
 /// A topic's configuration in force.
 #[derive(Clone, Debug)]
@@ -15,9 +18,9 @@ pub struct TopicConfig {
     /// For the leader.
     pub leader: Settings,
     /// The partitions from which followers are let fetch only so much.
-    pub throttled_as_leader: Throttled,
+    pub throttled_as_leader: Arc<Throttled>,
     /// The partitions that are fetched only so fast.
-    pub throttled_as_follower: Throttled,
+    pub throttled_as_follower: Arc<Throttled>,
 }
 
 /// Resolves a topic's configuration.
@@ -26,6 +29,7 @@ pub fn resolve(
     resolver: &Resolver<'_>,
     topic: &str,
     record_validation: RecordValidation,
+    lists: &Lists,
 ) -> TopicConfig {
     let number = |name: &str| resolver.topic_number(topic, name);
     let small = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
@@ -74,7 +78,9 @@ pub fn resolve(
         min_insync_replicas: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
         max_lag: Duration::from_millis(lag_ms),
     };
-    let throttled = |name: &str| Throttled::on(resolver.node, &resolver.topic_text(topic, name));
+    let throttled = |name: &'static str| {
+        lists.read(resolver.node, (topic, name), resolver.topic_text(topic, name))
+    };
     TopicConfig {
         log,
         leader,
