@@ -498,10 +498,8 @@ impl Replicas {
                 self.lanes.assign(partition, partition.leader());
             }
         }
-        if brokers_changed {
-            if self.shared.throttles().set_limits(throttled_rates(&resolver)) {
-                self.lanes.reconsider_all();
-            }
+        if brokers_changed && self.shared.throttles().set_limits(throttled_rates(&resolver)) {
+            self.lanes.reconsider_all();
         }
         for topic in image.topics().filter(|topic| changed(topic)) {
             let config = self.config(image, topic.name());
