@@ -13,13 +13,14 @@ use milena_protocol::codec::Text;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{BrokerEpoch, NodeId};
 use milena_storage::{LogDirectory, StorageError};
-use tokio::time::Instant;
+use tokio::sync::watch::Ref;
+use tokio::time::{Instant, timeout};
 
 use crate::drivers::controller::{ControllerHandle, QuorumView};
 use crate::metadata::Published;
 use crate::peers::ActiveController;
 
-/// How long to wait before the next heartbeat of one who is not let in, or got no answer.
+/// How long to wait before the next heartbeat of one who is not let in, or found no controller.
 const RETRY: Duration = Duration::from_millis(100);
 /// How often a broker that stops asks whether it may.
 const HAND_OVER_INTERVAL: Duration = Duration::from_millis(20);
@@ -53,7 +54,34 @@ pub enum JoinError {
     NoController(ErrorCode),
     /// Its epoch cannot be kept.
     Storage(StorageError),
+    /// It was registered, and is no more.
+    Forgotten(Forgotten),
 }
+
+/// The controller knows this run of a broker no more. No later heartbeat changes that: only a new
+/// registration does, which every start makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The broker.
+    pub id: NodeId,
+    /// The registration that is gone.
+    pub epoch: BrokerEpoch,
+}
+
+impl std::fmt::Display for Forgotten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, epoch } = self;
+        write!(
+            f,
+            "broker {id} is forgotten: its registration {epoch} was removed from the cluster, or \
+             another process has registered with node.id {id} since. Start it again, and it \
+             registers anew; if it was removed on purpose, leave it; if another process has its \
+             node.id, give one of them another"
+        )
+    }
+}
+
+impl std::error::Error for Forgotten {}
 
 impl std::fmt::Display for JoinError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -75,6 +103,7 @@ impl std::fmt::Display for JoinError {
                  controller.quorum.voters runs and can be reached from here"
             ),
             Self::Storage(error) => write!(f, "cannot keep the broker's epoch: {error}"),
+            Self::Forgotten(forgotten) => forgotten.fmt(f),
         }
     }
 }
@@ -97,11 +126,12 @@ impl Lifecycle {
             directory.witness_broker_epoch(epoch).map_err(JoinError::Storage)?;
         }
         while !self.metadata.image().is_live(self.registration.id) {
-            if let Err(code) = self.beat(epoch, false).await {
-                tracing::debug!(%code, "no answer to a heartbeat");
-            }
+            let rest = match self.beat(epoch, false).await {
+                Ok(_) => RETRY,
+                Err(code) => self.rest_after(code, epoch).map_err(JoinError::Forgotten)?,
+            };
             // Whatever comes first: the image moves on, or it is time to ask again.
-            let _ = tokio::time::timeout(RETRY, self.metadata.moved()).await;
+            let _ = timeout(rest, self.metadata.moved()).await;
         }
         Ok(epoch)
     }
@@ -189,8 +219,9 @@ impl Lifecycle {
     }
 
     /// Says from time to time that it lives, as long as it does; to another controller at once, for
-    /// that one notices the end of a process by the connection of its heartbeats.
-    pub async fn live(self: Arc<Self>, epoch: BrokerEpoch) {
+    /// that one notices the end of a process by the connection of its heartbeats. Ends when the
+    /// controller knows it no more.
+    pub async fn live(self: Arc<Self>, epoch: BrokerEpoch) -> Forgotten {
         let mut view = self.local().watch();
         let mut told = (view.borrow().leader, view.borrow().epoch);
         loop {
@@ -203,20 +234,40 @@ impl Lifecycle {
                     }
                     self.heartbeat_interval
                 }
-                Err(code) => {
-                    tracing::debug!(%code, "no answer to a heartbeat");
-                    self.heartbeat_interval.min(RETRY)
-                }
+                Err(code) => match self.rest_after(code, epoch) {
+                    Ok(rest) => rest,
+                    Err(forgotten) => return forgotten,
+                },
             };
             let is_news = |view: &QuorumView| {
                 view.leader != NodeId::NONE && (view.leader, view.epoch) != told
             };
+            let told_now = |view: Ref<'_, QuorumView>| (view.leader, view.epoch);
             // Whatever comes first: another controller, or the time.
-            match tokio::time::timeout(rest, view.wait_for(is_news)).await {
-                Ok(Ok(news)) => told = (news.leader, news.epoch),
+            let news = timeout(rest, view.wait_for(is_news)).await;
+            match news.map(|view| view.map(told_now)) {
+                Ok(Ok(news)) => told = news,
                 // The controller's thread ends only with the process.
-                Ok(Err(_)) => return,
+                Ok(Err(_)) => std::future::pending().await,
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// How long to rest after a heartbeat that was not taken.
+    ///
+    /// # Errors
+    /// [`Forgotten`] where no other one will be.
+    fn rest_after(&self, code: ErrorCode, epoch: BrokerEpoch) -> Result<Duration, Forgotten> {
+        match code {
+            ErrorCode::STALE_BROKER_EPOCH => Err(Forgotten { id: self.registration.id, epoch }),
+            ErrorCode::NOT_CONTROLLER | ErrorCode::BROKER_NOT_AVAILABLE => {
+                tracing::debug!(%code, "no answer to a heartbeat");
+                Ok(self.heartbeat_interval.min(RETRY))
+            }
+            code => {
+                tracing::warn!(%code, "the controller does not take a heartbeat");
+                Ok(self.heartbeat_interval)
             }
         }
     }
@@ -234,6 +285,8 @@ impl Lifecycle {
             match self.beat(epoch, true).await {
                 Ok(answer) if answer.should_shut_down => return,
                 Ok(_) => {}
+                // Nothing is its to hand over.
+                Err(ErrorCode::STALE_BROKER_EPOCH) => return,
                 Err(code) => tracing::debug!(%code, "no answer to a heartbeat"),
             }
             // The others have to read what follows from it.

@@ -147,7 +147,8 @@ fn serve(line: Serve, began: Instant) -> Result<(), String> {
         // Whoever started this may not listen.
         let _ = write!(std::io::stdout(), "{screen}").and_then(|()| std::io::stdout().flush());
     };
-    runtime.block_on(node.serve(show)).map_err(|error| text(&error))?;
+    let served = runtime.block_on(node.serve(show));
     // Stopping is crashing: waiting for tasks would only delay it.
-    std::process::exit(0);
+    runtime.shutdown_background();
+    served.map_err(|error| text(&error))
 }

@@ -21,6 +21,7 @@ use milena_cluster::wire::Link;
 use milena_protocol::codec::Text;
 use milena_protocol::ids::{NodeId, Offset, Uuid};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use crate::broker::Broker;
 use crate::caretaker;
@@ -36,7 +37,7 @@ use crate::endpoints::Endpoints;
 use crate::entropy::new_uuid;
 use crate::fetch_session::Sessions;
 use crate::join::{self, Joining};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Forgotten, Lifecycle};
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
 use crate::machine::{Machine, Threads};
@@ -283,13 +284,14 @@ impl Node {
         }
         let lifecycle = lifecycle.map(Arc::new);
         let mut registered = None;
+        let mut living = None;
         if let Some(lifecycle) = &lifecycle {
             let epoch = tokio::select! {
-                joined = lifecycle.join() => joined.map_err(ServeError::Join)?,
+                joined = lifecycle.join() => joined?,
                 stopped = told() => return stopped.map_err(ServeError::System),
             };
             registered = Some(epoch);
-            tokio::spawn(lifecycle.clone().live(epoch));
+            living = Some(tokio::spawn(lifecycle.clone().live(epoch)));
             replicate(&broker);
             tokio::spawn(housekeeping::retain(broker.clone()));
             tokio::spawn(cleaner::compact(broker.clone()));
@@ -312,7 +314,13 @@ impl Node {
         screen.took = began.elapsed();
         screen.log_ready();
         on_ready(&screen);
-        told().await.map_err(ServeError::System)?;
+        tokio::select! {
+            stopped = told() => stopped.map_err(ServeError::System)?,
+            forgotten = end_of(living) => {
+                tracing::error!(%forgotten, "this node ends");
+                return Err(ServeError::Forgotten(forgotten));
+            }
+        }
         let leave = async {
             if let (Some(lifecycle), Some(epoch)) = (lifecycle, registered)
                 && broker.config.controlled_shutdown_enable
@@ -329,6 +337,16 @@ impl Node {
             again = told() => again.map_err(ServeError::System),
         }
     }
+}
+
+/// How a broker's life ends; never, where there is none or nobody knows.
+async fn end_of(living: Option<JoinHandle<Forgotten>>) -> Forgotten {
+    if let Some(living) = living
+        && let Ok(forgotten) = living.await
+    {
+        return forgotten;
+    }
+    std::future::pending().await
 }
 
 /// Fetches what this broker follows, and proposes who is in sync with what it leads.

@@ -7,6 +7,7 @@ use milena_protocol::api::add_raft_voter::{AddRaftVoterListener, AddRaftVoterReq
 use milena_protocol::api::api_versions::ApiVersionsRequest;
 use milena_protocol::api::describe_cluster::DescribeClusterRequest;
 use milena_protocol::api::remove_raft_voter::RemoveRaftVoterRequest;
+use milena_protocol::api::unregister_broker::UnregisterBrokerRequest;
 use milena_protocol::error_code::ErrorCode;
 use milena_protocol::ids::{NodeId, Uuid};
 use process::broker::{
@@ -193,6 +194,35 @@ fn a_server_that_does_not_answer_is_named() {
     assert!(!output.status.success());
     assert!(said.contains("no answer from 127.0.0.1:1"), "{said}");
     assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none(), "nothing was made");
+}
+
+/// A broker that lost its registration while it was cut off would ask in vain for ever, and serve
+/// nobody.
+#[test]
+fn a_broker_that_was_forgotten_ends_and_comes_back() {
+    let cluster = Cluster::alone(&["broker.session.timeout.ms=1000"]);
+    let (directory, said) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let start = || {
+        let mut command = std::process::Command::new(MILENA);
+        command.env("MILENA_JOIN", cluster.nodes[0].address());
+        command.stderr(said.reopen().unwrap());
+        let settings = ["process.roles=broker", "broker.heartbeat.interval.ms=200"];
+        Process::launch(command, directory.path(), &settings)
+    };
+    let mut broker = start();
+    cluster.until_live(&[1, 2]);
+    broker.pause();
+    cluster.until_live(&[1]);
+    let request = UnregisterBrokerRequest { broker_id: NodeId(2) };
+    let answer = cluster.connect().ask(&request, 0);
+    assert_eq!(answer.error_code, ErrorCode::NONE);
+    broker.resume();
+    until("it ends", || broker.ended().is_some());
+    assert!(!broker.ended().unwrap().success());
+    let told = std::fs::read_to_string(said.path()).unwrap();
+    assert!(told.contains("broker 2 is forgotten") && told.contains("Start it again"), "{told}");
+    let _again = start();
+    cluster.until_live(&[1, 2]);
 }
 
 /// A node that is told to join itself, as all of a set are told the same, would wait for itself.

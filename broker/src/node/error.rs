@@ -7,7 +7,7 @@ use milena_storage::OpenDirectoryError;
 
 use crate::drivers::controller::Fatal;
 use crate::join;
-use crate::lifecycle::JoinError;
+use crate::lifecycle::{Forgotten, JoinError};
 
 /// Why a node does not start.
 #[derive(Debug)]
@@ -75,14 +75,26 @@ impl From<Fatal> for StartError {
 pub enum ServeError {
     /// It did not become part of its cluster.
     Join(JoinError),
+    /// It is part of its cluster no more.
+    Forgotten(Forgotten),
     /// The system refused something.
     System(io::Error),
+}
+
+impl From<JoinError> for ServeError {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Forgotten(forgotten) => Self::Forgotten(forgotten),
+            error => Self::Join(error),
+        }
+    }
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Join(error) => write!(f, "cannot join the cluster: {error}"),
+            Self::Forgotten(forgotten) => forgotten.fmt(f),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
     }

@@ -8,7 +8,7 @@ pub mod small_disk;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,10 +95,24 @@ impl Process {
         self.child.wait().expect("it ends");
     }
 
-    /// SIGSTOP: it stays, and does nothing until it is killed.
+    /// SIGSTOP: it stays, and does nothing until it is resumed or killed.
     pub fn pause(&self) {
-        let stopped = Command::new("kill").args(["-STOP", &self.id().to_string()]).status();
-        assert!(stopped.is_ok_and(|status| status.success()), "the process is ours");
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the process is ours");
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process is ours")
     }
 
     /// A connection.
