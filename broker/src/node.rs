@@ -37,7 +37,7 @@ use crate::endpoints::Endpoints;
 use crate::entropy::new_uuid;
 use crate::fetch_session::Sessions;
 use crate::join::{self, Joining};
-use crate::lifecycle::{Forgotten, Lifecycle};
+use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::limits::budget::Budget;
 use crate::machine::{Machine, Threads};
@@ -301,9 +301,7 @@ impl Node {
             tokio::spawn(housekeeping::keep_groups(broker.clone(), deleted_topics));
         }
         tokio::spawn(caretaker::take_over(broker.clone()));
-        if let Some(seat) = seat {
-            seat.take(broker.metadata.clone());
-        }
+        let standing = seat.and_then(|seat| seat.take(broker.metadata.clone()));
         broker.readiness.declare();
         for bound in late {
             tokio::spawn(listener::accept(broker.clone(), bound));
@@ -319,6 +317,10 @@ impl Node {
             forgotten = end_of(living) => {
                 tracing::error!(%forgotten, "this node ends");
                 return Err(ServeError::Forgotten(forgotten));
+            }
+            error = end_of(standing) => {
+                tracing::error!(%error, "this node ends");
+                return Err(ServeError::Quorum(error));
             }
         }
         let leave = async {
@@ -339,12 +341,12 @@ impl Node {
     }
 }
 
-/// How a broker's life ends; never, where there is none or nobody knows.
-async fn end_of(living: Option<JoinHandle<Forgotten>>) -> Forgotten {
-    if let Some(living) = living
-        && let Ok(forgotten) = living.await
+/// How a task of the node ends; never, where there is none or nobody knows.
+async fn end_of<T>(task: Option<JoinHandle<T>>) -> T {
+    if let Some(task) = task
+        && let Ok(end) = task.await
     {
-        return forgotten;
+        return end;
     }
     std::future::pending().await
 }

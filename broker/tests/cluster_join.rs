@@ -225,6 +225,49 @@ fn a_broker_that_was_forgotten_ends_and_comes_back() {
     cluster.until_live(&[1, 2]);
 }
 
+/// Two nodes that were given the same id would take each other's vote in turn, or the second one
+/// that of the first, which lives.
+#[test]
+fn a_voter_that_lives_is_not_replaced_by_its_namesake() {
+    let mut cluster = Cluster::alone(&[]);
+    cluster.grow_controllers(1);
+    cluster.until_voters(&[1, 2]);
+    let directory_id = directory_of(&mut cluster.connect(), 2);
+    let (directory, said) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let mut command = std::process::Command::new(MILENA);
+    command.env("MILENA_JOIN", cluster.nodes[0].address()).stderr(said.reopen().unwrap());
+    let settings = ["process.roles=controller", "node.id=2"];
+    let mut namesake = Process::launch(command, directory.path(), &settings);
+    until("it ends", || namesake.ended().is_some());
+    let told = std::fs::read_to_string(said.path()).unwrap();
+    assert!(told.contains("node.id=2") && told.contains("is alive"), "{told}");
+    cluster.until_voters(&[1, 2]);
+    assert_eq!(directory_of(&mut cluster.connect(), 2), directory_id);
+}
+
+/// A voter whose disk was lost could never vote again, for its old self stands in its way.
+#[test]
+fn a_voter_that_lost_its_disk_votes_with_another() {
+    let mut cluster = Cluster::alone(&[]);
+    cluster.grow_controllers(2);
+    cluster.until_voters(&[1, 2, 3]);
+    let before = directory_of(&mut cluster.connect(), 2);
+    cluster.node(2).kill();
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(MILENA);
+    command.env("MILENA_JOIN", cluster.nodes[0].address());
+    let settings =
+        ["process.roles=controller", "node.id=2", "controller.quorum.fetch.timeout.ms=500"];
+    let _again = Process::launch(command, directory.path(), &settings);
+    let mut connection = cluster.connect();
+    until("it votes with another directory", || {
+        let voters = quorum(&mut connection).current_voters;
+        let has_moved = |id: NodeId, place: Uuid| id == NodeId(2) && place != before;
+        voters.iter().any(|voter| has_moved(voter.replica_id, voter.replica_directory_id))
+    });
+    cluster.until_voters(&[1, 2, 3]);
+}
+
 /// A node that is told to join itself, as all of a set are told the same, would wait for itself.
 #[test]
 fn a_node_that_is_told_to_join_itself_is_the_first() {

@@ -60,6 +60,11 @@ pub enum JoinError {
         /// One that nobody has.
         free: NodeId,
     },
+    /// A node with this id votes already, and lives.
+    NodeIdTaken {
+        /// The id.
+        id: NodeId,
+    },
     /// What was learned cannot be kept.
     Io(std::io::Error),
 }
@@ -89,6 +94,11 @@ impl fmt::Display for JoinError {
                 f,
                 "cannot join: only brokers are given an id, and process.roles has no broker: \
                  choose one that no other node has, such as --set node.id={free}"
+            ),
+            Self::NodeIdTaken { id } => write!(
+                f,
+                "cannot join: another node with node.id={id} votes in the metadata quorum and is \
+                 alive; give this one a node.id that no other node has, and empty log.dirs"
             ),
             Self::Io(error) => {
                 write!(f, "cannot join: where the cluster is cannot be kept: {error}")

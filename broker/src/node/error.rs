@@ -77,6 +77,8 @@ pub enum ServeError {
     Join(JoinError),
     /// It is part of its cluster no more.
     Forgotten(Forgotten),
+    /// It cannot be part of the metadata quorum.
+    Quorum(join::JoinError),
     /// The system refused something.
     System(io::Error),
 }
@@ -95,6 +97,7 @@ impl fmt::Display for ServeError {
         match self {
             Self::Join(error) => write!(f, "cannot join the cluster: {error}"),
             Self::Forgotten(forgotten) => forgotten.fmt(f),
+            Self::Quorum(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
     }

@@ -8,6 +8,7 @@ use milena_cluster::quorum::{Endpoint, ReplicaKey, Timing, Voter, VoterSet};
 use milena_cluster::wire::Link;
 use milena_protocol::ids::{Timestamp, Uuid};
 use milena_storage::LogDirectory;
+use tokio::task::JoinHandle;
 
 use super::error::StartError;
 use super::ground::Ground;
@@ -30,6 +31,8 @@ const MANY_VOTERS: usize = 3;
 pub(super) struct Seat {
     /// What it says about itself.
     registration: ControllerRegistration,
+    /// Where it has its log.
+    directory_id: Uuid,
     /// The way to the active controller that its registration goes.
     registrar: ActiveController,
     /// None where it does not stand for the quorum by itself.
@@ -47,18 +50,29 @@ impl Seat {
     ) -> Self {
         Self {
             registration: controller_registration(config, ground),
+            directory_id: directory.id(),
             registrar: channel(),
             candidacy: candidacy(config, ground, directory, link.clone(), channel()),
         }
     }
 
     /// Takes part from here on: the broker's own registration is committed, so what this node has
-    /// of the metadata is not old.
-    pub(super) fn take(self, metadata: Arc<Published>) {
-        tokio::spawn(join::keep_registered(self.registration, self.registrar, metadata));
-        if let Some(candidacy) = self.candidacy {
-            tokio::spawn(join::stand(candidacy));
-        }
+    /// of the metadata is not old. What is answered comes to an end where it cannot.
+    pub(super) fn take(self, metadata: Arc<Published>) -> Option<JoinHandle<join::JoinError>> {
+        tokio::spawn(join::keep_registered(
+            self.registration,
+            self.directory_id,
+            self.registrar,
+            metadata,
+        ));
+        let candidacy = self.candidacy?;
+        let stand = async {
+            match join::stand(candidacy).await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => error,
+            }
+        };
+        Some(tokio::spawn(stand))
     }
 }
 
@@ -173,6 +187,12 @@ fn candidacy(
         None if config.quorum.wants_vote => Some(MANY_VOTERS),
         _ => return None,
     };
-    let me = member(config, ground, directory);
-    Some(Candidacy { me, limit, channel, link, directory: directory.path().to_owned() })
+    Some(Candidacy {
+        me: member(config, ground, directory),
+        limit,
+        channel,
+        link,
+        directory: directory.path().to_owned(),
+        fetch_timeout: config.quorum.fetch_timeout,
+    })
 }
