@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 /// A voter that had not everything for so long is behind.
 const BEHIND: Duration = Duration::from_secs(5);
 
-/// How safe a partition is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How safe a partition is. There is no default: of one that nobody knows nothing is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Whether anybody takes its records.
     pub has_leader: bool,

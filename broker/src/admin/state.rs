@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use milena_cluster::metadata::image::{MetadataImage, PartitionImage};
 use milena_cluster::quorum::{ReplicaDescription, Request, Response, ResponseBody};
-use milena_protocol::ids::{LeaderEpoch, NodeId};
+use milena_protocol::ids::NodeId;
 
 use crate::diagnosis::Standing;
 use crate::telemetry::state::{
@@ -55,29 +55,28 @@ fn without_groups(call: &Call) -> NodeState {
         .replicas
         .all()
         .iter()
-        .map(|partition| {
-            let topic = image.topic_by_id(partition.topic_id());
-            let described = topic.and_then(|topic| topic.partition(partition.index()));
+        .filter_map(|partition| {
+            // One that is being made or deleted is in no trouble, and nobody's yet or any more.
+            let described = image.partition(partition.topic_id(), partition.index())?;
             let offsets = partition.reader().offsets();
             let lead = partition.lead_view();
             let min_in_sync = lead.as_ref().map_or(default_min_in_sync, |lead| lead.min_in_sync);
-            PartitionState {
+            Some(PartitionState {
                 topic: partition.topic().to_string(),
                 partition: partition.index(),
                 leader: partition.leader(),
                 is_leader: partition.is_leading(),
-                leader_epoch: described.map_or(LeaderEpoch::NONE, |d| d.leader_epoch),
-                leader_is_preferred: described
-                    .is_some_and(|d| d.replicas.first() == Some(&partition.leader())),
-                standing: described.map(|d| Standing::of(d, min_in_sync)).unwrap_or_default(),
-                eligible_leaders: described.map_or(0, |d| d.elr.len()),
+                leader_epoch: described.leader_epoch,
+                leader_is_preferred: described.replicas.first() == Some(&partition.leader()),
+                standing: Standing::of(described, min_in_sync),
+                eligible_leaders: described.elr.len(),
                 log_start_offset: offsets.log_start_offset,
                 high_watermark: offsets.high_watermark,
                 log_bytes: partition.reader().size_bytes(),
                 fetch_lag: partition.fetch_lag(),
                 has_failed: partition.failure().is_some(),
                 replica_lags: lead.map(|lead| lead.lags).unwrap_or_default(),
-            }
+            })
         })
         .collect();
     NodeState {
@@ -140,7 +139,7 @@ fn count(image: &MetadataImage, holds: impl Fn(&PartitionImage) -> bool) -> usiz
 #[cfg(test)]
 mod tests {
     use milena_cluster::metadata::delta::Delta;
-    use milena_protocol::ids::{Offset, PartitionIndex, Uuid};
+    use milena_protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
     use milena_protocol::metadata_record::{PartitionRecord, TopicRecord};
 
     use super::*;

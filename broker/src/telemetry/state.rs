@@ -126,7 +126,7 @@ pub struct LogDirectoryState {
 }
 
 /// One partition on this node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PartitionState {
     /// The topic.
     pub topic: String,

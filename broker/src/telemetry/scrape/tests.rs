@@ -62,7 +62,8 @@ fn node() -> NodeState {
             high_watermark: Offset(9),
             log_bytes: 77,
             replica_lags: vec![(NodeId(2), 3)],
-            ..PartitionState::default()
+            fetch_lag: None,
+            has_failed: false,
         }],
         leader_throttled_byte_rate: 512.5,
         groups: GroupsState {
