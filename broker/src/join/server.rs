@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use milena_client::Refused;
 use milena_client::connection::{Connection, ConnectionOptions};
 use milena_client::error::ClientError;
 use milena_cluster::controller::brokers::{Application, Registration};
@@ -171,11 +172,23 @@ async fn describe(connection: &Connection) -> Result<DescribeClusterResponse, Cl
         include_fenced_brokers: true,
         ..Default::default()
     };
-    let answer = connection.ask(&ask(BROKERS)).await?;
+    let mut answer = connection.ask(&ask(BROKERS)).await?;
     if answer.error_code == ErrorCode::MISMATCHED_ENDPOINT_TYPE {
-        return connection.ask(&ask(CONTROLLERS)).await;
+        answer = connection.ask(&ask(CONTROLLERS)).await?;
     }
+    check(&answer).map_err(|refused| refused.of("the cluster"))?;
     Ok(answer)
+}
+
+/// A server that refuses, or knows no cluster yet, tells of none: a node must not become part of
+/// the cluster without a name.
+fn check(answer: &DescribeClusterResponse) -> Result<(), Refused> {
+    Refused::check(answer.error_code, answer.error_message.as_deref())?;
+    if answer.cluster_id.is_empty() {
+        let message = Some("the server names no cluster".to_owned());
+        return Err(Refused { code: ErrorCode::UNKNOWN_SERVER_ERROR, message });
+    }
+    Ok(())
 }
 
 async fn describe_quorum(connection: &Connection) -> Result<DescribeQuorumResponse, ClientError> {
@@ -250,4 +263,23 @@ fn application(id: NodeId, applicant: &Applicant<'_>) -> Application {
 /// Lets a moment pass before the next attempt.
 pub(super) async fn rest() {
     tokio::time::sleep(REST).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node would join the cluster whose id is empty.
+    #[test]
+    fn a_server_that_names_no_cluster_tells_of_none() {
+        let answer = |error_code, id: &str| DescribeClusterResponse {
+            error_code,
+            cluster_id: id.into(),
+            ..Default::default()
+        };
+        assert!(check(&answer(ErrorCode::NONE, "c")).is_ok());
+        assert!(check(&answer(ErrorCode::NONE, "")).is_err());
+        let refused = check(&answer(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "c")).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+    }
 }
