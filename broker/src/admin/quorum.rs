@@ -113,6 +113,28 @@ impl Call {
         Ok(Json(Quorum::of(self, &self.quorum_status().await?)))
     }
 
+    /// The quorum after a change of its voters. The change counts even where nobody leads for a
+    /// moment by then, and where the answer to it was lost: asked again, it is refused as made.
+    async fn after(
+        &self,
+        change: Change,
+        mut before: QuorumStatus,
+        answer: Result<(), Failure>,
+        code: ErrorCode,
+    ) -> Result<Json<Quorum>, Failure> {
+        match (answer, self.quorum_status().await) {
+            (Ok(()), Ok(after)) => Ok(Json(Quorum::of(self, &after))),
+            (Ok(()), Err(_)) => {
+                change.make(&mut before);
+                Ok(Json(Quorum::of(self, &before)))
+            }
+            (Err(_), Ok(after)) if change.may_be_made(code) && change.is_made(&after) => {
+                Ok(Json(Quorum::of(self, &after)))
+            }
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
     /// Where a node listens for the quorum, as it registered: as a controller, else as a broker.
     fn place_of(&self, node: NodeId) -> Option<HostPort> {
         let image = self.broker.metadata.image_owned();
@@ -125,6 +147,51 @@ impl Call {
         let endpoints = &image.broker(node)?.endpoints;
         let endpoint = endpoints.iter().find(|endpoint| *endpoint.name == **name)?;
         Some(HostPort { host: endpoint.host.to_string(), port: endpoint.port })
+    }
+}
+
+/// A change of the voters.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// An observer votes.
+    Add(QuorumReplica),
+    /// A voter observes.
+    Remove(QuorumReplica),
+}
+
+impl Change {
+    /// Whether a refusal leaves open that the change is made.
+    fn may_be_made(self, refused: ErrorCode) -> bool {
+        match refused {
+            ErrorCode::DUPLICATE_VOTER => matches!(self, Self::Add(_)),
+            ErrorCode::VOTER_NOT_FOUND => matches!(self, Self::Remove(_)),
+            // No answer came.
+            ErrorCode::REQUEST_TIMED_OUT | ErrorCode::BROKER_NOT_AVAILABLE => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a quorum is as the change leaves it.
+    fn is_made(self, quorum: &QuorumStatus) -> bool {
+        let votes = |replica: QuorumReplica| {
+            let key = (replica.node_id, replica.directory_id);
+            quorum.voters.iter().any(|voter| (voter.node_id, voter.directory_id) == key)
+        };
+        match self {
+            Self::Add(replica) => votes(replica),
+            Self::Remove(replica) => !votes(replica),
+        }
+    }
+
+    /// What a quorum is after it.
+    fn make(self, quorum: &mut QuorumStatus) {
+        let (replica, from, to) = match self {
+            Self::Add(replica) => (replica, &mut quorum.observers, &mut quorum.voters),
+            Self::Remove(replica) => (replica, &mut quorum.voters, &mut quorum.observers),
+        };
+        from.retain(|one| one.node_id != replica.node_id);
+        to.push(replica);
+        to.sort_by_key(|one| one.node_id);
     }
 }
 
@@ -163,7 +230,8 @@ pub struct NewVoter {
 
 /// Lets a node vote that follows the metadata.
 ///
-/// The quorum as it is then is answered; the new voter may have to catch up first.
+/// The quorum as it is then is answered; the new voter may have to catch up first. A node that votes
+/// already needs nothing.
 #[utoipa::path(post, path = "/v3/clusters/{cluster_id}/quorum/voters:add",
     operation_id = "addVoter", tag = "Quorum", params(ClusterPath), request_body = NewVoter,
     responses((status = 200, description = "The quorum.", body = Quorum), Failure))]
@@ -175,7 +243,10 @@ pub async fn add(at: At<ClusterPath>, Body(new): Body<NewVoter>) -> Result<Json<
     });
     let place = place.transpose()?;
     let status = at.quorum_status().await?;
-    let observer = status.observers.iter().find(|one| one.node_id == node).ok_or_else(|| {
+    if status.voters.iter().any(|one| one.node_id == node) {
+        return already_votes(&at, &status, node, place.as_ref());
+    }
+    let observer = *status.observers.iter().find(|one| one.node_id == node).ok_or_else(|| {
         Failure::missing(format!("node {node} does not observe the metadata quorum"))
     })?;
     let place = place.or_else(|| at.place_of(node)).ok_or_else(|| {
@@ -195,8 +266,26 @@ pub async fn add(at: At<ClusterPath>, Body(new): Body<NewVoter>) -> Result<Json<
     };
     let context = at.context::<AddRaftVoterRequest>();
     let response = voters::add(at.broker.clone(), context, request).await;
-    Failure::unless_none(response.error_code, response.error_message.as_ref())?;
-    at.quorum().await
+    let answer = Failure::unless_none(response.error_code, response.error_message.as_ref());
+    at.after(Change::Add(observer), status, answer, response.error_code).await
+}
+
+/// Whoever asks a second time, for the first answer was lost, has what was asked for.
+fn already_votes(
+    call: &Call,
+    status: &QuorumStatus,
+    node: NodeId,
+    place: Option<&HostPort>,
+) -> Result<Json<Quorum>, Failure> {
+    let is_there = |place: &HostPort| {
+        let mut listeners = status.listeners.get(&node).into_iter().flatten();
+        listeners.any(|one| one.host == place.host && one.port == place.port)
+    };
+    if place.is_some_and(|place| !is_there(place)) {
+        let message = format!("node {node} votes already, and the others reach it elsewhere");
+        return Err(Failure::bad_request(message));
+    }
+    Ok(Json(Quorum::of(call, status)))
 }
 
 /// A node that shall vote no more.
@@ -210,7 +299,7 @@ pub struct OldVoter {
 
 /// Lets a voter vote no more; it goes on as an observer.
 ///
-/// The quorum as it is then is answered.
+/// The quorum as it is then is answered. A node that observes already needs nothing.
 #[utoipa::path(post, path = "/v3/clusters/{cluster_id}/quorum/voters:remove",
     operation_id = "removeVoter", tag = "Quorum", params(ClusterPath), request_body = OldVoter,
     responses((status = 200, description = "The quorum.", body = Quorum), Failure))]
@@ -220,8 +309,12 @@ pub async fn remove(
 ) -> Result<Json<Quorum>, Failure> {
     let node = NodeId(old.node_id);
     let status = at.quorum_status().await?;
-    let voter = status.voters.iter().find(|one| one.node_id == node);
-    let voter = voter.ok_or_else(|| Failure::missing(format!("node {node} does not vote")))?;
+    let Some(voter) = status.voters.iter().find(|one| one.node_id == node).copied() else {
+        // Whoever asks a second time, for the first answer was lost, has what was asked for.
+        let observes = status.observers.iter().any(|one| one.node_id == node);
+        let missing = || Failure::missing(format!("node {node} does not vote"));
+        return if observes { Ok(Json(Quorum::of(&at, &status))) } else { Err(missing()) };
+    };
     if status.voters.len() == 1 {
         let message = format!("node {node} is the only voter: let another one vote first");
         return Err(Failure::bad_request(message));
@@ -233,6 +326,69 @@ pub async fn remove(
     };
     let context = at.context::<RemoveRaftVoterRequest>();
     let response = voters::remove(at.broker.clone(), context, request).await;
-    Failure::unless_none(response.error_code, response.error_message.as_ref())?;
-    at.quorum().await
+    let answer = Failure::unless_none(response.error_code, response.error_message.as_ref());
+    at.after(Change::Remove(voter), status, answer, response.error_code).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use milena_protocol::ids::{LeaderEpoch, Offset, Timestamp, Uuid};
+
+    use super::*;
+
+    fn replica(id: i32, directory: u128) -> QuorumReplica {
+        QuorumReplica {
+            node_id: NodeId(id),
+            directory_id: Uuid::from_u128(directory),
+            log_end_offset: Offset(7),
+            last_fetch: Timestamp(1),
+            last_caught_up: Timestamp(1),
+        }
+    }
+
+    fn quorum() -> QuorumStatus {
+        QuorumStatus {
+            leader_id: NodeId(1),
+            leader_epoch: LeaderEpoch(1),
+            high_watermark: Offset(7),
+            voters: vec![replica(1, 10), replica(3, 30)],
+            observers: vec![replica(2, 20)],
+            listeners: BTreeMap::new(),
+        }
+    }
+
+    fn ids(replicas: &[QuorumReplica]) -> Vec<i32> {
+        replicas.iter().map(|replica| replica.node_id.0).collect()
+    }
+
+    /// A change that was made would be told without it, where nobody leads for a moment.
+    #[test]
+    fn a_change_is_told_as_it_leaves_the_quorum() {
+        for change in [Change::Add(replica(2, 20)), Change::Remove(replica(3, 30))] {
+            assert!(!change.is_made(&quorum()));
+        }
+        let mut changed = quorum();
+        Change::Add(replica(2, 20)).make(&mut changed);
+        assert_eq!((ids(&changed.voters), ids(&changed.observers)), (vec![1, 2, 3], vec![]));
+        assert!(Change::Add(replica(2, 20)).is_made(&changed));
+        Change::Remove(replica(3, 30)).make(&mut changed);
+        assert_eq!((ids(&changed.voters), ids(&changed.observers)), (vec![1, 2], vec![3]));
+        assert!(Change::Remove(replica(3, 30)).is_made(&changed));
+    }
+
+    /// A change whose answer was lost would fail when it is asked for again, or a refused one be
+    /// called made.
+    #[test]
+    fn a_change_that_is_refused_as_made_is_made() {
+        let (add, remove) = (Change::Add(replica(3, 30)), Change::Remove(replica(3, 31)));
+        assert!(add.may_be_made(ErrorCode::DUPLICATE_VOTER) && add.is_made(&quorum()));
+        assert!(remove.may_be_made(ErrorCode::VOTER_NOT_FOUND) && remove.is_made(&quorum()));
+        assert!(!Change::Add(replica(3, 31)).is_made(&quorum()), "another directory is no voter");
+        assert!(!remove.may_be_made(ErrorCode::DUPLICATE_VOTER));
+        for change in [add, remove] {
+            assert!(!change.may_be_made(ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
+        }
+    }
 }
