@@ -83,7 +83,7 @@ pub struct Finding {
     pub kind: &'static str,
     /// How many there are.
     pub count: usize,
-    /// Which ones.
+    /// Which ones, as far as whoever asks may know of them.
     #[schema(example = json!(["orders-0"]))]
     pub which: Vec<String>,
     /// What it means, and what to do.
@@ -113,15 +113,24 @@ pub struct Fenced {
 /// What there is to judge, partition by partition.
 #[derive(Debug, Default)]
 pub struct Examination {
-    offline: Vec<String>,
-    under_min_isr: Vec<String>,
-    under_replicated: Vec<String>,
+    offline: Found,
+    under_min_isr: Found,
+    under_replicated: Found,
     moving: usize,
 }
 
+/// What was found of one kind.
+#[derive(Debug, Default)]
+struct Found {
+    which: Vec<String>,
+    /// Those that whoever asks may not know by name.
+    unnamed: usize,
+}
+
 impl Examination {
-    /// Looks at a partition. It is told once, for the worst.
-    pub fn partition(&mut self, topic: &str, index: PartitionIndex, standing: &Standing) {
+    /// Looks at a partition, whose topic is none where whoever asks may not know of it. It is told
+    /// once, for the worst.
+    pub fn partition(&mut self, topic: Option<&str>, index: PartitionIndex, standing: &Standing) {
         self.moving += usize::from(standing.is_moving);
         let found = if !standing.has_leader {
             &mut self.offline
@@ -132,7 +141,10 @@ impl Examination {
         } else {
             return;
         };
-        found.push(format!("{topic}-{index}"));
+        match topic {
+            Some(topic) => found.which.push(format!("{topic}-{index}")),
+            None => found.unnamed += 1,
+        }
     }
 
     /// What is wrong with these partitions, with these brokers, and with a quorum, of which nobody
@@ -146,25 +158,29 @@ impl Examination {
                 fenced.iter().map(shown).collect(),
                 "start them, or take them out with `milena cluster remove NODE`",
             ),
-            Finding::of(
+            self.offline.finding(
                 "partitions without a leader",
-                self.offline,
                 "nothing can be written or read: bring back a broker that has a replica",
             ),
-            Finding::of(
+            self.under_min_isr.finding(
                 "partitions under min.insync.replicas",
-                self.under_min_isr,
                 "writes with acks=all are refused until more replicas are in sync",
             ),
-            Finding::of(
+            self.under_replicated.finding(
                 "under-replicated partitions",
-                self.under_replicated,
                 "fewer brokers have everything than shall: they catch up, or are missing",
             ),
             of_quorum(quorum),
         ];
         findings.retain(|finding| finding.count > 0);
         Diagnosis { healthy: findings.is_empty(), findings, reassignments: self.moving }
+    }
+}
+
+impl Found {
+    fn finding(self, kind: &'static str, advice: &'static str) -> Finding {
+        let count = self.which.len() + self.unnamed;
+        Finding { count, ..Finding::of(kind, self.which, advice) }
     }
 }
 
@@ -240,7 +256,7 @@ mod tests {
             Standing { in_sync: 0, has_leader: false, ..WELL },
         ];
         for (index, standing) in (0..).zip(standings) {
-            seen.partition("t", PartitionIndex(index), &standing);
+            seen.partition(Some("t"), PartitionIndex(index), &standing);
         }
         let diagnosis = seen.diagnose(&[], Some(&quorum([9_000, 9_000, 8_000])));
         let expected = [
@@ -250,6 +266,19 @@ mod tests {
         ];
         assert_eq!(kinds(&diagnosis), expected);
         assert!(!diagnosis.healthy);
+    }
+
+    /// Whoever may look at the cluster would learn the names of all topics, or be told that all is
+    /// well with those that are kept from them.
+    #[test]
+    fn topics_that_are_kept_from_whoever_asks_are_counted() {
+        let mut seen = Examination::default();
+        let lost = Standing { has_leader: false, ..WELL };
+        seen.partition(None, PartitionIndex(0), &lost);
+        seen.partition(Some("t"), PartitionIndex(1), &lost);
+        let diagnosis = seen.diagnose(&[], Some(&quorum([9_000; 3])));
+        let finding = &diagnosis.findings[0];
+        assert_eq!((finding.count, finding.which.as_slice()), (2, &["t-1".to_owned()][..]));
     }
 
     /// A cluster without a controller, with dead brokers or voters would be called well.
@@ -275,7 +304,7 @@ mod tests {
     fn what_moves_is_no_fault() {
         let mut seen = Examination::default();
         let moved = Standing { replicas: 4, adding: 1, is_moving: true, ..WELL };
-        seen.partition("t", PartitionIndex(0), &moved);
+        seen.partition(Some("t"), PartitionIndex(0), &moved);
         let diagnosis = seen.diagnose(&[], Some(&quorum([9_000; 3])));
         assert_eq!((diagnosis.healthy, diagnosis.reassignments), (true, 1));
     }

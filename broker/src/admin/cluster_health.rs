@@ -22,18 +22,21 @@ impl Call {
         Ok(fenced.collect())
     }
 
-    /// Looks at all partitions that this node knows of.
+    /// Looks at all partitions that this node knows of. Topics that the caller may not know of are
+    /// not named.
     fn examine(&self) -> Examination {
         let image = self.broker.metadata.image_owned();
         let static_values = self.broker.config.static_values();
         let resolver = Resolver { node: self.broker.node_id, static_values, image: &image };
         let mut examination = Examination::default();
         for topic in image.topics() {
+            let may_know = self.check(Operation::Describe, Resource::Topic(topic.name())).is_ok();
+            let name = may_know.then_some(&**topic.name());
             let min_in_sync = resolver.topic_number(topic.name(), "min.insync.replicas");
             let min_in_sync = usize::try_from(min_in_sync).unwrap_or(1);
             for (index, partition) in topic.partitions() {
                 let standing = Standing::of(partition, min_in_sync);
-                examination.partition(topic.name(), index, &standing);
+                examination.partition(name, index, &standing);
             }
         }
         examination

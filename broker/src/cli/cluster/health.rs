@@ -93,7 +93,7 @@ impl Seen {
                     min_in_sync,
                     is_moving: adding.is_some(),
                 };
-                examination.partition(&topic.name, one.index, &standing);
+                examination.partition(Some(&topic.name), one.index, &standing);
             }
         }
         let fenced = self.cluster.brokers.iter().filter(|broker| broker.is_fenced);
@@ -141,7 +141,7 @@ fn few_voters(count: usize) -> &'static str {
 /// The first of what is found.
 fn shown(finding: &Finding) -> String {
     let mut shown: Vec<&str> = finding.which.iter().take(NAMED).map(String::as_str).collect();
-    if finding.count > NAMED {
+    if finding.count > shown.len() {
         shown.push("…");
     }
     shown.join(", ")
