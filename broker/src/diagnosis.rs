@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use milena_client::admin::QuorumStatus;
+use milena_cluster::configs;
 use milena_cluster::metadata::image::PartitionImage;
 use milena_protocol::ids::{NodeId, PartitionIndex};
 use serde::Serialize;
@@ -71,7 +72,7 @@ impl Standing {
 
     /// As many as have to be in sync; a partition cannot be asked for more than it has.
     fn enough(&self) -> usize {
-        self.min_in_sync.clamp(1, self.replicas.max(1))
+        configs::min_in_sync(self.min_in_sync, self.replicas)
     }
 }
 

@@ -20,6 +20,6 @@ pub use describe::{
     Described, Synonym, describe_broker, describe_group, describe_group_of, describe_topic,
     describe_topic_with,
 };
-pub use resolve::{Resolver, Values, broker, group, topic, unit_family};
+pub use resolve::{Resolver, Values, broker, group, min_in_sync, topic, unit_family};
 pub use source::Source;
 pub use table::{BROKER, DYNAMIC_ONLY, GROUP, TOPIC};

@@ -151,3 +151,10 @@ impl Resolver<'_> {
         self.broker_text(name).and_then(|value| value.trim().parse().ok()).unwrap_or(i64::MAX)
     }
 }
+/// How many replicas of so many have to be in sync where `min.insync.replicas` says so: one at
+/// least, and never more than there are, for nobody could ever write to that partition.
+#[must_use]
+pub fn min_in_sync(min_insync_replicas: usize, replicas: usize) -> usize {
+    min_insync_replicas.clamp(1, replicas.max(1))
+}
+

@@ -19,6 +19,7 @@ use milena_protocol::metadata_record::{MetadataRecord, PartitionChangeRecord};
 
 use super::features::ELIGIBLE_LEADERS;
 use super::machine::{Controller, Decision, Refused};
+use crate::configs;
 use crate::metadata::image::{PartitionImage, TopicImage};
 
 /// Leaves the leader, and its epoch, as they are.
@@ -287,7 +288,7 @@ impl Controller {
         partition: &PartitionImage,
     ) -> usize {
         let min = self.resolver().topic_number(topic.name(), "min.insync.replicas");
-        usize::try_from(min).unwrap_or(1).clamp(1, partition.replicas.len().max(1))
+        configs::min_in_sync(usize::try_from(min).unwrap_or(1), partition.replicas.len())
     }
 
     pub(super) fn allows_unclean(&self, topic: &TopicImage) -> bool {

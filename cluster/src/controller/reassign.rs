@@ -17,6 +17,7 @@ use milena_protocol::ids::{NodeId, PartitionIndex, Uuid};
 use milena_protocol::metadata_record::{MetadataRecord, PartitionChangeRecord};
 
 use super::machine::{Controller, Decision, Refused};
+use crate::configs;
 use crate::metadata::batch::DIRECTORIES;
 use crate::metadata::image::{MetadataImage, PartitionImage, TopicImage};
 
@@ -208,7 +209,7 @@ impl Controller {
     /// The least copies in sync that a topic with these replicas is to have.
     fn least_in_sync(&self, topic: &TopicImage, replicas: &[NodeId]) -> usize {
         let min = self.resolver().topic_number(topic.name(), "min.insync.replicas");
-        usize::try_from(min).unwrap_or(1).clamp(1, replicas.len().max(1))
+        configs::min_in_sync(usize::try_from(min).unwrap_or(1), replicas.len())
     }
 
     /// The leader of a partition whose replicas change: the same one while it is a replica, else

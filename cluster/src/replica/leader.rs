@@ -21,6 +21,7 @@ use super::proposal::{Decided, Proposal, ProposalId, Proposals};
 use super::read_replica::ReadReplica;
 use super::rules::{Kafka, Rules};
 use super::standing::{Peer, Standing};
+use crate::configs;
 use crate::time::Instant;
 
 /// What a broker knows when it begins to lead.
@@ -464,7 +465,7 @@ impl<R: Rules> Leader<R> {
     /// How many have to be in sync; never more than there are.
     #[must_use]
     pub fn min_in_sync(&self) -> usize {
-        self.settings.min_insync_replicas.clamp(1, self.standing.replicas.len().max(1))
+        configs::min_in_sync(self.settings.min_insync_replicas, self.standing.replicas.len())
     }
 
     /// The followers that a consumer could read this offset from, for
