@@ -230,8 +230,8 @@ pub struct NewVoter {
 
 /// Lets a node vote that follows the metadata.
 ///
-/// The quorum as it is then is answered; the new voter may have to catch up first. A node that votes
-/// already needs nothing.
+/// The quorum as it is then is answered; the new voter may have to catch up first. A node that
+/// votes already needs nothing.
 #[utoipa::path(post, path = "/v3/clusters/{cluster_id}/quorum/voters:add",
     operation_id = "addVoter", tag = "Quorum", params(ClusterPath), request_body = NewVoter,
     responses((status = 200, description = "The quorum.", body = Quorum), Failure))]
