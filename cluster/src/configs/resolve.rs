@@ -157,4 +157,3 @@ impl Resolver<'_> {
 pub fn min_in_sync(min_insync_replicas: usize, replicas: usize) -> usize {
     min_insync_replicas.clamp(1, replicas.max(1))
 }
-
