@@ -262,20 +262,6 @@ fn who_still_heard_of_the_leader_is_asked_again_before_the_next_turn() {
     assert!(again.is_empty(), "a vote was given to another, and is not given twice");
 }
 
-/// A new cluster would have nobody to lead it for an election timeout, or one that was there before
-/// be disturbed by each voter that starts.
-#[test]
-fn only_a_voter_of_a_new_cluster_stands_without_waiting() {
-    let slots = Timing::default().slot() * 3;
-    let mut first = Member::new(restored(2, &[1, 2, 3]));
-    first.wait(slots);
-    assert_eq!(first.role(), "prospective");
-    let known = Restored { state: state(5, -1), log: log(5, 10), ..restored(2, &[1, 2, 3]) };
-    let mut later = Member::new(known);
-    later.wait(slots);
-    assert_eq!(later.role(), "unattached");
-}
-
 /// A broker would never hear of metadata again after its leader died.
 #[test]
 fn an_observer_looks_for_the_leader_that_it_lost() {
