@@ -126,10 +126,6 @@ impl<R: Rules> Machine<R> {
             let following = Following::new(leader, Vec::new(), now.instant);
             Role::Follower(Follower::new(following, self.fetch_deadline(now)))
         } else {
-            // Where nothing was ever elected, there is no leader that could be disturbed.
-            let is_first = self.epoch() == LeaderEpoch(0) && self.log.end() == Offset::ZERO;
-            let election_deadline =
-                if is_first { self.retry_deadline(now) } else { election_deadline };
             Role::Unattached(Unattached { election_deadline, seeking })
         }
     }
